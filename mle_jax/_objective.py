@@ -1,0 +1,59 @@
+"""A scalar function of a flat vector, evaluated together with its derivatives."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+
+class Evaluation(NamedTuple):
+    """What is known about the objective at one point (k coordinates)."""
+
+    point: Array  # (k,)
+    value: Array  # ()
+    magnitude: Array  # (): size of the pieces that were summed to the value; its rounding error is eps times this
+    gradient: Array  # (k,)
+    hessian: Array  # (k, k); (0, 0) where it was not asked for
+
+    @property
+    def is_finite(self) -> Array:
+        """Whether value and gradient are finite; the Hessian is the business of who asked for it."""
+        return jnp.isfinite(self.value) & jnp.all(jnp.isfinite(self.gradient))
+
+
+class Objective(NamedTuple):
+    """A function to minimize, in the form that the optimizers share.
+
+    Attributes:
+        function: takes a point (k,) and returns (value, magnitude), both scalars.
+        gradient: replaces automatic differentiation for the gradient where it is given.
+    """
+
+    function: Callable[[Array], tuple[Array, Array]]
+    gradient: Callable[[Array], Array] | None = None
+
+    def value(self, point: Array) -> Array:
+        """Evaluate the function alone."""
+        return self.function(point)[0]
+
+    def with_gradient(self, point: Array) -> Evaluation:
+        """Evaluate value and gradient in one pass."""
+        (value, magnitude), gradient = jax.value_and_grad(self.function, has_aux=True)(point)
+        if self.gradient is not None:
+            gradient = self.gradient(point)
+        return Evaluation(point, value, magnitude, gradient, jnp.zeros((0, 0), point.dtype))
+
+    def with_hessian(self, point: Array) -> Evaluation:
+        """Evaluate value, gradient and Hessian in one pass (forward over reverse, the primal work shared)."""
+
+        def gradient_first(at: Array) -> tuple[Array, tuple[Array, Array]]:
+            values, gradient = jax.value_and_grad(self.function, has_aux=True)(at)
+            return gradient, values
+
+        gradient, push, (value, magnitude) = jax.linearize(gradient_first, point, has_aux=True)
+        hessian = jax.vmap(push)(jnp.eye(point.size, dtype=point.dtype))
+        if self.gradient is not None:
+            gradient = self.gradient(point)
+        return Evaluation(point, value, magnitude, gradient, (hessian + hessian.T) / 2)

@@ -1,0 +1,184 @@
+"""`minimize`: the library's loop on a plain function."""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.flatten_util import ravel_pytree
+
+from mle_jax._objective import Objective
+from mle_jax._precision import at_highest_precision, in_float64, to_numpy
+from mle_jax._status import Status
+from mle_jax._trees import named_leaves
+from mle_jax.optimizers._loop import NON_FINITE, STOPPED, Run, Trace, run
+from mle_jax.optimizers._protocol import Optimizer, Stop
+
+
+@dataclass(frozen=True)
+class History:
+    """What happened step by step; entry 0 is the start.
+
+    Attributes:
+        value: the function (`minimize`) or the total log-likelihood (`fit`), shape (steps + 1,).
+        gradient_norm: Euclidean norm of its gradient in the coordinates of the search, shape (steps + 1,).
+        params: pytree like the parameters, each leaf with a leading axis of steps + 1.
+    """
+
+    value: np.ndarray
+    gradient_norm: np.ndarray
+    params: Any
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """Where `minimize` arrived.
+
+    Attributes:
+        params: pytree laid out like the start, NumPy float64.
+        value: the function there.
+        steps: steps taken.
+        status: `stopped_by_rule`, `max_steps` or `non_finite`; a plain function gets no certificate.
+        history: a `History` where it was asked for, else None.
+    """
+
+    params: Any
+    value: float
+    steps: int
+    status: Status
+    history: History | None
+
+
+@in_float64
+def minimize(
+    function: Callable[..., Any],
+    start: Any,
+    *,
+    args: Sequence[Any] = (),
+    optimizer: Optimizer[Any],
+    max_steps: int,
+    stop: Stop | None = None,
+    record: bool = False,
+) -> Minimum:
+    """Minimize a plain scalar function with one of the library's optimizers.
+
+    The loop is compiled once for a function and the shapes of `start` and `args`; other data, another start, another
+    learning rate do not recompile. Without `stop` exactly `max_steps` steps are taken.
+
+    Args:
+        function: ``function(params, *args) -> scalar``, written with jax.numpy.
+        start: pytree of numbers or arrays; integers are taken as floats.
+        args: data of the function, pytrees of arrays: passed as arguments, never compiled in.
+        optimizer: from ``mle_jax.optimizers``.
+        max_steps: the most steps.
+        stop: a rule from ``mle_jax.stops``.
+        record: keep value, gradient norm and parameters of every step.
+
+    Returns:
+        A `Minimum` with params, value, steps, status, history.
+
+    Raises:
+        TypeError: the optimizer is not one, or the function does not return one real number.
+        ValueError: max_steps is negative, or the optimizer's configuration is out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> import mle_jax as mle
+        >>> bowl = lambda w, center: ((w - center) ** 2).sum()
+        >>> descent = mle.optimizers.GradientDescent(0.25)
+        >>> run = mle.minimize(bowl, np.zeros(2), args=(3.0,), optimizer=descent, max_steps=60)
+        >>> [round(float(value), 6) for value in run.params], run.status.name
+        ([3.0, 3.0], 'max_steps')
+    """
+    check_optimizer(optimizer)
+    most = check_steps(max_steps)
+    begin = jax.tree_util.tree_map(_floating, start)
+    args = tuple(args)
+    _check_scalar(function, begin, args)
+    ended = _run(begin, args, optimizer, stop, most, function=function, room=most if record else None)
+    point, evaluation, finished, trace = ended
+    steps = int(finished.steps)
+    outcome = int(finished.outcome)
+    status = {STOPPED: Status.stopped_by_rule, NON_FINITE: Status.non_finite}.get(outcome, Status.max_steps)
+    return Minimum(to_numpy(point), float(evaluation), steps, status, trace and _history(trace, steps, begin))
+
+
+@functools.partial(jax.jit, static_argnames=("function", "room"))
+@at_highest_precision
+def _run(
+    start: Any,
+    args: tuple[Any, ...],
+    optimizer: Optimizer[Any],
+    stop: Stop | None,
+    max_steps: Any,
+    *,
+    function: Callable[..., Any],
+    room: int | None,
+) -> tuple[Any, Array, Run, Trace | None]:
+    point, unravel = ravel_pytree(start)
+
+    def evaluate(at: Array) -> tuple[Array, Array]:
+        value = jnp.asarray(function(unravel(at), *args)).astype(at.dtype)
+        return value, jnp.abs(value)
+
+    objective = Objective(evaluate)
+    ended = run(objective, optimizer, optimizer.init(objective, point), max_steps=max_steps, stop=stop, record=room)
+    final = ended.state.evaluation
+    return unravel(final.point), final.value, ended._replace(state=None, trace=None), ended.trace
+
+
+def _history(trace: Trace, steps: int, start: Any) -> History:
+    _, unravel = ravel_pytree(start)
+    cut = slice(0, steps + 1)
+    params = to_numpy(jax.vmap(unravel)(trace.point[cut]))
+    return History(np.asarray(trace.value)[cut], np.asarray(trace.gradient_norm)[cut], params)
+
+
+def _floating(leaf: Any) -> Array:
+    array = jnp.asarray(leaf)
+    return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)
+
+
+def _check_scalar(function: Callable[..., Any], start: Any, args: tuple[Any, ...]) -> None:
+    result = jax.eval_shape(function, start, *args)
+    shape, dtype = getattr(result, "shape", None), getattr(result, "dtype", None)
+    if shape != () or not jnp.issubdtype(dtype, jnp.floating):
+        what = "something that is not an array" if shape is None else f"an array of shape {shape} and type {dtype}"
+        names = ", ".join(named_leaves(start, root="params").names)
+        raise TypeError(
+            f"the function returned {what}, but minimize needs one real number for its params ({names}); "
+            "sum over the data inside the function"
+        )
+
+
+def check_optimizer(optimizer: Any) -> None:
+    """Raise where the optimizer is not one, or its configuration is out of range."""
+    if isinstance(optimizer, type):
+        raise TypeError(
+            f"the optimizer is the class {optimizer.__name__}, but an object is needed; "
+            f"write {optimizer.__name__}(...) with its options"
+        )
+    if not (hasattr(optimizer, "init") and hasattr(optimizer, "step")):
+        raise TypeError(
+            f"the optimizer is {optimizer!r}, but it must come from mle_jax.optimizers, such as Newton() or "
+            "GradientDescent(0.05); wrap an optax optimizer as Optax(...)"
+        )
+    if not (hasattr(optimizer, "complaint") and hasattr(type(optimizer), "__dataclass_fields__")):
+        raise TypeError(
+            f"the optimizer is a bare {type(optimizer).__name__} with init and another step; wrap an optax optimizer "
+            "as mle_jax.optimizers.Optax(...)"
+        )
+    complaint = optimizer.complaint()
+    if complaint:
+        raise ValueError(complaint)
+
+
+def check_steps(max_steps: Any) -> int:
+    """Return the number of steps, or raise where it is no whole number of at least 0."""
+    if isinstance(max_steps, bool) or not isinstance(max_steps, int | np.integer) or max_steps < 0:
+        raise ValueError(f"max_steps is {max_steps!r}, but it must be a whole number of at least 0; pass e.g. 1000")
+    return int(max_steps)
