@@ -13,7 +13,7 @@ RUNNING, STOPPED, NON_FINITE = 0, 1, 2
 
 
 class Trace(NamedTuple):
-    """What happened step by step, the start included; rows beyond the last step repeat nothing and are NaN."""
+    """What happened step by step, the start included; rows beyond the last step are NaN."""
 
     value: Array  # (max_steps + 1,)
     gradient_norm: Array  # (max_steps + 1,)
@@ -26,20 +26,38 @@ class Run(NamedTuple):
     state: Any
     steps: Array  # int32
     outcome: Array  # int32: RUNNING (the steps ran out), STOPPED (the rule held) or NON_FINITE
+    best_value: Array  # the smallest value seen, and where: what counts when a method does not settle
+    best_point: Array  # (k,)
     trace: Trace | None
 
 
-def run(
+def begin(
+    objective: Objective, optimizer: Optimizer[Any], point: Array, *, record: int | None = None
+) -> Run:
+    """Evaluate the start.
+
+    Args:
+        objective: the function.
+        optimizer: the algorithm.
+        point: the start, shape (k,).
+        record: room for the trace (static: the largest number of steps), or None to keep none.
+    """
+    state = optimizer.init(objective, point)
+    here = state.evaluation
+    outcome = jnp.where(here.is_finite, RUNNING, NON_FINITE).astype(jnp.int32)
+    trace = None if record is None else _note(_empty(here, record), jnp.int32(0), here)
+    return Run(state, jnp.int32(0), outcome, here.value, here.point, trace)
+
+
+def proceed(
     objective: Objective,
     optimizer: Optimizer[Any],
-    state: Any,
+    first: Run,
     *,
     max_steps: Array | int,
     stop: Stop | None = None,
-    stopped: Array | bool = False,
-    record: int | None = None,
 ) -> Run:
-    """Step until the rule holds, the steps run out, or the objective is no longer finite.
+    """Step on until the rule holds, the steps run out, or the objective is no longer finite.
 
     A step to a point where value or gradient is not finite is undone, so the state returned is always the last
     finite one (or the start itself).
@@ -47,28 +65,29 @@ def run(
     Args:
         objective: the function.
         optimizer: the algorithm.
-        state: from ``optimizer.init``.
-        max_steps: the most steps; traced, so another number does not recompile.
+        first: from `begin`, or an earlier run to go on with.
+        max_steps: the most steps, counted from the start; traced, so another number does not recompile.
         stop: rule on two successive states.
-        stopped: True where there is nothing to do, by a rule that looks at the start alone.
-        record: room for the trace (static: the largest number of steps), or None to keep none.
     """
-    outcome = jnp.where(stopped, STOPPED, jnp.where(state.evaluation.is_finite, RUNNING, NON_FINITE))
-    trace = None if record is None else _note(_empty(state.evaluation, record), jnp.int32(0), state.evaluation)
-    first = Run(state, jnp.int32(0), outcome.astype(jnp.int32), trace)
 
     def unfinished(now: Run) -> Array:
         return (now.outcome == RUNNING) & (now.steps < max_steps)
 
     def advance(now: Run) -> Run:
         trial = optimizer.step(objective, now.state)
-        finite = trial.evaluation.is_finite
-        state = jax.tree_util.tree_map(lambda new, old: jnp.where(finite, new, old), trial, now.state)
+        there = trial.evaluation
+        state = jax.tree_util.tree_map(lambda new, old: jnp.where(there.is_finite, new, old), trial, now.state)
         done = jnp.asarray(False) if stop is None else stop(now.state, trial)
-        outcome = jnp.where(finite, jnp.where(done, STOPPED, RUNNING), NON_FINITE).astype(jnp.int32)
-        steps = now.steps + 1
-        trace = None if now.trace is None else _note(now.trace, steps, trial.evaluation)
-        return Run(state, steps, outcome, trace)
+        outcome = jnp.where(there.is_finite, jnp.where(done, STOPPED, RUNNING), NON_FINITE).astype(jnp.int32)
+        better = there.is_finite & (there.value < now.best_value)
+        return Run(
+            state,
+            now.steps + 1,
+            outcome,
+            jnp.where(better, there.value, now.best_value),
+            jnp.where(better, there.point, now.best_point),
+            None if now.trace is None else _note(now.trace, now.steps + 1, there),
+        )
 
     return jax.lax.while_loop(unfinished, advance, first)
 

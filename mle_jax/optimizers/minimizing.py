@@ -15,7 +15,7 @@ from mle_jax._objective import Objective
 from mle_jax._precision import at_highest_precision, in_float64, to_numpy
 from mle_jax._status import Status
 from mle_jax._trees import named_leaves
-from mle_jax.optimizers._loop import NON_FINITE, STOPPED, Run, Trace, run
+from mle_jax.optimizers._loop import NON_FINITE, STOPPED, Run, begin, proceed
 from mle_jax.optimizers._protocol import Optimizer, Stop
 
 
@@ -96,15 +96,13 @@ def minimize(
     """
     check_optimizer(optimizer)
     most = check_steps(max_steps)
-    begin = jax.tree_util.tree_map(_floating, start)
+    first = jax.tree_util.tree_map(_floating, start)
     args = tuple(args)
-    _check_scalar(function, begin, args)
-    ended = _run(begin, args, optimizer, stop, most, function=function, room=most if record else None)
-    point, evaluation, finished, trace = ended
-    steps = int(finished.steps)
-    outcome = int(finished.outcome)
-    status = {STOPPED: Status.stopped_by_rule, NON_FINITE: Status.non_finite}.get(outcome, Status.max_steps)
-    return Minimum(to_numpy(point), float(evaluation), steps, status, trace and _history(trace, steps, begin))
+    _check_scalar(function, first, args)
+    params, ended = _run(first, args, optimizer, stop, most, function=function, room=most if record else None)
+    status = {STOPPED: Status.stopped_by_rule, NON_FINITE: Status.non_finite}.get(int(ended.outcome), Status.max_steps)
+    history = _history(ended, first) if record else None
+    return Minimum(to_numpy(params), float(ended.state.value), int(ended.steps), status, history)
 
 
 @functools.partial(jax.jit, static_argnames=("function", "room"))
@@ -118,7 +116,7 @@ def _run(
     *,
     function: Callable[..., Any],
     room: int | None,
-) -> tuple[Any, Array, Run, Trace | None]:
+) -> tuple[Any, Run]:
     point, unravel = ravel_pytree(start)
 
     def evaluate(at: Array) -> tuple[Array, Array]:
@@ -126,14 +124,15 @@ def _run(
         return value, jnp.abs(value)
 
     objective = Objective(evaluate)
-    ended = run(objective, optimizer, optimizer.init(objective, point), max_steps=max_steps, stop=stop, record=room)
-    final = ended.state.evaluation
-    return unravel(final.point), final.value, ended._replace(state=None, trace=None), ended.trace
+    first = begin(objective, optimizer, point, record=room)
+    ended = proceed(objective, optimizer, first, max_steps=max_steps, stop=stop)
+    return unravel(ended.state.evaluation.point), ended._replace(state=ended.state.evaluation)
 
 
-def _history(trace: Trace, steps: int, start: Any) -> History:
+def _history(ended: Run, start: Any) -> History:
     _, unravel = ravel_pytree(start)
-    cut = slice(0, steps + 1)
+    trace, cut = ended.trace, slice(0, int(ended.steps) + 1)
+    assert trace is not None
     params = to_numpy(jax.vmap(unravel)(trace.point[cut]))
     return History(np.asarray(trace.value)[cut], np.asarray(trace.gradient_norm)[cut], params)
 

@@ -4,7 +4,8 @@ One step:
 
 1. scale the Hessian by its diagonal D and take its eigenvalues e and eigenvectors V;
 2. replace e by its absolute value, so that directions of negative curvature are left and not sought
-   (Dauphin et al. 2014), and keep it above the rounding level;
+   (Dauphin et al. 2014), and keep it above the rounding level; where the slope along negative curvature vanishes,
+   give it a small one;
 3. choose the damping m >= 0 so that the scaled step p = -V (|e| + m)^-1 V' D^-1/2 g is not longer than the radius;
 4. evaluate value, gradient and Hessian at the trial point: the one evaluation of the step;
 5. accept where the value falls (or ties within rounding, and the gradient shrinks), and set the next radius from the
@@ -24,6 +25,7 @@ from mle_jax._linalg import ScaledEigen, scaled_eigen
 from mle_jax._objective import Evaluation, Objective
 
 GROWTH = 4.0
+KICK = 1e-3  # of the radius: a saddle, where the slope vanishes, is left along its negative curvature
 SECULAR_STEPS = 12  # Newton steps for the damping: monotone and quadratic, and only its order of magnitude matters
 
 
@@ -77,9 +79,11 @@ class Newton:
         here, eigen = state.evaluation, state.eigen
         # 1-3: the step, in scaled coordinates and in the eigenvector basis
         slope = eigen.vectors.T @ (here.gradient / eigen.scale)
+        push = jnp.where(eigen.values < -eigen.floor, KICK * state.radius * jnp.abs(eigen.values), 0.0)
+        pull = jnp.where(slope < 0, -1.0, 1.0) * jnp.maximum(jnp.abs(slope), push)
         curvature = jnp.maximum(jnp.abs(eigen.values), eigen.floor)
-        damping = _damping(slope, curvature, state.radius)
-        move = -slope / (curvature + damping)
+        damping = _damping(pull, curvature, state.radius)
+        move = -pull / (curvature + damping)
         length = jnp.sqrt(jnp.sum(move**2))
         predicted = -jnp.sum(slope * move + 0.5 * eigen.values * move**2)
         # 4: the one evaluation
@@ -93,8 +97,8 @@ class Newton:
         smaller_gradient = _norm(trial.gradient / eigen.scale) <= _norm(slope)
         accepted = usable & jnp.where(tie, smaller_gradient, fall > 1e-4 * predicted)
         radius = _next_radius(state.radius, length, ratio=fall / predicted, usable=usable, tie=tie)
-        full = damping <= 0.0
-        idle = full & (~accepted | (tie & (trial_state.decrement > 0.5 * state.decrement)))
+        no_gain = ~accepted | (tie & (trial_state.decrement >= 0.5 * state.decrement))
+        idle = ((damping <= 0.0) & no_gain) | jnp.all(trial.point == here.point)
         stalls = jnp.where(idle, state.stalls + 1, 0)
         kept = jax.tree_util.tree_map(lambda new, old: jnp.where(accepted, new, old), trial_state, state)
         return kept._replace(radius=radius, stalls=stalls, accepted=accepted)

@@ -1,0 +1,61 @@
+"""Which optimizer `optimizer="auto"` means."""
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from mle_jax.optimizers import Newton, Optax
+from mle_jax.optimizers._protocol import Optimizer
+from mle_jax.optimizers.minimizing import check_optimizer
+
+if TYPE_CHECKING:
+    from mle_jax.likelihood import Model
+
+NEWTON_UP_TO = 500  # free coordinates: beyond, the eigendecompositions cost more than they save
+NEWTON_STEPS = 200
+FIRST_ORDER_STEPS = 10_000
+
+
+def choose_optimizer(model: "Model", optimizer: Any, size: int) -> Optimizer[Any]:
+    """Return the optimizer to use for a model with so many free coordinates.
+
+    Raises:
+        TypeError: not an optimizer.
+        ValueError: Newton's method for a model that is not smooth, or a configuration out of range.
+    """
+    if isinstance(optimizer, str):
+        if optimizer != "auto":
+            raise ValueError(
+                f"optimizer is '{optimizer}', but the only word allowed is 'auto'; otherwise pass an object, such as "
+                "mle_jax.optimizers.Newton() or GradientDescent(0.05)"
+            )
+        if not model.smooth:
+            return adam_with_decay()
+        return Newton() if size <= NEWTON_UP_TO else lbfgs()
+    check_optimizer(optimizer)
+    if isinstance(optimizer, Newton) and not model.smooth:
+        raise ValueError(
+            f"optimizer is Newton(), but {model.label} is declared smooth=False: its curvature says nothing about the "
+            "maximum; use optimizer='auto', GradientDescent(...) or Optax(...)"
+        )
+    return optimizer  # type: ignore[no-any-return]
+
+
+def default_steps(optimizer: Optimizer[Any]) -> int:
+    """Return the number of steps allowed where the user says nothing."""
+    return NEWTON_STEPS if isinstance(optimizer, Newton) else FIRST_ORDER_STEPS
+
+
+@functools.cache
+def lbfgs() -> Optax:
+    """Return optax's L-BFGS with its line search; made once, so that it compiles once."""
+    import optax
+
+    return Optax(optax.lbfgs())
+
+
+@functools.cache
+def adam_with_decay() -> Optax:
+    """Return Adam with a rate that falls to zero over the default number of steps, for models with kinks."""
+    import optax
+
+    return Optax(optax.adam(optax.cosine_decay_schedule(0.05, FIRST_ORDER_STEPS)))

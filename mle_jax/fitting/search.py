@@ -1,0 +1,97 @@
+"""The climb to the top, by whichever optimizer, until the decrement says that it is reached."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from mle_jax._objective import Objective
+from mle_jax.fitting.certificate import curve
+from mle_jax.optimizers._loop import NON_FINITE, RUNNING, STOPPED, Run, begin, proceed
+from mle_jax.optimizers._protocol import Optimizer
+from mle_jax.optimizers.newton import Newton, NewtonState
+
+STALLS = 2  # successive full Newton steps without any gain: the decrement cannot be made smaller
+TIGHTEN = 0.3  # of the cheap threshold, each time the certificate disagrees with it
+
+
+def search(
+    objective: Objective,
+    optimizer: Optimizer[Any],
+    theta: Array,
+    *,
+    scale: Array | int,
+    tolerance: Array | float,
+    max_steps: Array | int,
+    smooth: bool,
+    record: int | None,
+) -> Run:
+    """Run an optimizer until the decrement is below the tolerance or the steps run out.
+
+    Newton's method knows its decrement at every step. First-order methods stop on a cheap estimate (the gradient
+    scaled by the diagonal information), are then held against the true decrement, and go on if that fails. A model
+    with kinks has no decrement: it uses all its steps.
+    """
+    first = begin(objective, optimizer, theta, record=record)
+    if not smooth:
+        return proceed(objective, optimizer, first, max_steps=max_steps)
+    if isinstance(optimizer, Newton):
+        rule = _newton_rule(scale, tolerance)
+        arrived = (first.outcome == RUNNING) & rule(None, first.state)
+        first = first._replace(outcome=jnp.where(arrived, STOPPED, first.outcome).astype(jnp.int32))
+        return proceed(objective, optimizer, first, max_steps=max_steps, stop=rule)
+    return _in_rounds(objective, optimizer, first, scale=scale, tolerance=tolerance, max_steps=max_steps)
+
+
+def stalled(run: Run) -> Array:
+    """Say whether Newton's method ended because no step gains anything."""
+    return run.state.stalls >= STALLS if isinstance(run.state, NewtonState) else jnp.asarray(False)
+
+
+def _newton_rule(scale: Array | int, tolerance: Array | float) -> Callable[[Any, NewtonState], Array]:
+    def rule(_: Any, state: NewtonState) -> Array:
+        decrement = state.decrement * jnp.sqrt(jnp.asarray(scale, state.decrement.dtype))
+        curved_up = state.eigen.smallest < -state.eigen.floor
+        return ((decrement < tolerance) & ~curved_up) | (state.stalls >= STALLS)
+
+    return rule
+
+
+def _in_rounds(
+    objective: Objective,
+    optimizer: Optimizer[Any],
+    first: Run,
+    *,
+    scale: Array | int,
+    tolerance: Array | float,
+    max_steps: Array | int,
+) -> Run:
+    """Alternate between a run to a cheap threshold and a look at the true decrement."""
+
+    def look(point: Array) -> tuple[Array, Array]:
+        there = objective.with_hessian(point)
+        diagonal = jnp.abs(jnp.diagonal(there.hessian))
+        return jnp.where(diagonal > 0, diagonal, 1.0), curve(there, scale).decrement < tolerance
+
+    def unfinished(now: tuple[Run, Array, Array, Array]) -> Array:
+        run, _, _, arrived = now
+        return ~arrived & (run.outcome != NON_FINITE) & (run.steps < max_steps)
+
+    def round_(now: tuple[Run, Array, Array, Array]) -> tuple[Run, Array, Array, Array]:
+        run, diagonal, threshold, _ = now
+
+        def cheap(_: Any, state: Any) -> Array:
+            return jnp.sum(state.evaluation.gradient**2 / diagonal) * scale < threshold**2
+
+        restarted = run._replace(outcome=jnp.int32(RUNNING))
+        run = proceed(objective, optimizer, restarted, max_steps=max_steps, stop=cheap)
+        diagonal, arrived = look(run.state.evaluation.point)
+        return run, diagonal, threshold * TIGHTEN, arrived
+
+    diagonal, arrived = look(first.state.evaluation.point)
+    threshold = jnp.asarray(tolerance, diagonal.dtype)
+    run, _, _, arrived = jax.lax.while_loop(unfinished, round_, (first, diagonal, threshold, arrived))
+    ended = jnp.where(run.outcome == NON_FINITE, NON_FINITE, jnp.where(arrived, STOPPED, RUNNING))
+    return run._replace(outcome=ended.astype(jnp.int32))

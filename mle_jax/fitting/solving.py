@@ -1,0 +1,166 @@
+"""From a start to a certified `Solution`: the traceable middle of every fit.
+
+1 build the loss; 2 search; 3 certify; 4 say how it ended; 5 polish a certified maximum by one more full Newton step,
+kept if the log-likelihood does not fall (8 digits become 13); 6 return to named parameters.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from mle_jax._linalg import scaled_eigen
+from mle_jax._objective import Evaluation, Objective
+from mle_jax._status import Status
+from mle_jax.fitting.certificate import Certificate, certify, curve
+from mle_jax.fitting.search import search, stalled
+from mle_jax.fitting.solution import Solution
+from mle_jax.fitting.verdict import verdict
+from mle_jax.likelihood.loss import loss_objective, loss_scale, to_log_likelihood
+from mle_jax.optimizers._loop import NON_FINITE, Run
+from mle_jax.optimizers._protocol import Optimizer
+from mle_jax.parameters import Coordinates, Positive
+
+if TYPE_CHECKING:
+    from mle_jax.likelihood import Model
+
+COLLAPSED = 450  # times eps: a relative standard error below this (1e-13) is known better than it can be computed
+
+
+def solve(
+    model: "Model",
+    coordinates: Coordinates,
+    theta: Array,
+    data: Any,
+    weights: Array | None,
+    optimizer: Optimizer[Any],
+    *,
+    tolerance: Array | float,
+    max_steps: Array | int,
+    handwritten: bool = False,
+    record: int | None = None,
+    polish: bool = True,
+) -> Solution:
+    """Search, certify, judge and polish (the numbers are those of the module's docstring).
+
+    Args:
+        model: the model.
+        coordinates: what the free coordinates mean.
+        theta: the start, (k,).
+        data: the dataset.
+        weights: (n,) or None.
+        optimizer: the algorithm.
+        tolerance: of the decrement, in standard errors.
+        max_steps: the most steps; 0 evaluates the start.
+        handwritten: search with the model's handwritten gradient.
+        record: room for the history, or None.
+        polish: take the last step 5.
+    """
+    # 1
+    objective = loss_objective(model, coordinates, data, weights=weights, handwritten=handwritten)
+    scale = loss_scale(model, data, weights)
+    # 2
+    run = search(
+        objective,
+        optimizer,
+        theta,
+        scale=scale,
+        tolerance=tolerance,
+        max_steps=max_steps,
+        smooth=model.smooth,
+        record=record,
+    )
+    if not model.smooth:
+        return _unsmooth(coordinates, run, scale)
+    # 3
+    here = _with_hessian(objective, run)
+    certificate = certify(objective, here, scale)
+    # 4
+    finite = here.is_finite & jnp.all(jnp.isfinite(here.hessian)) & (run.outcome != NON_FINITE)
+    status = verdict(
+        certificate,
+        tolerance=tolerance,
+        finite=finite,
+        stalled=stalled(run),
+        collapsed=_collapsed(coordinates, here, certificate),
+    )
+    # 5
+    if polish and theta.size:
+        certified = (status == Status.converged) | (status == Status.converged_to_rounding)
+        here, certificate = _polished(objective, here, certificate, scale, allowed=certified)
+    # 6
+    return Solution(
+        params=coordinates.params(here.point),
+        log_likelihood=to_log_likelihood(here.value, scale),
+        status=status,
+        decrement=jnp.where(certificate.is_definite, certificate.decrement, jnp.nan),
+        steps=run.steps,
+        theta=here.point,
+        information=certificate.information,
+        smallest_eigenvalue=certificate.smallest_eigenvalue,
+        drop=certificate.drop,
+        uphill=certificate.uphill,
+        weakest=certificate.weakest,
+        trace=run.trace,
+    )
+
+
+def _with_hessian(objective: Objective, run: Run) -> Evaluation:
+    """Evaluate the Hessian at the final point, unless the optimizer carries it."""
+    here: Evaluation = run.state.evaluation
+    return here if here.hessian.size == here.point.size**2 else objective.with_hessian(here.point)
+
+
+def _polished(
+    objective: Objective, here: Evaluation, certificate: Certificate, scale: Array | int, *, allowed: Array
+) -> tuple[Evaluation, Certificate]:
+    trial = objective.with_hessian(here.point + certificate.step)
+    after = curve(trial, scale)._replace(drop=certificate.drop)
+    rounding = 10 * jnp.finfo(here.point.dtype).eps * here.magnitude
+    keeps_height = trial.is_finite & (trial.value <= here.value + rounding)
+    kept = allowed & keeps_height & after.is_definite & (after.decrement <= certificate.decrement)
+    choose = lambda new, old: jnp.where(kept, new, old)  # noqa: E731 - a select, not a function worth a name
+    return jax.tree_util.tree_map(choose, (trial, after), (here, certificate))
+
+
+def _collapsed(coordinates: Coordinates, here: Evaluation, certificate: Certificate) -> Array:
+    """Say whether a scale parameter has shrunk to nothing, so that the log-likelihood grows without bound.
+
+    Either the parameter itself is at the end of the number range, or the data are fitted so perfectly that some
+    estimate has a standard error below its own rounding.
+    """
+    scales = [isinstance(d, Positive) and not d.closed for d in coordinates.space.declarations for _ in range(d.flat_size)]
+    is_scale = np.asarray(scales, bool) & ~np.asarray(coordinates.fixed, bool)
+    if not is_scale.any() or not here.point.size:
+        return jnp.asarray(False)
+    flat = coordinates.flat(here.point)
+    limits = jnp.finfo(flat.dtype)
+    vanished = jnp.any(is_scale & (flat <= jnp.sqrt(limits.tiny)))
+    eigen = scaled_eigen(certificate.information)
+    spread = coordinates.jacobian(here.point) @ (eigen.vectors / eigen.scale[:, None])
+    errors = jnp.sqrt(jnp.sum(spread**2 / jnp.maximum(eigen.values, eigen.floor), axis=1))
+    too_exact = (errors > 0) & (errors < COLLAPSED * limits.eps * jnp.abs(flat))
+    return vanished | (certificate.is_definite & jnp.any(too_exact & ~np.asarray(coordinates.fixed, bool)))
+
+
+def _unsmooth(coordinates: Coordinates, run: Run, scale: Array | int) -> Solution:
+    """Report the best point seen: without an exact solver nothing about it can be certified."""
+    size, dtype = run.best_point.size, run.best_point.dtype
+    blank = jnp.full(size, jnp.nan, dtype)
+    status = jnp.where(run.outcome == NON_FINITE, Status.non_finite, Status.uncertified).astype(jnp.int32)
+    return Solution(
+        params=coordinates.params(run.best_point),
+        log_likelihood=to_log_likelihood(run.best_value, scale),
+        status=status,
+        decrement=jnp.asarray(jnp.nan, dtype),
+        steps=run.steps,
+        theta=run.best_point,
+        information=jnp.zeros((size, size), dtype),
+        smallest_eigenvalue=jnp.asarray(jnp.nan, dtype),
+        drop=jnp.asarray(jnp.nan, dtype),
+        uphill=blank,
+        weakest=blank,
+        trace=run.trace,
+    )

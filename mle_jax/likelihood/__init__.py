@@ -1,0 +1,5 @@
+"""Models and their likelihoods: the log-likelihood, its derivatives, and the loss that optimizers see."""
+
+from mle_jax.likelihood.model import Model as Model
+
+__all__ = ["Model"]

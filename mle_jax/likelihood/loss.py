@@ -1,0 +1,73 @@
+"""The loss: the one place where a log-likelihood changes its sign and its scale.
+
+loss(theta) = - log-likelihood(params(theta)) / scale, with theta the unconstrained free coordinates and scale the
+total weight (the number of rows without weights). Optimizers see nothing else; everything that people see is turned
+back by the functions at the end of this file. No other file negates or rescales a likelihood, a score or a Hessian.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from mle_jax._objective import Objective
+from mle_jax.likelihood.evaluation import sample, total_and_magnitude
+from mle_jax.likelihood.layout import count_rows
+from mle_jax.parameters import Coordinates
+
+if TYPE_CHECKING:
+    from mle_jax.likelihood.model import Model
+
+
+def loss_objective(
+    model: "Model",
+    coordinates: Coordinates,
+    data: Any,
+    *,
+    weights: Array | None = None,
+    handwritten: bool = False,
+) -> Objective:
+    """Build the loss of (model, data, weights) in the free coordinates.
+
+    Args:
+        model: the model.
+        coordinates: which free coordinates move, and the values of those that do not.
+        data: the dataset.
+        weights: (n,) or None.
+        handwritten: take the gradient from ``model.gradient`` instead of automatic differentiation.
+    """
+    ready = sample(model, data, weights)
+    scale = loss_scale(model, data, weights)
+
+    def function(theta: Array) -> tuple[Array, Array]:
+        total, magnitude = total_and_magnitude(model, coordinates.params(theta), ready)
+        return -total / scale, magnitude / scale
+
+    def gradient(theta: Array) -> Array:
+        assert model.gradient is not None
+        params, pull = jax.vjp(coordinates.params, theta)
+        by_hand = jax.tree_util.tree_map(lambda g, p: jnp.asarray(g, p.dtype), model.gradient(params, data), params)
+        return -pull(by_hand)[0] / scale
+
+    return Objective(function, gradient if handwritten else None)
+
+
+def loss_scale(model: "Model", data: Any, weights: Array | None) -> Array | int:
+    """Return the divisor of the loss: the total weight, or the number of rows."""
+    return count_rows(model, data) if weights is None else jnp.sum(weights)
+
+
+def to_log_likelihood(loss: Array, scale: Array | int) -> Array:
+    """Turn a value of the loss back into the total log-likelihood."""
+    return -loss * scale
+
+
+def to_score(gradient: Array, scale: Array | int) -> Array:
+    """Turn a gradient of the loss back into the score of the total log-likelihood, free coordinates."""
+    return -gradient * scale
+
+
+def to_information(hessian: Array, scale: Array | int) -> Array:
+    """Turn a Hessian of the loss into the observed information of the total, free coordinates."""
+    return hessian * scale
