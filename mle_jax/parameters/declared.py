@@ -57,7 +57,7 @@ def _tuples(nested: Any) -> Numbers:
     return tuple(map(_tuples, nested)) if isinstance(nested, list) else float(nested)
 
 
-def as_shape(shape: int | Sequence[int], kind: str) -> tuple[int, ...]:
+def as_shape(shape: Any, kind: str) -> tuple[int, ...]:
     """Bring a declared shape to a tuple of positive ints."""
     try:
         entries = (shape,) if not isinstance(shape, Iterable) else tuple(shape)
@@ -80,7 +80,7 @@ def as_size(size: int, kind: str) -> int:
     return operator.index(size)
 
 
-def as_labels(labels: Sequence[str] | None, kind: str, size: int | None = None) -> tuple[str, ...] | None:
+def as_labels(labels: Any, kind: str, size: int | None = None) -> tuple[str, ...] | None:
     """Bring labels to a tuple of distinct names, as many as `size` where that is given."""
     if labels is None:
         return None
@@ -176,10 +176,15 @@ def as_float(value: ArrayLike) -> jax.Array:
     return array.astype(jnp.result_type(float, array.dtype))
 
 
+def float_info(dtype: Any) -> Any:
+    """Return the limits of a floating dtype: eps, tiny, max."""
+    return jnp.finfo(dtype)  # type: ignore[no-untyped-call]
+
+
 def log_range(dtype: Any) -> tuple[float, float]:
     """Return the least and the greatest argument for which exp is neither subnormal nor infinite, with a margin.
 
     Subnormal numbers are out of bounds because compiled code may flush them to zero.
     """
-    info = jnp.finfo(dtype)
+    info = float_info(dtype)
     return math.log(float(info.tiny)) + 1.0, math.log(float(info.max)) - 1.0

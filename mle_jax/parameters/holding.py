@@ -8,6 +8,7 @@ import numpy as np
 
 from mle_jax._precision import is_traced
 from mle_jax.parameters.constant import Fixed
+from mle_jax.parameters.declared import as_float
 from mle_jax.parameters.layout import assignments
 from mle_jax.parameters.starts import fault_text, one_number, whole_leaf
 
@@ -41,13 +42,8 @@ def fix_entries(space: "ParameterSpace", fixed: Any, *, what: str) -> FixedEntri
         _check_leaf(space, i, given, what)
         if isinstance(declared, Fixed):
             given |= dict(enumerate(declared.flatten(np.asarray(declared.value)), start=space.flat_slices[i].start))
-    values: Any = np.zeros(space.n_flat)
-    if is_traced(list(given.values())):
-        dtype = jnp.result_type(float, *given.values())
-        values = jnp.stack([jnp.asarray(given.get(k, 0.0), dtype) for k in range(space.n_flat)])
-    else:
-        for k, value in given.items():
-            values[k] = value
+    entries = [given.get(k, 0.0) for k in range(space.n_flat)]
+    values = jnp.stack([as_float(entry) for entry in entries]) if is_traced(entries) else np.array(entries, np.float64)
     return FixedEntries(tuple(k in given for k in range(space.n_flat)), values)
 
 

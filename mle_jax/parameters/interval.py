@@ -15,6 +15,7 @@ from mle_jax.parameters.declared import (
     as_float,
     elementwise_fields,
     entry_fault,
+    float_info,
     frozen_numbers,
     in_words,
     labelled,
@@ -107,7 +108,7 @@ class Interval:
         """Map a value to its free coordinates (free_size,): its logit; the ends go as far out as the dtype can tell."""
         array = jnp.ravel(as_float(value))
         inside = jnp.clip(array, *self._inner_ends(array.dtype))
-        tiny = float(jnp.finfo(array.dtype).tiny)
+        tiny = float(float_info(array.dtype).tiny)
         return jnp.log(jnp.maximum(inside - self.low, tiny)) - jnp.log(jnp.maximum(self.high - inside, tiny))
 
     def log_jacobian(self, free: jax.Array) -> jax.Array:
@@ -156,14 +157,15 @@ class Interval:
 
 def _ends(low: float, high: float) -> tuple[float, float]:
     """Check the ends of an interval and return them as floats."""
-    ends = frozen_numbers(low, "Interval(low, ...): low"), frozen_numbers(high, "Interval(..., high): high")
-    if isinstance(ends[0], tuple) or isinstance(ends[1], tuple):
-        raise TypeError(f"Interval({low!r}, {high!r}): the ends must be two numbers, the same for all entries")
-    if not ends[0] < ends[1]:
-        raise ValueError(f"Interval({low!r}, {high!r}): low must be below high; write Interval(low, high)")
-    if math.nextafter(ends[0], ends[1]) >= ends[1] or not math.isfinite(ends[1] - ends[0]):
-        raise ValueError(f"Interval({low!r}, {high!r}): float64 cannot resolve an interval so narrow or so wide")
-    return ends
+    a, b = frozen_numbers(low, "Interval(low, ...): low"), frozen_numbers(high, "Interval(..., high): high")
+    given = f"Interval({low!r}, {high!r})"
+    if isinstance(a, tuple) or isinstance(b, tuple):
+        raise TypeError(f"{given}: the ends must be two numbers, the same for all entries")
+    if not a < b:
+        raise ValueError(f"{given}: low must be below high; write Interval(low, high)")
+    if math.nextafter(a, b) >= b or not math.isfinite(b - a):
+        raise ValueError(f"{given}: float64 cannot resolve an interval so narrow or so wide; rescale the parameter")
+    return a, b
 
 
 def _below_zero(free: jax.Array) -> jax.Array:
@@ -173,6 +175,6 @@ def _below_zero(free: jax.Array) -> jax.Array:
 
 def _next(end: float, other: float, dtype: Any) -> Any:
     """Return the number of the dtype next to one end on the way to the other, never a subnormal one."""
-    info = jnp.finfo(dtype)
+    info = float_info(dtype)
     neighbor = np.nextafter(np.asarray(end, info.dtype), np.asarray(other, info.dtype))
     return neighbor if abs(neighbor) >= info.tiny else np.copysign(info.tiny, other - end).astype(info.dtype)

@@ -38,7 +38,7 @@ def assignments(space: "ParameterSpace", given: Any, *, what: str) -> Assignment
         return found
     if single and not isinstance(given, Mapping):
         return found._replace(leaves={0: given})
-    for path, value in _pieces(given, "", {*leaf_at, *entry_at}, what):
+    for path, value in _pieces(space, given, "", what):
         target, at = (found.leaves, leaf_at) if path in leaf_at else (found.entries, entry_at)
         if path not in at:
             unknown.append(path)
@@ -75,7 +75,7 @@ def leaves_of(space: "ParameterSpace", params: Any, *, what: str) -> list[Any]:
 
 
 def as_numbers(value: Any, label: str, *, what: str) -> Any:
-    """Return real numbers as an array: JAX if they are or contain JAX arrays that are traced, else as they come.
+    """Return real numbers as an array: JAX for JAX arrays and traced values, else NumPy.
 
     Raises:
         TypeError: if they are not real numbers.
@@ -84,11 +84,7 @@ def as_numbers(value: Any, label: str, *, what: str) -> Any:
         array = jnp.asarray(value) if is_traced(value) or isinstance(value, jax.Array) else np.asarray(value)
     except (TypeError, ValueError):
         array = np.asarray(None)
-    if (
-        array.dtype == bool
-        or not jnp.issubdtype(array.dtype, np.number)
-        or jnp.issubdtype(array.dtype, np.complexfloating)
-    ):
+    if not any(jnp.issubdtype(array.dtype, kind) for kind in (np.floating, np.integer)):
         raise TypeError(f"{what} for '{label}' is {_shown(value)}; pass a real number or an array of them")
     return array
 
@@ -99,19 +95,19 @@ def shape_text(what: str, label: str, given: tuple[int, ...], needed: tuple[int,
     return f"{what} for '{label}' has shape {given}, but '{label}' has shape {needed}; pass {needs}"
 
 
-def _pieces(node: Any, path: str, names: set[str], what: str) -> Iterator[tuple[str, Any]]:
+def _pieces(space: "ParameterSpace", node: Any, path: str, what: str) -> Iterator[tuple[str, Any]]:
     """Walk down to the nodes whose path is a name, or as far as the path could still become one."""
-    inside = sorted(name for name in names if name.startswith(f"{path}.")) if path else sorted(names)
-    if path in names or not inside:
+    inside = [name for name in space.leaf_names if not path or name.startswith(f"{path}.")]
+    if path in space.leaf_names or not inside:
         if node is not None:
             yield path, node
         return
     children = _children(node)
     if children is None:
         place = f"{what} for '{path}'" if path else what
-        raise ValueError(f"{place} is {_shown(node)}, but must be a dict (or the like) that holds {listing(inside)}")
+        raise ValueError(f"{place} is {_shown(node)}, but holds {listing(inside)}; pass a dict (or the like) of these")
     for key, child in children:
-        yield from _pieces(child, f"{path}.{key}" if path else key, names, what)
+        yield from _pieces(space, child, f"{path}.{key}" if path else key, what)
 
 
 def _children(node: Any) -> list[tuple[str, Any]] | None:

@@ -16,6 +16,7 @@ from mle_jax.parameters.declared import (
     as_labels,
     as_size,
     entry_fault,
+    float_info,
     frozen_numbers,
     in_words,
     labelled,
@@ -82,7 +83,7 @@ class Ordered:
     def constrain(self, free: jax.Array) -> jax.Array:
         """Map the first entry and log increments (m,) to increasing entries (m,)."""
         free = as_float(free)
-        eps, largest = float(jnp.finfo(free.dtype).eps), math.exp(self._log_limits(free.dtype)[1])
+        eps, largest = float(float_info(free.dtype).eps), math.exp(self._log_limits(free.dtype)[1])
         first = jnp.clip(free[0], -largest, largest)
         increments = jnp.exp(self._log_increments(free))
 

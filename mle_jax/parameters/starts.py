@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mle_jax._precision import is_traced
+from mle_jax.parameters.declared import as_float
 from mle_jax.parameters.layout import as_numbers, assignments, leaves_of, shape_text
 from mle_jax.parameters.protocol import Declaration, Fault
 
@@ -72,18 +73,14 @@ def _with_entries(leaf: Any, declared: Declaration, labels: tuple[str, ...], giv
         for k, value in values.items():
             flat[k] = value
         return declared.unflatten(flat)
-    traced = declared.flatten(jnp.asarray(leaf, _float_dtype(leaf)))
+    traced = declared.flatten(as_float(leaf))
     for k, value in values.items():
-        traced = traced.at[k].set(jnp.asarray(value, traced.dtype))
+        traced = traced.at[k].set(jnp.asarray(value).astype(traced.dtype))
     return declared.unflatten(traced)
 
 
 def _cast(array: Any, *, like: Any) -> Any:
     """Convert to the floating dtype of another array: NumPy, or JAX where one of the two is traced."""
     if is_traced([array, like]):
-        return jnp.asarray(array, _float_dtype(like))
-    return np.array(array, _float_dtype(like))
-
-
-def _float_dtype(array: Any) -> Any:
-    return array.dtype if jnp.issubdtype(array.dtype, np.floating) else np.float64
+        return jnp.asarray(array).astype(as_float(like).dtype)
+    return np.array(array, like.dtype if jnp.issubdtype(like.dtype, np.floating) else np.float64)
