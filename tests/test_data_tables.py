@@ -58,7 +58,7 @@ def test_types_are_kept(table):
     assert data["urban"].tolist() == [True, False, True]
 
 
-@pytest.mark.parametrize("kind", ["int8", "uint16", "float32", "uint64", "float16"])
+@pytest.mark.parametrize("kind", ["int8", "uint16", "float32", "uint64"])
 def test_narrow_types_are_widened(kind):
     data, _ = read_table(pd.DataFrame({"a": np.array([1, 2], dtype=kind)}))
     assert data["a"].dtype == (np.float64 if kind.startswith("float") else np.int64)
