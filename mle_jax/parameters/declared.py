@@ -178,7 +178,7 @@ def as_float(value: ArrayLike) -> jax.Array:
 
 def float_info(dtype: Any) -> Any:
     """Return the limits of a floating dtype: eps, tiny, max."""
-    return jnp.finfo(dtype)  # type: ignore[no-untyped-call]
+    return jnp.finfo(dtype)
 
 
 def log_range(dtype: Any) -> tuple[float, float]:
