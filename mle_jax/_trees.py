@@ -8,6 +8,7 @@ from itertools import product
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 
 class NamedLeaves(NamedTuple):
@@ -48,6 +49,21 @@ def entry_names(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
     if not shape:
         return (name,)
     return tuple(f"{name}[{','.join(map(str, index))}]" for index in product(*map(range, shape)))
+
+
+def lists_to_arrays(tree: Any) -> Any:
+    """Turn lists of numbers inside mappings into arrays: ``{"y": [1.0, 2.0]}`` is meant as one leaf, not as two."""
+    if isinstance(tree, Mapping) and type(tree) is dict:
+        return {key: lists_to_arrays(value) for key, value in tree.items()}
+    if isinstance(tree, list) and tree and all(_is_numbers(entry) for entry in tree):
+        return np.asarray(tree)
+    return np.empty(0) if isinstance(tree, list) and not tree else tree
+
+
+def _is_numbers(entry: Any) -> bool:
+    if isinstance(entry, list):
+        return all(_is_numbers(inner) for inner in entry)
+    return isinstance(entry, int | float | np.number | np.bool_)
 
 
 def _children(node: Any) -> list[tuple[str, Any]] | None:

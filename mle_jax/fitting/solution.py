@@ -22,6 +22,7 @@ class Solution(NamedTuple):
         drop: the one-standard-error drop of the log-likelihood, about 0.5 at a maximum.
         uphill: one standard error along the Newton step, (k,).
         weakest: one standard error along the weakest direction, (k,).
+        reliable: which flat natural parameters hold although the whole may not, bool (k_flat,).
         trace: the history in terms of the loss, or None.
 
     Example:
@@ -42,4 +43,5 @@ class Solution(NamedTuple):
     drop: Array
     uphill: Array
     weakest: Array
+    reliable: Array
     trace: Trace | None

@@ -17,7 +17,7 @@ from mle_jax._status import Status
 from mle_jax.fitting.certificate import Certificate, certify, curve
 from mle_jax.fitting.search import search, stalled
 from mle_jax.fitting.solution import Solution
-from mle_jax.fitting.verdict import verdict
+from mle_jax.fitting.verdict import Collapse, reliable_entries, verdict
 from mle_jax.likelihood.loss import loss_objective, loss_scale, to_log_likelihood
 from mle_jax.optimizers._loop import NON_FINITE, Run
 from mle_jax.optimizers._protocol import Optimizer
@@ -84,7 +84,7 @@ def solve(
         tolerance=tolerance,
         finite=finite,
         stalled=stalled(run),
-        collapsed=_collapsed(coordinates, here, certificate),
+        collapsed=_collapse(coordinates, here, certificate),
     )
     # 5
     if polish and theta.size:
@@ -103,6 +103,7 @@ def solve(
         drop=certificate.drop,
         uphill=certificate.uphill,
         weakest=certificate.weakest,
+        reliable=reliable_entries(coordinates, here.point, certificate, status),
         trace=run.trace,
     )
 
@@ -125,24 +126,21 @@ def _polished(
     return jax.tree_util.tree_map(choose, (trial, after), (here, certificate))
 
 
-def _collapsed(coordinates: Coordinates, here: Evaluation, certificate: Certificate) -> Array:
-    """Say whether a scale parameter has shrunk to nothing, so that the log-likelihood grows without bound.
-
-    Either the parameter itself is at the end of the number range, or the data are fitted so perfectly that some
-    estimate has a standard error below its own rounding.
-    """
-    scales = [isinstance(d, Positive) and not d.closed for d in coordinates.space.declarations for _ in range(d.flat_size)]
-    is_scale = np.asarray(scales, bool) & ~np.asarray(coordinates.fixed, bool)
+def _collapse(coordinates: Coordinates, here: Evaluation, certificate: Certificate) -> Collapse:
+    """Look for a scale parameter that has shrunk to nothing."""
+    declarations = coordinates.space.declarations
+    scales = [isinstance(d, Positive) and not d.closed for d in declarations for _ in range(d.flat_size)]
+    free = ~np.asarray(coordinates.fixed, bool)
+    is_scale = np.asarray(scales, bool) & free
     if not is_scale.any() or not here.point.size:
-        return jnp.asarray(False)
+        return Collapse(jnp.asarray(False), jnp.asarray(False))
     flat = coordinates.flat(here.point)
-    limits = jnp.finfo(flat.dtype)
-    vanished = jnp.any(is_scale & (flat <= jnp.sqrt(limits.tiny)))
+    eps = jnp.finfo(flat.dtype).eps
     eigen = scaled_eigen(certificate.information)
     spread = coordinates.jacobian(here.point) @ (eigen.vectors / eigen.scale[:, None])
     errors = jnp.sqrt(jnp.sum(spread**2 / jnp.maximum(eigen.values, eigen.floor), axis=1))
-    too_exact = (errors > 0) & (errors < COLLAPSED * limits.eps * jnp.abs(flat))
-    return vanished | (certificate.is_definite & jnp.any(too_exact & ~np.asarray(coordinates.fixed, bool)))
+    too_exact = free & (errors > 0) & (errors < COLLAPSED * eps * jnp.abs(flat))
+    return Collapse(certificate.is_definite & jnp.any(too_exact), jnp.any(is_scale & (flat < eps**2)))
 
 
 def _unsmooth(coordinates: Coordinates, run: Run, scale: Array | int) -> Solution:
@@ -162,5 +160,6 @@ def _unsmooth(coordinates: Coordinates, run: Run, scale: Array | int) -> Solutio
         drop=jnp.asarray(jnp.nan, dtype),
         uphill=blank,
         weakest=blank,
+        reliable=jnp.zeros(len(coordinates.fixed), bool),
         trace=run.trace,
     )

@@ -95,6 +95,22 @@ def scores(model: "Model", params: Any, data: Any, weights: Array | None = None)
     return jax.tree_util.tree_map(lambda leaf: weigh(jnp.asarray(weights), leaf), gradients)
 
 
+def theta_scores(model: "Model", coordinates: Any, theta: Array, ready: Sample) -> Array:
+    """Return the scores in free coordinates, weighted, shape (n, k); rows of weight zero are zero.
+
+    Args:
+        model: the model; a joint one must return contributions.
+        coordinates: what the free coordinates mean (`params(theta)`).
+        theta: (k,).
+        ready: the dataset, from `sample`.
+    """
+    if ready.layout is None:
+        return jax.jacfwd(lambda at: sample_contributions(model, coordinates.params(at), ready))(theta)
+    score_of = jax.grad(lambda at, row: model.log_density(coordinates.params(at), row))
+    values = map_rows(lambda row: score_of(theta, row), ready.layout)
+    return values if ready.weights is None else weigh(ready.weights, values)
+
+
 def hessian(model: "Model", params: Any, data: Any, weights: Array | None = None, *, space: ParameterSpace) -> Array:
     """Return the second derivatives of the total log-likelihood, natural scale, flat-name order, shape (k, k)."""
 

@@ -86,7 +86,7 @@ def _check_result(result: Any, name: str, context: str, scalar_only: bool) -> No
     if not jnp.issubdtype(result.dtype, jnp.floating):
         raise TypeError(
             f"{name} returned a value of type {result.dtype}, but it must return {allowed}; "
-            "a log density is a floating-point number: check that the parameters enter it"
+            "check that the parameters enter it and that every branch returns a floating-point number"
         )
     if result.shape == () or (not scalar_only and len(result.shape) == 1):
         return

@@ -161,15 +161,11 @@ def check_optimizer(optimizer: Any) -> None:
             f"the optimizer is the class {optimizer.__name__}, but an object is needed; "
             f"write {optimizer.__name__}(...) with its options"
         )
-    if not (hasattr(optimizer, "init") and hasattr(optimizer, "step")):
+    if not all(hasattr(optimizer, word) for word in ("init", "step", "complaint")):
+        bare = hasattr(optimizer, "init") and hasattr(optimizer, "update")
+        advice = "wrap an optax optimizer as Optax(...)" if bare else "such as Newton() or GradientDescent(0.05)"
         raise TypeError(
-            f"the optimizer is {optimizer!r}, but it must come from mle_jax.optimizers, such as Newton() or "
-            "GradientDescent(0.05); wrap an optax optimizer as Optax(...)"
-        )
-    if not (hasattr(optimizer, "complaint") and hasattr(type(optimizer), "__dataclass_fields__")):
-        raise TypeError(
-            f"the optimizer is a bare {type(optimizer).__name__} with init and another step; wrap an optax optimizer "
-            "as mle_jax.optimizers.Optax(...)"
+            f"the optimizer is of type {type(optimizer).__name__}, but it must come from mle_jax.optimizers; {advice}"
         )
     complaint = optimizer.complaint()
     if complaint:

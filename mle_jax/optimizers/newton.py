@@ -24,7 +24,7 @@ from jax import Array
 from mle_jax._linalg import ScaledEigen, scaled_eigen
 from mle_jax._objective import Evaluation, Objective
 
-GROWTH = 4.0
+GROWTH = 3.0
 KICK = 1e-3  # of the radius: a saddle, where the slope vanishes, is left along its negative curvature
 SECULAR_STEPS = 12  # Newton steps for the damping: monotone and quadratic, and only its order of magnitude matters
 
@@ -97,6 +97,7 @@ class Newton:
         smaller_gradient = _norm(trial.gradient / eigen.scale) <= _norm(slope)
         accepted = usable & jnp.where(tie, smaller_gradient, fall > 1e-4 * predicted)
         radius = _next_radius(state.radius, length, ratio=fall / predicted, usable=usable, tie=tie)
+        radius = jnp.where(state.accepted, radius, jnp.minimum(radius, state.radius))  # grow on a second success
         no_gain = ~accepted | (tie & (trial_state.decrement >= 0.5 * state.decrement))
         idle = ((damping <= 0.0) & no_gain) | jnp.all(trial.point == here.point)
         stalls = jnp.where(idle, state.stalls + 1, 0)

@@ -1,0 +1,65 @@
+"""Maximum likelihood with automatic differentiation on JAX."""
+
+from mle_jax import models as models
+from mle_jax import optimizers as optimizers
+from mle_jax import text as text
+from mle_jax._status import ConvergenceWarning as ConvergenceWarning
+from mle_jax._status import Status as Status
+from mle_jax.fitting import Solution as Solution
+from mle_jax.fitting import maximize as maximize
+from mle_jax.gradients import GradientReport as GradientReport
+from mle_jax.gradients import check_gradient as check_gradient
+from mle_jax.gradients import critical_point as critical_point
+from mle_jax.gradients import difference_curve as difference_curve
+from mle_jax.gradients import finite_difference as finite_difference
+from mle_jax.likelihood import Model as Model
+from mle_jax.optimizers import stops as stops
+from mle_jax.optimizers.minimizing import History as History
+from mle_jax.optimizers.minimizing import Minimum as Minimum
+from mle_jax.optimizers.minimizing import minimize as minimize
+from mle_jax.parameters import Covariance as Covariance
+from mle_jax.parameters import Fixed as Fixed
+from mle_jax.parameters import Interval as Interval
+from mle_jax.parameters import Ordered as Ordered
+from mle_jax.parameters import Positive as Positive
+from mle_jax.parameters import Real as Real
+from mle_jax.parameters import Simplex as Simplex
+from mle_jax.results import Fit as Fit
+from mle_jax.results import evaluate as evaluate
+from mle_jax.results import fit as fit
+from mle_jax.results import fit_batch as fit_batch
+from mle_jax.tables import Table as Table
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ConvergenceWarning",
+    "Covariance",
+    "Fit",
+    "Fixed",
+    "GradientReport",
+    "History",
+    "Interval",
+    "Minimum",
+    "Model",
+    "Ordered",
+    "Positive",
+    "Real",
+    "Simplex",
+    "Solution",
+    "Status",
+    "Table",
+    "check_gradient",
+    "critical_point",
+    "difference_curve",
+    "evaluate",
+    "finite_difference",
+    "fit",
+    "fit_batch",
+    "maximize",
+    "minimize",
+    "models",
+    "optimizers",
+    "stops",
+    "text",
+]

@@ -1,0 +1,166 @@
+"""Data in: from what people have to arrays that are checked once, before anything is compiled."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mle_jax._trees import lists_to_arrays, named_leaves
+from mle_jax.data.tables import is_table, read_table
+from mle_jax.likelihood.layout import shapes_of
+from mle_jax.likelihood.rows import row_layout
+
+ColumnNames = dict[str, tuple[str, ...]]
+
+
+class CleanData(NamedTuple):
+    """Data that are ready for a fit."""
+
+    data: Any  # NumPy arrays: floats as float64, integers as int64, bool as bool
+    column_names: ColumnNames
+    weights: np.ndarray | None
+    kept: np.ndarray | None  # which of the given rows these are, or None for all
+
+    @property
+    def dropped(self) -> int:
+        """The number of rows left out."""
+        return 0 if self.kept is None else int((~self.kept).sum())
+
+
+def read_data(data: Any, columns: Mapping[str, Any] | None) -> tuple[Any, ColumnNames]:
+    """Turn a pytree of arrays, or a table, into NumPy arrays and the names of their columns.
+
+    Raises:
+        TypeError: a leaf is not numeric, or columns= comes with something that is not a table.
+        ValueError: there are no data.
+    """
+    if is_table(data):
+        raw, names = read_table(data, columns)
+    elif columns is not None:
+        raise TypeError(
+            f"columns= chooses columns of a table, but the data are a {type(data).__name__}; leave columns out"
+        )
+    else:
+        raw, names = lists_to_arrays(data), {}
+    named = named_leaves(raw, root="data")
+    if not named.leaves:
+        raise ValueError("the data have no leaves; pass a dict of arrays such as {'y': y}")
+    shapes_of(raw)
+    return named.rebuild([_widened(leaf) for leaf in named.leaves]), names
+
+
+def _widened(leaf: Any) -> np.ndarray:
+    array = np.asarray(leaf)
+    if array.dtype == bool:
+        return array
+    return array.astype(np.int64 if np.issubdtype(array.dtype, np.integer) else np.float64)
+
+
+def clean_data(
+    data: Any,
+    *,
+    columns: Mapping[str, Any] | None,
+    weights: Any,
+    missing: str,
+    constants: tuple[str, ...],
+    by_row: bool,
+) -> CleanData:
+    """Read and check the data of one fit.
+
+    Args:
+        data: pytree of arrays or a table.
+        columns: which columns of a table become which leaf.
+        weights: (n,) or None.
+        missing: "raise", or "drop" to leave out rows with NaN.
+        constants: names of the leaves that all rows share.
+        by_row: False for a joint likelihood, whose leaves need no common first axis.
+
+    Raises:
+        TypeError: a leaf is not numeric.
+        ValueError: no rows, rows of differing number, NaN or infinite values, or weights out of range.
+    """
+    if missing not in ("raise", "drop"):
+        raise ValueError(f"missing is {missing!r}, but it must be 'raise' or 'drop'")
+    arrays, names = read_data(data, columns)
+    if not by_row:
+        if weights is not None:
+            raise ValueError("weights need independent rows, but the model is a joint likelihood; leave them out")
+        _refuse_bad_values(arrays, None, "", ())
+        return CleanData(arrays, names, None, None)
+    size = row_layout(arrays, constants).size
+    checked = None if weights is None else check_weights(weights, size)
+    if missing == "drop":
+        arrays, checked, kept = _without_missing(arrays, checked, constants)
+    else:
+        kept = None
+    _refuse_bad_values(arrays, checked, missing, constants)
+    return CleanData(arrays, names, checked, kept)
+
+
+def check_weights(weights: Any, size: int) -> np.ndarray:
+    """Return the weights as float64, or raise where they are not one finite number of at least 0 per row."""
+    array = np.asarray(weights)
+    if array.dtype == object or not (np.issubdtype(array.dtype, np.number) or array.dtype == bool):
+        raise TypeError(f"weights are of type {array.dtype}, but must be real numbers; convert them")
+    array = array.astype(np.float64)
+    if array.shape[-1:] != (size,):
+        raise ValueError(f"weights have shape {array.shape}, but the data have {size} rows; pass one weight per row")
+    bad = np.flatnonzero(~(np.isfinite(array) & (array >= 0)).ravel())
+    if bad.size:
+        raise ValueError(
+            f"weight {bad[0]} is {array.ravel()[bad[0]]}, but weights must be finite and at least 0; "
+            "a row of weight 0 is left out"
+        )
+    if np.any(array.sum(axis=-1) == 0):
+        raise ValueError("all weights are 0, so no observation is left; give at least one row a positive weight")
+    return array
+
+
+def _rows_missing(arrays: Any, constants: tuple[str, ...]) -> np.ndarray:
+    layout = row_layout(arrays, constants)
+    missing = np.zeros(layout.size, bool)
+    for leaf in layout.rows:
+        if np.issubdtype(leaf.dtype, np.floating):
+            missing |= np.isnan(leaf).any(axis=tuple(range(1, leaf.ndim)))
+    return missing
+
+
+def _without_missing(
+    arrays: Any, weights: np.ndarray | None, constants: tuple[str, ...]
+) -> tuple[Any, np.ndarray | None, np.ndarray | None]:
+    missing = _rows_missing(arrays, constants)
+    if missing.all():
+        raise ValueError(f"every one of the {missing.size} rows has a missing value, so missing='drop' leaves none")
+    if not missing.any():
+        return arrays, weights, None
+    layout = row_layout(arrays, constants)
+    kept = layout.with_rows([leaf[~missing] for leaf in layout.rows])
+    return kept, None if weights is None else weights[~missing], ~missing
+
+
+def _refuse_bad_values(arrays: Any, weights: np.ndarray | None, missing: str, constants: tuple[str, ...]) -> None:
+    """Raise at the first leaf with NaN or infinite values in a row of positive weight."""
+    by_row = row_layout(arrays, constants).by_row if missing else None
+    named = named_leaves(arrays, root="data")
+    for position, (name, leaf) in enumerate(zip(named.names, named.leaves, strict=True)):
+        if not np.issubdtype(leaf.dtype, np.floating):
+            continue
+        bad = ~np.isfinite(leaf)
+        if by_row is not None and by_row[position] and weights is not None:
+            bad = bad & (weights > 0).reshape(-1, *[1] * (leaf.ndim - 1))
+        if bad.any():
+            raise ValueError(_bad_value_message(name, leaf, bad, weights is not None or not missing))
+
+
+def _bad_value_message(name: str, leaf: np.ndarray, bad: np.ndarray, short: bool) -> str:
+    first = tuple(int(i) for i in np.argwhere(bad)[0])
+    kinds = [word for word, found in (("NaN", np.isnan(leaf)), ("infinite", np.isinf(leaf))) if (found & bad).any()]
+    place = f"in row {first[0]}" if first else "as its only value"
+    if len(first) > 1:
+        place += f", column {', '.join(map(str, first[1:]))}"
+    rows = np.unique(np.argwhere(bad)[:, 0]).size if leaf.ndim else 1
+    advice = "correct or remove these rows" if short or "NaN" not in kinds else "correct them, or pass missing='drop'"
+    return (
+        f"data leaf '{name}' has {' and '.join(kinds)} values in {rows} of its rows, the first {place}; "
+        f"all values must be finite; {advice}"
+    )

@@ -1,0 +1,156 @@
+"""The sentence that goes with a status, in the user's names of parameters and rows."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mle_jax._status import Status
+from mle_jax._text import listing, significant
+from mle_jax.fitting.solution import Solution
+from mle_jax.likelihood.evaluation import contributions, sample, theta_scores
+from mle_jax.likelihood.programs import program
+
+if TYPE_CHECKING:
+    from mle_jax.likelihood import Model
+
+MOST_ROWS = 5
+GIVEN_TEXT = "The point given is not a certified maximum; nothing was optimized."
+SHARE = 0.01  # as in the verdict: smaller entries take no part in a direction
+
+
+def diagnose(
+    model: "Model", place: Any, solution: Solution, data: Any, weights: Any, *, given: bool = False
+) -> str:
+    """Say how a fit ended: the status in words, and which parameters and rows it is about.
+
+    Args:
+        model: the model.
+        place: what the free coordinates mean.
+        solution: where the search arrived.
+        data: the dataset.
+        weights: (n,) or None.
+        given: the point was given and not sought.
+    """
+    status = Status(int(solution.status))
+    details = {
+        Status.max_steps: _distance,
+        Status.precision_lost: _distance,
+        Status.rising: _rising,
+        Status.not_identified: _unidentified,
+        Status.non_finite: _non_finite,
+        Status.saddle: _saddle,
+        Status.scale_collapsed: _collapsed,
+    }
+    if status not in details:
+        return status.text
+    detail = details[status](model, place, solution, data, weights)
+    if status is Status.max_steps:
+        lead = GIVEN_TEXT if given else f"{status.text} {int(solution.steps)} steps were taken."
+        return f"{lead} {detail}"
+    return f"{status.text} {detail}".strip()
+
+
+def combination(direction: np.ndarray, names: Sequence[str], sizes: np.ndarray) -> str:
+    """Write a direction as signed names: ``+w[1] -w[2]``, the small parts left out.
+
+    Args:
+        direction: (k,).
+        names: k names.
+        sizes: (k,) the size of each part in comparable units.
+    """
+    if not np.any(sizes > 0):
+        sizes = np.abs(direction)
+    order = np.argsort(-sizes, kind="stable")
+    parts = [i for i in order if sizes[i] > SHARE * sizes.max()]
+    return " ".join(f"{'+' if direction[i] > 0 else '-'}{names[i]}" for i in sorted(parts))
+
+
+def _names(place: Any) -> tuple[str, ...]:
+    return tuple(getattr(place, "base", place).names)
+
+
+def _in_original(place: Any, direction: np.ndarray) -> np.ndarray:
+    """Express a direction of rotated coordinates in the original ones."""
+    return np.asarray(place.basis) @ direction if hasattr(place, "basis") else direction
+
+
+def _sizes(place: Any, solution: Solution, direction: np.ndarray) -> np.ndarray:
+    if hasattr(place, "basis"):
+        return np.abs(direction)
+    return np.abs(direction) * np.sqrt(np.abs(np.diagonal(np.asarray(solution.information))))
+
+
+def _distance(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
+    decrement = float(solution.decrement)
+    if np.isfinite(decrement):
+        return f"By the curvature there, the maximum is about {significant(decrement, 2)} standard errors away."
+    return "The information is not positive definite there."
+
+
+def _saddle(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
+    direction = _in_original(place, np.asarray(solution.weakest))
+    return f"The log-likelihood rises along {combination(direction, _names(place), _sizes(place, solution, direction))}."
+
+
+def _rising(model: "Model", place: Any, solution: Solution, data: Any, weights: Any) -> str:
+    uphill, weakest = np.asarray(solution.uphill), np.asarray(solution.weakest)
+    move = uphill if np.any(uphill) else weakest
+    direction = _in_original(place, move)
+    sentence = f"It rises along {combination(direction, _names(place), _sizes(place, solution, direction))}."
+    if model.is_joint:
+        return sentence
+    run = program(model, contributions)
+    before = np.asarray(run(place.params(solution.theta), data, weights))
+    after = np.asarray(run(place.params(solution.theta + move), data, weights))
+    change = np.abs(np.nan_to_num(after - before))
+    rows = np.flatnonzero(change > SHARE * change.max()) if change.max() > 0 else np.array([], int)
+    return f"{sentence} {_rows('Its contributions come from', rows)}".strip()
+
+
+def _unidentified(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
+    direction = _in_original(place, np.asarray(solution.weakest))
+    sizes = np.abs(direction)
+    return f"The combination is {combination(direction, _names(place), sizes)}."
+
+
+def _collapsed(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
+    from mle_jax.parameters import Positive
+
+    space = place.space
+    scales = [n for n, d in zip(space.leaf_names, space.declarations, strict=True) if isinstance(d, Positive)]
+    return f"Look at {listing(scales)}."
+
+
+def _non_finite(model: "Model", place: Any, solution: Solution, data: Any, weights: Any) -> str:
+    """Name the rows whose contribution is not finite, and the parameters whose score is not."""
+    if model.is_joint:
+        return f"This happened at {_point(place, solution)}."
+    values = np.asarray(program(model, contributions)(place.params(solution.theta), data, weights))
+    rows = np.flatnonzero(~np.isfinite(values))
+    scores = np.asarray(program(model, _scores)(place, solution.theta, data, weights))
+    columns = np.flatnonzero(~np.isfinite(scores).all(axis=0))
+    found = [_rows(f"The contribution is {values[rows[0]]} in", rows)] if rows.size else []
+    if columns.size:
+        found.append(f"The derivative is not finite for {listing([_names(place)[i] for i in columns])}.")
+    if not found:
+        found.append("A step led to values that are not finite; a smaller learning rate may help.")
+    return " ".join([*found, f"This happened at {_point(place, solution)}."])
+
+
+def _scores(model: "Model", place: Any, theta: Any, data: Any, weights: Any) -> Any:
+    return theta_scores(model, place, theta, sample(model, data, weights))
+
+
+def _point(place: Any, solution: Solution) -> str:
+    flat = np.asarray(place.flat(solution.theta))
+    shown = [f"{name} = {significant(value, 4)}" for name, value in zip(place.space.names, flat, strict=True)]
+    return ", ".join(shown[:6]) + (", ..." if len(shown) > 6 else "")
+
+
+def _rows(lead: str, rows: np.ndarray) -> str:
+    if rows.size == 0:
+        return ""
+    numbers = ", ".join(str(row) for row in rows[:MOST_ROWS])
+    more = f" and {rows.size - MOST_ROWS} more" if rows.size > MOST_ROWS else ""
+    return f"{lead} row{'s' if rows.size > 1 else ''} {numbers}{more} (counted from 0)."

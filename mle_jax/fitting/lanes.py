@@ -1,0 +1,96 @@
+"""Many datasets side by side: which leaves differ from lane to lane, and how lanes are run in chunks.
+
+First form of the lane engine: `lax.map` over chunks of lanes, each chunk under `vmap`. A chunk runs until its slowest
+lane has finished, so chunks are small.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from mle_jax._text import listing
+from mle_jax._trees import named_leaves
+from mle_jax.likelihood.rows import shape_of
+
+CHUNK = 16  # lanes: few enough that a straggler holds up few others, enough to fill vector registers
+
+
+def lane_axes(data: Any, shared: tuple[str, ...]) -> tuple[bool, ...]:
+    """Say for every leaf (in named order) whether it has the leading axis of the datasets.
+
+    Raises:
+        ValueError: `shared` names no leaf, or every leaf is shared, or a leaf has no axis to spare.
+    """
+    named = named_leaves(data, root="data")
+    unknown = [name for name in shared if not any(n == name or n.startswith(name + ".") for n in named.names)]
+    if unknown:
+        raise ValueError(
+            f"shared names {listing(unknown)}, which is no leaf of the data; the leaves are {listing(named.names)}"
+        )
+    axes = tuple(not any(n == name or n.startswith(name + ".") for name in shared) for n in named.names)
+    if not any(axes):
+        raise ValueError("every leaf is shared, so there is only one dataset; use fit, or leave out shared")
+    flat = [n for n, leaf, own in zip(named.names, named.leaves, axes, strict=True) if own and not shape_of(leaf)]
+    if flat:
+        raise ValueError(
+            f"data leaf {listing(flat)} is a single number, but every leaf needs a leading axis of the datasets; "
+            "name it in shared=(...) if all datasets have it in common"
+        )
+    return axes
+
+
+def count_lanes(data: Any, axes: tuple[bool, ...]) -> int:
+    """Return the number of datasets B.
+
+    Raises:
+        ValueError: the leaves differ in it, or there is none.
+    """
+    named = named_leaves(data, root="data")
+    counts = {n: shape_of(leaf)[0] for n, leaf, own in zip(named.names, named.leaves, axes, strict=True) if own}
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"'{name}' has {count}" for name, count in counts.items())
+        raise ValueError(
+            f"the data leaves differ in their number of datasets (first axis): {listed}; name leaves that all "
+            "datasets have in common in shared=(...)"
+        )
+    lanes = next(iter(counts.values()))
+    if lanes == 0:
+        raise ValueError("the batch has 0 datasets; pass at least one")
+    return int(lanes)
+
+
+def split_lanes(data: Any, axes: tuple[bool, ...]) -> tuple[list[Any], Callable[[list[Any]], Any]]:
+    """Return the leaves that differ between lanes, and the way back to a dataset from one lane of them."""
+    named = named_leaves(data, root="data")
+    own = [leaf for leaf, differs in zip(named.leaves, axes, strict=True) if differs]
+
+    def join(lane: list[Any]) -> Any:
+        rest = iter(lane)
+        return named.rebuild([next(rest) if d else leaf for leaf, d in zip(named.leaves, axes, strict=True)])
+
+    return own, join
+
+
+def first_lane(data: Any, axes: tuple[bool, ...]) -> Any:
+    """Return the dataset of lane 0."""
+    own, join = split_lanes(data, axes)
+    return join([leaf[0] for leaf in own])
+
+
+def map_lanes(
+    function: Callable[[Any, Any], Any], lanes: Any, data: Any, axes: tuple[bool, ...], *, chunk: int = CHUNK
+) -> Any:
+    """Evaluate ``function(lane, lane_data)`` for every lane, in chunks; traceable."""
+    own, join = split_lanes(data, axes)
+    return jax.lax.map(lambda both: function(both[0], join(both[1])), (lanes, own), batch_size=chunk)
+
+
+def lane_weights(weights: Any) -> tuple[Any, ...]:
+    """Return the weights that differ between lanes, (B, n), as a tuple of one or none."""
+    return (weights,) if weights is not None and len(shape_of(weights)) == 2 else ()
+
+
+def common_weights(weights: Any) -> Any:
+    """Return the weights (n,) that all lanes have in common, or None."""
+    return None if lane_weights(weights) else weights

@@ -1,0 +1,66 @@
+"""Searches in single precision: the speed of float32, the verdict of float64."""
+
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from mle_jax._precision import to_numpy
+from mle_jax.fitting.evaluating import judged_to_rounding, solve_at
+from mle_jax.fitting.maximizing import Plan, solve_from_start
+from mle_jax.fitting.solution import Solution
+from mle_jax.fitting.verdict import ROUNDING_DECREMENT
+from mle_jax.likelihood.programs import program
+
+if TYPE_CHECKING:
+    from mle_jax.likelihood import Model
+
+DTYPES = ("float64", "float32", "mixed")
+
+
+def check_dtype(dtype: Any) -> str:
+    """Return the name of the precision, or raise where it is none of `DTYPES`."""
+    if dtype not in DTYPES:
+        raise ValueError(
+            f"dtype is {dtype!r}, but it must be 'float64', 'float32' (search in single precision, certificate in "
+            "double) or 'mixed' (then search on in double)"
+        )
+    return str(dtype)
+
+
+def solve_in(
+    dtype: str, model: "Model", plan: Plan, data: Any, weights: Any, start: Any, tolerance: float
+) -> Solution:
+    """Solve in the precision asked for.
+
+    "float32" may only claim `converged_to_rounding`; "mixed" searches on in float64 from where float32 arrived.
+    """
+    run = program(model, solve_from_start, **plan.static)
+    inputs = plan.coordinates, data, weights, start, plan.optimizer, tolerance, plan.max_steps
+    if dtype == "float64":
+        return _typed(run(*inputs))
+    with jax.enable_x64(False):
+        rough = run(*jax.tree_util.tree_map(_single, inputs[:4]), *inputs[4:])
+        params, steps, trace = to_numpy(rough.params), int(rough.steps), rough.trace
+    if dtype == "mixed":
+        again = {**plan.static, "closed_form": False, "record": None}
+        solution = program(model, solve_from_start, **again)(*inputs[:3], params, *inputs[4:])
+    elif model.smooth:
+        at = program(model, solve_at)(plan.coordinates, data, weights, params, tolerance)
+        solution = judged_to_rounding(at, below=ROUNDING_DECREMENT)
+    else:
+        solution = rough._replace(params=params)
+    taken = steps + (int(solution.steps) if dtype == "mixed" else 0)
+    return _typed(solution._replace(steps=np.int32(taken), trace=trace))
+
+
+def _single(leaf: Any) -> Any:
+    array = np.asarray(leaf)
+    if np.issubdtype(array.dtype, np.floating):
+        return array.astype(np.float32)
+    return array.astype(np.int32) if np.issubdtype(array.dtype, np.integer) else array
+
+
+def _typed(solution: Any) -> Solution:
+    result: Solution = solution
+    return result

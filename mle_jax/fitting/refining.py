@@ -1,0 +1,97 @@
+"""The second look at a nearly singular problem: rotate, differentiate again, and tell precision from identification."""
+
+from typing import TYPE_CHECKING, Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from mle_jax._linalg import rounding_floor
+from mle_jax._status import Status
+from mle_jax.fitting.rotation import Rotated, ScoreBasis, score_basis
+from mle_jax.fitting.solution import Solution
+from mle_jax.fitting.solving import solve
+from mle_jax.likelihood.programs import program
+from mle_jax.optimizers import Newton
+
+if TYPE_CHECKING:
+    from mle_jax.likelihood import Model
+
+ROUNDS = 4
+SECOND_LOOK = (
+    Status.converged,
+    Status.converged_to_rounding,
+    Status.precision_lost,
+    Status.not_identified,
+    Status.saddle,
+    Status.max_steps,
+)
+
+
+def refine(
+    model: "Model",
+    place: Any,
+    solution: Solution,
+    data: Any,
+    weights: Any,
+    *,
+    tolerance: float,
+    max_steps: int,
+) -> tuple[Any, Solution]:
+    """Solve again in rotated coordinates where the scaled information is singular to half the digits.
+
+    Needs the scores of the rows; a joint model without contributions is judged by its Hessian alone.
+
+    Returns:
+        The coordinates to read the solution in, and the solution.
+    """
+    size = place.size
+    limit = size * float(np.sqrt(np.finfo(np.float64).eps))
+    left = max_steps - int(solution.steps)
+    unclear = Status(int(solution.status)) in SECOND_LOOK and float(solution.smallest_eigenvalue) < limit
+    if size == 0 or left <= 0 or model.is_joint or not unclear:
+        return place, solution
+    seen, best, origin = place, solution, solution.theta
+    for _ in range(ROUNDS):
+        found, basis = program(model, _solve_rotated)(place, origin, data, weights, tolerance, left)
+        if float(basis.smallest) < rounding_floor(size, np.dtype(np.float64)):
+            return place, _not_identified(place, solution, basis)
+        rotated = Rotated(place, origin, basis.basis)
+        found = found._replace(steps=found.steps + best.steps)
+        if float(found.log_likelihood) < float(best.log_likelihood) and not _certified(found):
+            break
+        seen, best, origin = rotated, found, rotated.original(found.theta)
+        left = max_steps - int(found.steps)
+        if _certified(found):
+            break
+    return seen, best
+
+
+def _certified(solution: Solution) -> bool:
+    return Status(int(solution.status)).certified
+
+
+def _solve_rotated(
+    model: "Model",
+    place: Any,
+    theta: Array,
+    data: Any,
+    weights: Array | None,
+    tolerance: Array | float,
+    max_steps: Array | int,
+) -> tuple[Solution, ScoreBasis]:
+    basis = score_basis(model, place, theta, data, weights)
+    rotated = Rotated(place, theta, basis.basis)
+    start = jnp.zeros_like(theta)
+    solution = solve(model, rotated, start, data, weights, Newton(), tolerance=tolerance, max_steps=max_steps)
+    return solution, basis
+
+
+def _not_identified(place: Any, solution: Solution, basis: ScoreBasis) -> Solution:
+    """State the verdict with the combination that the scores do not determine."""
+    weakest = np.asarray(basis.weakest)
+    part = np.abs(weakest) > 1e-6
+    touched = ((np.asarray(place.jacobian(solution.theta)) != 0) & part).any(axis=1)
+    return solution._replace(
+        status=np.int32(Status.not_identified), weakest=weakest, reliable=~touched, decrement=np.float64(np.nan)
+    )

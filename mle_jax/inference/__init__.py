@@ -1,0 +1,1 @@
+"""How sure we are: functions of (model, data, solution)."""

@@ -1,0 +1,122 @@
+"""Covariance matrices of the estimates, on the natural scale by the exact Jacobian.
+
+With A the information of the total in free coordinates, s_i the score of row i there, B = sum s_i s_i', and J the
+Jacobian of the flat natural parameters:
+
+observed        J A^-1 J' with A the observed information
+expected        J A^-1 J' with A the expected information of the model
+outer_product   J B^-1 J' (Berndt et al. 1974, Annals of Economic and Social Measurement 3, 653-665)
+sandwich        J A^-1 B A^-1 J' with A the observed information, no small-sample factor
+                (Huber 1967; White 1982, Econometrica 50, 1-25, theorem 3.3)
+clustered       the sandwich with the scores summed within clusters first (Liang and Zeger 1986, Biometrika 73, 13-22)
+
+Every function is traceable. A matrix that is not positive definite beyond rounding gives NaN, never a repaired one.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from mle_jax._linalg import scaled_eigen
+from mle_jax._text import listing
+from mle_jax.fitting.maximizing import expected_free_information
+from mle_jax.likelihood.evaluation import sample, theta_scores
+
+if TYPE_CHECKING:
+    from mle_jax.likelihood import Model
+
+KINDS = ("observed", "expected", "outer_product", "sandwich", "clustered")
+
+
+def covariance_matrix(
+    model: "Model",
+    place: Any,
+    theta: Array,
+    information: Array,
+    data: Any,
+    weights: Array | None,
+    *,
+    clusters: Array | None = None,
+    kind: str,
+    frequency: bool = True,
+    n_clusters: int = 0,
+) -> Array:
+    """Return the covariance of the flat natural parameters, shape (k, k).
+
+    Args:
+        model: the model.
+        place: what the free coordinates mean.
+        theta: the estimate in free coordinates, (m,).
+        information: observed information of the total in free coordinates, (m, m).
+        data: the dataset.
+        weights: (n,) or None.
+        clusters: (n,) codes 0, 1, ... for the kind "clustered".
+        kind: one of `KINDS`.
+        frequency: a weight counts equal rows (else it is the importance of one row).
+        n_clusters: the number of clusters.
+    """
+    jacobian = place.jacobian(theta)
+    if kind == "expected":
+        information = expected_free_information(model, place, theta, data)
+    if kind in ("observed", "expected"):
+        free = inverse(information)
+    else:
+        scores = theta_scores(model, place, theta, sample(model, data, weights))
+        if kind == "clustered":
+            scores, weights = jax.ops.segment_sum(scores, clusters, n_clusters), None
+        products = outer_products(scores, weights if frequency else None)
+        bread = inverse(products if kind == "outer_product" else information)
+        free = bread if kind == "outer_product" else bread @ products @ bread
+    return jacobian @ free @ jacobian.T
+
+
+def inverse(information: Array) -> Array:
+    """Invert a positive definite matrix on its own diagonal scale; NaN where it is singular beyond rounding."""
+    if information.shape[0] == 0:
+        return information
+    eigen = scaled_eigen(information)
+    half = eigen.vectors / eigen.scale[:, None] / jnp.sqrt(jnp.maximum(eigen.values, eigen.floor))
+    definite = (eigen.smallest > eigen.floor) & jnp.all(jnp.diagonal(information) > 0)
+    return jnp.where(definite, half @ half.T, jnp.nan)
+
+
+def identified_inverse(information: Array) -> Array:
+    """Invert on the identified directions only: right for every quantity that the null directions do not touch."""
+    eigen = scaled_eigen(information)
+    half = eigen.vectors / eigen.scale[:, None]
+    reciprocal = jnp.where(eigen.values > eigen.floor, 1.0 / jnp.maximum(eigen.values, eigen.floor), 0.0)
+    return (half * reciprocal) @ half.T
+
+
+def outer_products(scores: Array, frequencies: Array | None) -> Array:
+    """Return sum_i s_i s_i', (m, m), from weighted scores w_i s_i; a frequency weight counts a row w times."""
+    if frequencies is None:
+        return scores.T @ scores
+    # The scores are w s: dividing one factor by w leaves w s s'.
+    once = scores / jnp.where(frequencies > 0, frequencies, 1.0)[:, None]
+    return once.T @ scores
+
+
+def check_kind(model: "Model", kind: str) -> None:
+    """Raise where a covariance of this kind does not exist for the model.
+
+    Raises:
+        ValueError: unknown, or without meaning for this model.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"covariance kind is {kind!r}, but it must be one of {listing(KINDS)}")
+    if kind == "expected" and model.expected_information is None:
+        raise ValueError(
+            f"{model.label} has no expected information; declare it with Model(..., expected_information=...) or use "
+            "kind='observed'"
+        )
+    if kind in ("observed", "sandwich", "clustered") and not model.smooth:
+        raise ValueError(
+            f"kind='{kind}' needs second derivatives, but {model.label} is declared smooth=False; use kind='expected'"
+        )
+    if kind in ("sandwich", "clustered") and model.is_joint:
+        raise ValueError(
+            f"kind='{kind}' needs independent rows, but {model.label} is a joint likelihood; use kind='observed'"
+        )

@@ -1,0 +1,8 @@
+"""What people call and what they get: the verbs and `Fit`."""
+
+from mle_jax.results.batch_verbs import fit_batch as fit_batch
+from mle_jax.results.fit_object import Fit as Fit
+from mle_jax.results.verbs import evaluate as evaluate
+from mle_jax.results.verbs import fit as fit
+
+__all__ = ["Fit", "evaluate", "fit", "fit_batch"]

@@ -1,0 +1,142 @@
+"""The verb `fit_batch`: one model, many datasets of one shape."""
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mle_jax._precision import in_float64
+from mle_jax._status import ConvergenceWarning
+from mle_jax.data.arrays import CleanData, read_data
+from mle_jax.fitting.batching import solve_lanes, split_start
+from mle_jax.fitting.lanes import common_weights, count_lanes, first_lane, lane_axes, lane_weights
+from mle_jax.fitting.maximizing import make_plan
+from mle_jax.likelihood.layout import count_rows
+from mle_jax.likelihood.programs import program
+from mle_jax.parameters import coordinates
+from mle_jax.results.building import default_kind
+from mle_jax.results.fit_object import Fit
+from mle_jax.results.lanes import build_batch
+from mle_jax.results.record import Record
+from mle_jax.results.verbs import check_options, checked_space
+
+if TYPE_CHECKING:
+    from mle_jax.likelihood import Model
+
+
+@in_float64
+def fit_batch(
+    model: "Model",
+    data: Any,
+    *,
+    shared: Sequence[str] = (),
+    optimizer: Any = "auto",
+    start: Any = None,
+    fixed: Any = None,
+    weights: Any = None,
+    weight_kind: str = "frequency",
+    gradient: str = "autodiff",
+    tolerance: float = 1e-6,
+    max_steps: int | None = None,
+) -> Fit:
+    """Fit one model to many datasets of one shape, every one with its own certificate.
+
+    A lane that fails (NaN in its data, a constant response) gets a status of its own and never stops the others.
+    Standard errors of all lanes come from ``fits.standard_errors()``, the fit of one from ``fits[i]``.
+
+    Args:
+        model: a `Model`.
+        data: like the data of `fit`, every leaf with one more leading axis: the B datasets.
+        shared: names of the leaves that all datasets have in common (no leading axis; never copied).
+        optimizer: as for `fit`.
+        start: as for `fit`; a value may have a leading axis of B.
+        fixed: as for `fit`, the same for all datasets.
+        weights: (n,) in common, or (B, n); a row of weight 0 is left out, whatever it contains.
+        weight_kind: as for `fit`.
+        gradient: as for `fit`.
+        tolerance: as for `fit`.
+        max_steps: as for `fit`, for every dataset.
+
+    Returns:
+        A `Fit` whose arrays have a leading axis of B.
+
+    Raises:
+        TypeError, ValueError, KeyError: model, data or options do not fit together; the message says what to do.
+
+    Example:
+        >>> import mle_jax as mle
+        >>> fits = mle.fit_batch(mle.models.gaussian(), {"y": [[1.0, 2.0, 6.0], [0.0, 1.0, 5.0]]})
+        >>> fits.params["mu"].round(6).tolist(), fits.converged.tolist(), len(fits)
+        ([3.0, 2.0], [True, True], 2)
+    """
+    arrays, _ = read_data(data, None)
+    names = (shared,) if isinstance(shared, str) else tuple(shared)
+    axes = lane_axes(arrays, names)
+    lanes = count_lanes(arrays, axes)
+    sample = first_lane(arrays, axes)
+    checked = _checked_weights(model, weights, lanes, sample)
+    check_options(tolerance=tolerance, weight_kind=weight_kind)
+    space = checked_space(model, CleanData(sample, {}, None, None), None)
+    common, own = split_start(space, start, lanes)
+    space.check(space.merge(space.default_start(), common or None))
+    # Names of values by lane are checked like the others; their domains are the business of each lane's status.
+    space.merge(space.default_start(), {name: value[0] for name, value in own.items()} or None)
+    place = coordinates(space, fixed)
+    plan = make_plan(
+        model,
+        place,
+        optimizer=optimizer,
+        start=start,
+        gradient=gradient,
+        weighted=weights is not None,
+        max_steps=max_steps,
+    )
+    static = {name: value for name, value in plan.static.items() if name != "record"}
+    solution = program(model, solve_lanes, axes=axes, **static)(
+        place,
+        arrays,
+        (own, *lane_weights(checked)),
+        common_weights(checked),
+        common,
+        plan.optimizer,
+        tolerance,
+        plan.max_steps,
+    )
+    record = Record(
+        model=model,
+        data=arrays,
+        weights=checked,
+        weight_kind=weight_kind,
+        clusters=None,
+        place=place,
+        solution=solution,
+        withheld=np.zeros(0, bool),
+        kind=default_kind(model),
+        optimizer=plan.description(model),
+        n_lanes=lanes,
+        shared=names,
+    )
+    fits = build_batch(record, solution, sample)
+    failures = int((~fits.converged).sum())
+    if failures:
+        message = f"{model.label}: {failures} of {lanes} fits were not certified; fits.failed() lists them"
+        warnings.warn(message, ConvergenceWarning, stacklevel=3)
+    return fits
+
+
+def _checked_weights(model: "Model", weights: Any, lanes: int, sample: Any) -> np.ndarray | None:
+    """Return the weights as float64, (n,) or (B, n), or raise."""
+    if weights is None:
+        return None
+    if model.is_joint:
+        raise ValueError("weights need independent rows, but the model is a joint likelihood; leave them out")
+    rows = count_rows(model, sample)
+    array = np.asarray(weights, np.float64)
+    if array.shape not in ((rows,), (lanes, rows)):
+        raise ValueError(
+            f"weights have shape {array.shape}, but must have shape ({rows},) in common or ({lanes}, {rows}) by lane"
+        )
+    if not np.all(np.isfinite(array) & (array >= 0)):
+        raise ValueError("some weights are negative or not finite, but weights must be finite and at least 0")
+    return array

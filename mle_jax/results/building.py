@@ -1,0 +1,116 @@
+"""From a `Solution` to a `Fit`: NumPy numbers, names, the message."""
+
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from mle_jax._precision import to_numpy
+from mle_jax._status import Status
+from mle_jax.data.arrays import CleanData
+from mle_jax.fitting.diagnosis import diagnose
+from mle_jax.fitting.solution import Solution
+from mle_jax.likelihood.layout import count_rows
+from mle_jax.likelihood.loss import loss_scale, to_log_likelihood
+from mle_jax.optimizers.minimizing import History
+from mle_jax.results.covariance_access import unflatten_numpy
+from mle_jax.results.fit_object import Fit
+from mle_jax.results.record import Record
+
+if TYPE_CHECKING:
+    from mle_jax.likelihood import Model
+
+
+def default_kind(model: "Model") -> str:
+    """Return the kind of covariance that a fit of this model uses unless it is told otherwise."""
+    return "observed" if model.smooth or model.expected_information is None else "expected"
+
+
+def build_fit(
+    model: "Model",
+    place: Any,
+    solution: Solution,
+    clean: CleanData,
+    *,
+    weight_kind: str,
+    clusters: np.ndarray | None,
+    optimizer: str,
+    kind: str,
+    given: bool = False,
+) -> Fit:
+    """Put a single solution into people's hands.
+
+    Args:
+        model: the model.
+        place: what the free coordinates of the solution mean.
+        solution: where the search arrived.
+        clean: the data.
+        weight_kind: "frequency" or "importance".
+        clusters: labels of the rows or None.
+        optimizer: how the maximum was sought, in words.
+        kind: the kind of covariance.
+        given: the point was given and not sought, so standard errors are shown although it may be no maximum.
+    """
+    status = Status(int(solution.status))
+    reliable = np.asarray(solution.reliable)
+    record = Record(
+        model=model,
+        data=clean.data,
+        weights=clean.weights,
+        weight_kind=weight_kind,
+        clusters=clusters,
+        place=place,
+        solution=to_numpy(solution._replace(trace=None)),
+        withheld=withheld_entries(np.asarray(int(status)), reliable, given=given),
+        kind=kind,
+        optimizer=optimizer,
+        dropped=clean.dropped,
+    )
+    return Fit(
+        params=to_numpy(solution.params),
+        names=place.space.names,
+        log_likelihood=float(solution.log_likelihood),
+        status=status,
+        message=diagnose(model, place, solution, clean.data, clean.weights, given=given),
+        reliable=unflatten_numpy(place.space, reliable),
+        steps=int(solution.steps),
+        decrement=float(solution.decrement),
+        n_observations=count_observations(model, clean.data, clean.weights, weight_kind),
+        n_parameters=place.size,
+        history=_history(model, place, solution, clean),
+        _record=record,
+    )
+
+
+def withheld_entries(status: np.ndarray, reliable: np.ndarray, *, given: bool = False) -> np.ndarray:
+    """Say which flat parameters get NaN in place of a standard error.
+
+    Those that are not reliable; but where nothing could be certified only because the model has kinks, or because
+    the point was given, the approximate numbers are shown.
+    """
+    shown = np.isin(status, [int(Status.uncertified)] + ([int(Status.max_steps)] if given else []))
+    return ~(reliable | shown[..., None])
+
+
+def count_observations(model: "Model", data: Any, weights: np.ndarray | None, weight_kind: str) -> int | float:
+    """Return the rows, or the total of frequency weights (rows of positive weight, where weights are importances)."""
+    if weights is None:
+        return count_rows(model, data)
+    if weight_kind == "importance":
+        return int((weights > 0).sum())
+    total = float(weights.sum())
+    return int(total) if total.is_integer() else total
+
+
+def _history(model: "Model", place: Any, solution: Solution, clean: CleanData) -> History | None:
+    """Turn the trace of the loss into the history of the log-likelihood."""
+    if solution.trace is None:
+        return None
+    rows = slice(0, int(solution.steps) + 1)
+    scale = float(np.asarray(loss_scale(model, clean.data, clean.weights)))
+    original = getattr(place, "base", place)
+    return History(
+        value=np.asarray(to_log_likelihood(np.asarray(solution.trace.value, np.float64)[rows], scale)),
+        gradient_norm=np.asarray(solution.trace.gradient_norm, np.float64)[rows] * scale,
+        params=to_numpy(jax.vmap(original.params)(np.asarray(solution.trace.point)[rows])),
+    )

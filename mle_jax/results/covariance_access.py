@@ -1,0 +1,126 @@
+"""From a `Fit` to its covariance matrices: choose the kind, run the compiled function, withhold what does not hold."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mle_jax._status import Status
+from mle_jax.fitting.lanes import common_weights, lane_axes, lane_weights, map_lanes
+from mle_jax.inference.covariances import check_kind, covariance_matrix, identified_inverse
+from mle_jax.likelihood.layout import count_rows
+from mle_jax.likelihood.programs import program
+from mle_jax.results.record import Record
+
+if TYPE_CHECKING:
+    from mle_jax.results.fit_object import Fit
+
+
+def covariance_of(fit: "Fit", kind: str | None, *, clusters: Any = None, correction: str = "none") -> np.ndarray:
+    """Return the covariance of the flat parameters, (k, k) or (B, k, k); see `Fit.covariance`."""
+    record = with_kind(fit, fit._record.kind if kind is None else kind, clusters=clusters, correction=correction)
+    if fit.is_batch:
+        matrix = _batch_covariance(record)
+    elif fit.status == Status.not_identified and record.kind == "observed":
+        jacobian = np.asarray(record.place.jacobian(record.solution.theta))
+        matrix = jacobian @ np.asarray(identified_inverse(jnp.asarray(record.solution.information))) @ jacobian.T
+    else:
+        matrix = _single_covariance(record)
+    withheld = record.withheld
+    hidden = withheld[..., :, None] | withheld[..., None, :]
+    return np.where(hidden, np.nan, matrix)
+
+
+def with_kind(fit: "Fit", kind: str, *, clusters: Any = None, correction: str = "none") -> Record:
+    """Return the record with another kind of covariance, checked.
+
+    Raises:
+        ValueError: the kind does not exist for this model, clusters are missing or of the wrong length, or another
+            correction than "none".
+    """
+    record = fit._record
+    check_kind(record.model, kind)
+    if correction != "none":
+        raise ValueError(f"correction is {correction!r}, but 'none' is the only one so far; leave it out")
+    if clusters is not None:
+        record = replace(record, clusters=check_clusters(clusters, _row_count(record)))
+    if kind == "clustered" and record.clusters is None:
+        raise ValueError("kind='clustered' needs clusters; pass clusters= with one label per row")
+    if kind == "clustered" and fit.is_batch:
+        raise ValueError("kind='clustered' is not available for a batch; use it on a single fit, fits[i]")
+    return replace(record, kind=kind)
+
+
+def check_clusters(clusters: Any, size: int) -> np.ndarray:
+    """Return the labels as an array, or raise where there is not one per row."""
+    labels = np.asarray(clusters)
+    if labels.shape != (size,):
+        raise ValueError(f"clusters have shape {labels.shape}, but the data have {size} rows; pass one label per row")
+    return labels
+
+
+def unflatten_errors(fit: "Fit", matrix: np.ndarray) -> Any:
+    """Return the roots of the diagonal, laid out like params."""
+    flat = np.sqrt(np.diagonal(matrix, axis1=-2, axis2=-1))
+    return unflatten_numpy(fit._record.place.space, flat)
+
+
+def unflatten_numpy(space: Any, flat: np.ndarray) -> Any:
+    """Lay out flat values (..., k) like params, keeping their type; leading axes stay in front of every leaf."""
+    leaves = []
+    for declaration, part in zip(space.declarations, space.flat_slices, strict=True):
+        lead = flat.shape[:-1]
+        rows = flat[..., part].reshape(-1, declaration.flat_size)
+        stacked = np.stack([np.asarray(declaration.unflatten(row)) for row in rows]) if len(rows) else rows
+        leaves.append(stacked.reshape((*lead, *declaration.shape))[()])
+    return space.rebuild(leaves)
+
+
+def _row_count(record: Record) -> int:
+    return count_rows(record.model, record.data)
+
+
+def _single_covariance(record: Record) -> np.ndarray:
+    codes, n_clusters = None, 0
+    if record.kind == "clustered":
+        labels, codes = np.unique(record.clusters, return_inverse=True)  # type: ignore[arg-type]
+        n_clusters = len(labels)
+    run = program(
+        record.model,
+        covariance_matrix,
+        kind=record.kind,
+        frequency=record.weight_kind == "frequency",
+        n_clusters=n_clusters,
+    )
+    solution = record.solution
+    return np.asarray(
+        run(record.place, solution.theta, solution.information, record.data, record.weights, clusters=codes)
+    )
+
+
+def _batch_covariance(record: Record) -> np.ndarray:
+    run = program(
+        record.model,
+        _map_covariance,
+        kind=record.kind,
+        frequency=record.weight_kind == "frequency",
+        axes=lane_axes(record.data, record.shared),
+    )
+    lanes = record.solution.theta, record.solution.information, *lane_weights(record.weights)
+    return np.asarray(run(record.place, lanes, record.data, common_weights(record.weights)))
+
+
+def _map_covariance(
+    model: Any, place: Any, lanes: Any, data: Any, weights: Any, *, kind: str, frequency: bool, axes: tuple[bool, ...]
+) -> jax.Array:
+    def one(lane: tuple[Any, ...], lane_data: Any) -> jax.Array:
+        theta, information, *own = lane
+        lane_weight = own[0] if own else weights
+        return covariance_matrix(
+            model, place, theta, information, lane_data, lane_weight, kind=kind, frequency=frequency
+        )
+
+    mapped: jax.Array = map_lanes(one, lanes, data, axes)
+    return mapped

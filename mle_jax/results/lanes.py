@@ -1,0 +1,79 @@
+"""The results of a batch: put together from all lanes, taken apart into single fits."""
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from mle_jax._precision import in_float64, to_numpy
+from mle_jax._status import Status
+from mle_jax.data.arrays import CleanData
+from mle_jax.fitting.lanes import lane_axes, lane_weights, split_lanes
+from mle_jax.fitting.solution import Solution
+from mle_jax.results.building import build_fit, count_observations, withheld_entries
+from mle_jax.results.covariance_access import unflatten_numpy
+from mle_jax.results.fit_object import Fit
+from mle_jax.results.record import Record
+
+
+def build_batch(record: Record, solution: Solution, lane_data: Any) -> Fit:
+    """Put the solutions of all lanes into people's hands.
+
+    Args:
+        record: the inputs; `solution` and `withheld` are filled in here.
+        solution: stacked over the lanes.
+        lane_data: the dataset of one lane, which tells the number of rows.
+    """
+    found = to_numpy(solution._replace(trace=None))
+    space = record.place.space
+    status = found.status.astype(int)
+    filled = replace(record, solution=found, withheld=withheld_entries(status, found.reliable))
+    if lane_weights(record.weights):
+        assert record.weights is not None
+        counts = [count_observations(record.model, lane_data, w, record.weight_kind) for w in record.weights]
+    else:
+        counts = [count_observations(record.model, lane_data, record.weights, record.weight_kind)] * len(status)
+    return Fit(
+        params=found.params,
+        names=space.names,
+        log_likelihood=found.log_likelihood,
+        status=status,
+        message=tuple(Status(int(code)).text for code in status),
+        reliable=unflatten_numpy(space, found.reliable),
+        steps=found.steps.astype(int),
+        decrement=found.decrement,
+        n_observations=np.asarray(counts),
+        n_parameters=record.place.size,
+        history=None,
+        _record=filled,
+    )
+
+
+@in_float64
+def one_lane(fits: Fit, lane: int) -> Fit:
+    """Return the single fit of one dataset of a batch.
+
+    Raises:
+        IndexError: there is no such lane.
+        TypeError: the lane is not a whole number.
+    """
+    record = fits._record
+    lanes = len(fits)
+    if isinstance(lane, bool) or not isinstance(lane, int | np.integer):
+        raise TypeError(f"a batch is indexed by one whole number, not by {lane!r}; use fits[3] for the dataset 3")
+    if not -lanes <= lane < lanes:
+        raise IndexError(f"lane {lane} was asked for, but the batch has {lanes} datasets, 0 to {lanes - 1}")
+    own, join = split_lanes(record.data, lane_axes(record.data, record.shared))
+    data = join([leaf[lane] for leaf in own])
+    weights = record.weights[lane] if lane_weights(record.weights) else record.weights  # type: ignore[index]
+    return build_fit(
+        record.model,
+        record.place,
+        jax.tree_util.tree_map(lambda leaf: leaf[lane], record.solution),
+        CleanData(data, {}, weights, None),
+        weight_kind=record.weight_kind,
+        clusters=None,
+        optimizer=record.optimizer,
+        kind=record.kind,
+    )

@@ -1,0 +1,46 @@
+"""What a `Fit` remembers of how it came about; everything here is by reference, never copied."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mle_jax.fitting.solution import Solution
+
+if TYPE_CHECKING:
+    from mle_jax.likelihood import Model
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """The inputs of a fit and the numbers that inference needs (k free coordinates, B lanes of a batch).
+
+    Attributes:
+        model: the model.
+        data: the data as NumPy arrays.
+        weights: (n,), (B, n) or None.
+        weight_kind: "frequency" or "importance".
+        clusters: one label per row, or None.
+        place: what the free coordinates mean.
+        solution: where the search arrived, NumPy; of a batch every array has a leading axis of B.
+        withheld: flat parameters whose standard errors are not given, bool (k_flat,) or (B, k_flat).
+        kind: the kind of covariance in use.
+        optimizer: how the maximum was sought, in words.
+        n_lanes: B, or None for a single fit.
+        shared: names of the data leaves that all lanes share.
+        dropped: rows left out because of missing values.
+    """
+
+    model: "Model"
+    data: Any
+    weights: np.ndarray | None
+    weight_kind: str
+    clusters: np.ndarray | None
+    place: Any
+    solution: Solution
+    withheld: np.ndarray
+    kind: str
+    optimizer: str
+    n_lanes: int | None = None
+    shared: tuple[str, ...] = ()
+    dropped: int = 0

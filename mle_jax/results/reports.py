@@ -1,0 +1,150 @@
+"""What a `Fit` prints: rows from the fit, layout from tables/."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mle_jax._status import Status
+from mle_jax._text import significant
+from mle_jax.tables import Table, coefficient_table, summary_text
+
+if TYPE_CHECKING:
+    from mle_jax.results.fit_object import Fit
+
+KIND_TEXTS = {
+    "observed": "the observed information",
+    "expected": "the expected information",
+    "outer_product": "the outer product of the scores",
+    "sandwich": "the sandwich, which allows for a misspecified model",
+    "clustered": "the sandwich with scores summed within clusters",
+}
+
+
+def flat_numbers(fit: "Fit", tree: Any) -> np.ndarray:
+    """Return the leaves of a pytree like params as (..., k), in the order of the names."""
+    space = fit._record.place.space
+    lead = () if not fit.is_batch else (len(fit),)
+    by_position = dict(zip(space.order, space.treedef.flatten_up_to(tree), strict=True))
+    parts = [
+        np.stack([d.flatten(value) for value in np.asarray(leaf).reshape((-1, *d.shape))]).reshape((*lead, d.flat_size))
+        for d, leaf in ((d, by_position[i]) for i, d in enumerate(space.declarations))
+    ]
+    return np.concatenate(parts, axis=-1)
+
+
+def errors_of(fit: "Fit") -> np.ndarray:
+    """Return the standard errors as (..., k)."""
+    return np.sqrt(np.diagonal(fit.covariance(), axis1=-2, axis2=-1))
+
+
+def tidy_table(fit: "Fit", level: float) -> Table:
+    """Return the coefficient table; of a batch with a first column `lane`."""
+    if not fit.is_batch:
+        return coefficient_table(fit.names, flat_numbers(fit, fit.params), errors_of(fit), level=level)
+    estimates, errors = flat_numbers(fit, fit.params), errors_of(fit)
+    lanes, k = estimates.shape
+    table = coefficient_table(fit.names * lanes, estimates.ravel(), errors.ravel(), level=level)
+    return Table({"lane": np.repeat(np.arange(lanes), k), **{name: table[name] for name in table.columns}})
+
+
+def interval_table(fit: "Fit", level: float, method: str) -> Table:
+    """Return the confidence intervals."""
+    if method != "wald":
+        raise ValueError(f"method is {method!r}, but 'wald' is the only one so far; leave it out")
+    table = tidy_table(fit, level)
+    wanted = [name for name in table.columns if name in ("lane", "term", "estimate", "conf_low", "conf_high")]
+    return Table({name: table[name] for name in wanted}, title=f"{100 * level:g} % Wald intervals")
+
+
+def glance_table(fit: "Fit") -> Table:
+    """Return one row per dataset about the whole fit."""
+    status = np.atleast_1d(np.asarray(fit.status))
+    columns = {
+        "log_likelihood": fit.log_likelihood,
+        "aic": fit.aic,
+        "bic": fit.bic,
+        "n_observations": fit.n_observations,
+        "n_parameters": fit.n_parameters,
+        "converged": fit.converged,
+        "status": np.array([Status(int(code)).name for code in status]),
+        "decrement": fit.decrement,
+        "steps": fit.steps,
+    }
+    return Table({name: np.broadcast_to(np.asarray(value), status.shape) for name, value in columns.items()})
+
+
+def wide_table(fit: "Fit") -> Table:
+    """Return one row per dataset of a batch: flat names, se[<name>], log_likelihood, status, decrement, steps."""
+    estimates, errors = flat_numbers(fit, fit.params), errors_of(fit)
+    columns: dict[str, Any] = {name: estimates[:, i] for i, name in enumerate(fit.names)}
+    columns |= {f"se[{name}]": errors[:, i] for i, name in enumerate(fit.names)}
+    columns |= {
+        "log_likelihood": fit.log_likelihood,
+        "status": np.array([Status(int(code)).name for code in fit.status]),
+        "decrement": fit.decrement,
+        "steps": fit.steps,
+    }
+    return Table(columns)
+
+
+def failed_table(fit: "Fit") -> Table:
+    """Return the lanes that were not certified and why."""
+    lanes = np.flatnonzero(~fit.converged)
+    statuses = [Status(int(fit.status[lane])) for lane in lanes]
+    return Table(
+        {
+            "lane": lanes,
+            "status": np.array([status.name for status in statuses], dtype=np.str_),
+            "message": np.array([status.text for status in statuses], dtype=np.str_),
+        }
+    )
+
+
+def summary(fit: "Fit", level: float) -> str:
+    """Return the summary of a single fit; of a batch the counts of its statuses."""
+    if fit.is_batch:
+        return batch_text(fit)
+    record = fit._record
+    table = tidy_table(fit, level)
+    header = [
+        ("Optimizer", record.optimizer),
+        ("Steps", str(fit.steps)),
+        ("Status", fit.status.name),
+        ("Decrement", significant(fit.decrement, 2) if np.isfinite(fit.decrement) else "-"),
+        ("Observations", f"{fit.n_observations:g}" if fit.n_observations < 1e6 else f"{fit.n_observations}"),
+        ("Log-likelihood", significant(fit.log_likelihood, 8)),
+        ("AIC", significant(fit.aic, 8)),
+        ("BIC", significant(fit.bic, 8)),
+    ]
+    titled = Table(table.values, title=f"Maximum likelihood: {record.model.label}")
+    return summary_text(header, titled, _remarks(fit))
+
+
+def _remarks(fit: "Fit") -> list[str]:
+    record = fit._record
+    notes = [f"Standard errors from {KIND_TEXTS[record.kind]}."]
+    held = [name for name, stuck in zip(fit.names, record.place.fixed, strict=True) if stuck]
+    if held:
+        notes.append(f"Held fixed: {', '.join(held)}.")
+    if record.dropped:
+        notes.append(f"{record.dropped} rows with missing values were left out.")
+    if not fit.converged:
+        notes.append(fit.message)
+    return notes
+
+
+def short_text(fit: "Fit") -> str:
+    """Return one line about the fit above its estimates with standard errors."""
+    record = fit._record
+    table = Table(
+        {"term": np.array(fit.names), "estimate": flat_numbers(fit, fit.params), "std_error": errors_of(fit)}
+    )
+    value = significant(fit.log_likelihood, 8)
+    return f"Fit of {record.model.label}: {fit.status.name}, log-likelihood {value}\n{table}"
+
+
+def batch_text(fit: "Fit") -> str:
+    """Return the number of datasets by status."""
+    codes, counts = np.unique(fit.status, return_counts=True)
+    table = Table({"status": np.array([Status(int(code)).name for code in codes]), "datasets": counts})
+    return f"{len(fit)} fits of {fit._record.model.label}\n{table}"

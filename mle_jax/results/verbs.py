@@ -1,0 +1,231 @@
+"""The verbs `fit` and `evaluate`: check, delegate, report. No numerics."""
+
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mle_jax._precision import in_float64
+from mle_jax._status import ConvergenceWarning
+from mle_jax.data.arrays import CleanData, clean_data
+from mle_jax.fitting.maximizing import make_plan
+from mle_jax.fitting.precision import check_dtype, solve_in
+from mle_jax.fitting.refining import refine
+from mle_jax.likelihood.layout import check_call, count_rows, model_space
+from mle_jax.likelihood.programs import program
+from mle_jax.fitting.evaluating import solve_at
+from mle_jax.parameters import ParameterSpace, coordinates
+from mle_jax.results.building import build_fit, default_kind
+from mle_jax.results.covariance_access import check_clusters
+from mle_jax.results.fit_object import Fit
+
+if TYPE_CHECKING:
+    from mle_jax.likelihood import Model
+
+WEIGHT_KINDS = ("frequency", "importance")
+
+
+@in_float64
+def fit(
+    model: "Model",
+    data: Any,
+    *,
+    optimizer: Any = "auto",
+    start: Any = None,
+    fixed: Any = None,
+    weights: Any = None,
+    weight_kind: str = "frequency",
+    clusters: Any = None,
+    columns: Mapping[str, Any] | None = None,
+    gradient: str = "autodiff",
+    tolerance: float = 1e-6,
+    max_steps: int | None = None,
+    record: bool = False,
+    dtype: str = "float64",
+    missing: str = "raise",
+) -> Fit:
+    """Fit a model to one dataset by maximum likelihood: maximize ``sum_i w_i log_density(params, row_i)``.
+
+    Computes in float64 whatever JAX's global setting, certifies the maximum (see `Status`), and warns once with a
+    `ConvergenceWarning` where it cannot.
+
+    Args:
+        model: a `Model`.
+        data: a dict (any pytree) of arrays with a common first axis, or a pandas, polars or pyarrow table.
+        optimizer: "auto" (the closed form where there is one, else Newton's method; L-BFGS for many parameters), or
+            an object from ``mle_jax.optimizers``.
+        start: start values by leaf name or flat name, partly if wished.
+        fixed: values of parameters that do not move, by leaf name or flat name.
+        weights: one weight of at least 0 per row.
+        weight_kind: "frequency" (a row of weight 2 stands for two equal rows) or "importance" (one row that counts
+            twice); they differ in n_observations and in the outer products of the scores.
+        clusters: one label per row; standard errors are then clustered by default.
+        columns: for a table, which columns become which leaf: ``{"y": "food", "x": ["income", "age"]}``.
+        gradient: "autodiff", or "handwritten" to search with the model's own gradient.
+        tolerance: of the decrement, in standard errors.
+        max_steps: the most steps; by default 200 for Newton's method, 10 000 for others.
+        record: keep the history.
+        dtype: "float64"; "float32" searches in single precision and certifies once in float64; "mixed" adds a float64
+            search from there.
+        missing: "raise", or "drop" to leave out rows with NaN.
+
+    Returns:
+        A `Fit`.
+
+    Raises:
+        TypeError, ValueError, KeyError: model, data or options do not fit together; the message says what to do.
+
+    Reference:
+        Nocedal and Wright (2006), Numerical Optimization, chapter 4, for the search; Boyd and Vandenberghe (2004),
+        Convex Optimization, section 9.5.1, for the decrement.
+
+    Example:
+        >>> import mle_jax as mle
+        >>> data = {"x": [[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]], "y": [1.0, 2.0, 6.0]}
+        >>> fit = mle.fit(mle.models.linear_gaussian(), data)
+        >>> fit.params["w"].round(6).tolist(), fit.status.name
+        ([0.5, 2.5], 'converged')
+    """
+    clean = clean_data(
+        data,
+        columns=columns,
+        weights=weights,
+        missing=missing,
+        constants=tuple(model.constants),
+        by_row=not model.is_joint,
+    )
+    space = checked_space(model, clean, start)
+    labels = kept_labels(clusters, clean, count_rows(model, clean.data))
+    place = coordinates(space, fixed)
+    plan = make_plan(
+        model,
+        place,
+        optimizer=optimizer,
+        start=start,
+        gradient=gradient,
+        weighted=weights is not None,
+        max_steps=max_steps,
+        record=record,
+    )
+    check_options(tolerance=tolerance, weight_kind=weight_kind)
+    solution = solve_in(check_dtype(dtype), model, plan, clean.data, clean.weights, start, tolerance)
+    seen: Any = place
+    if model.smooth and dtype != "float32":
+        seen, solution = refine(
+            model, place, solution, clean.data, clean.weights, tolerance=tolerance, max_steps=plan.max_steps
+        )
+    result = build_fit(
+        model,
+        seen,
+        solution,
+        clean,
+        weight_kind=weight_kind,
+        clusters=labels,
+        optimizer=plan.description(model),
+        kind="clustered" if labels is not None else default_kind(model),
+    )
+    if not result.converged:
+        warnings.warn(f"{model.label}: {result.status.name}. {result.message}", ConvergenceWarning, stacklevel=3)
+    return result
+
+
+@in_float64
+def evaluate(
+    model: "Model",
+    data: Any,
+    params: Any,
+    *,
+    fixed: Any = None,
+    weights: Any = None,
+    weight_kind: str = "frequency",
+    clusters: Any = None,
+    columns: Mapping[str, Any] | None = None,
+    tolerance: float = 1e-6,
+    missing: str = "raise",
+) -> Fit:
+    """Return the full inference at given parameters, without optimizing.
+
+    The status says whether the point is a certified maximum; standard errors follow from the information there even
+    where it is not.
+
+    Args:
+        model: a `Model`.
+        data: as for `fit`.
+        params: pytree laid out like the declaration, natural scale.
+        fixed: which of them are held fixed: their names with the values they have.
+        weights: as for `fit`.
+        weight_kind: as for `fit`.
+        clusters: as for `fit`.
+        columns: as for `fit`.
+        tolerance: of the decrement, in standard errors.
+        missing: as for `fit`.
+
+    Returns:
+        A `Fit` of 0 steps whose params are those given.
+
+    Raises:
+        TypeError, ValueError, KeyError: params lie outside their domain, or do not fit the model and the data.
+
+    Example:
+        >>> import mle_jax as mle
+        >>> point = mle.evaluate(mle.models.gaussian_mean(variance=3.0), {"y": [1.0, 2.0, 6.0]}, {"mu": 2.0})
+        >>> point.status.name, round(float(point.decrement), 6)  # (3 - 2) / sqrt(variance / n)
+        ('max_steps', 1.0)
+    """
+    clean = clean_data(
+        data,
+        columns=columns,
+        weights=weights,
+        missing=missing,
+        constants=tuple(model.constants),
+        by_row=not model.is_joint,
+    )
+    space = model_space(model, clean.data, clean.column_names)
+    given = space.merge(space.default_start(), params, what="params")
+    space.check(params, what="value", remedy="evaluate at a value inside the domain")
+    check_call(model, given, clean.data)
+    check_options(tolerance=tolerance, weight_kind=weight_kind)
+    labels = kept_labels(clusters, clean, count_rows(model, clean.data))
+    place = coordinates(space, fixed)
+    solution = program(model, solve_at)(place, clean.data, clean.weights, given, tolerance)
+    return build_fit(
+        model,
+        place,
+        solution,
+        clean,
+        weight_kind=weight_kind,
+        clusters=labels,
+        optimizer="none: evaluated at given parameters",
+        kind="clustered" if labels is not None else default_kind(model),
+        given=True,
+    )
+
+
+def checked_space(model: "Model", clean: CleanData, start: Any) -> ParameterSpace:
+    """Resolve the parameters, and check start values and log density against them and the data."""
+    space = model_space(model, clean.data, clean.column_names)
+    begin = space.merge(space.default_start(), start)
+    space.check(begin)
+    check_call(model, begin, clean.data)
+    return space
+
+
+def check_options(*, tolerance: float, weight_kind: str) -> None:
+    """Raise where the tolerance is not a positive number or the kind of weights is unknown."""
+    if not (isinstance(tolerance, int | float | np.floating) and tolerance > 0):
+        raise ValueError(
+            f"tolerance is {tolerance!r}, but it must be above 0: the distance to the maximum in standard errors; "
+            "leave it out for 1e-6"
+        )
+    if weight_kind not in WEIGHT_KINDS:
+        raise ValueError(f"weight_kind is {weight_kind!r}, but it must be 'frequency' or 'importance'")
+
+
+def kept_labels(clusters: Any, clean: CleanData, size: int) -> np.ndarray | None:
+    """Return the cluster labels of the rows that are in use, checked; None where there are none."""
+    if clusters is None:
+        return None
+    given = size + clean.dropped
+    labels = check_clusters(clusters, given)
+    return labels if clean.kept is None else labels[clean.kept]
