@@ -46,6 +46,10 @@ def flat_by_hand(params: Any) -> np.ndarray:
     return np.concatenate([np.atleast_1d(part) for part in parts])
 
 
+def assert_same(params: Any, expected: Any, *, rtol: float = 0.0) -> None:
+    jax.tree_util.tree_map(lambda x, y: np.testing.assert_allclose(x, y, rtol=rtol), params, expected)
+
+
 FREE = np.random.default_rng(7).uniform(-1, 1, 12)
 
 
@@ -65,10 +69,10 @@ def test_maps_follow_the_closed_forms_in_both_directions() -> None:
         flat = jax.jit(SPACE.flatten)(params)
         back = jax.jit(SPACE.unconstrain)(expected)
         again = SPACE.unflatten(flat)
-    jax.tree_util.tree_map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-14), params, expected)
+    assert_same(params, expected, rtol=1e-14)
     np.testing.assert_allclose(flat, flat_by_hand(expected), rtol=1e-14)
     np.testing.assert_allclose(back, FREE, rtol=0, atol=1e-14)  # |free| <= 1 and well conditioned: a few eps
-    jax.tree_util.tree_map(np.testing.assert_array_equal, again, params)
+    assert_same(again, params)
 
 
 def test_jacobians() -> None:
@@ -167,16 +171,20 @@ def test_merge(given: Any, changed: dict[str, float]) -> None:
     assert (merged["a"]["S"] == merged["a"]["S"].T).all()
 
 
-def test_merge_does_not_touch_the_base() -> None:
+def test_merge_copies() -> None:
     base = SPACE.default_start()
-    SPACE.merge(base, {"w[income]": 5.0, "a.S[1,0]": 0.5})["w"][0] = 9.0
-    assert base["w"].tolist() == [0.0, 0.0] and base["a"]["S"][1, 0] == 0.0
+    given = np.array([0.25, 0.75])
+    merged = SPACE.merge(base, {"w[income]": 5.0, "a": {"S[1,0]": 0.5, "rate": given}})
+    for leaf in (merged["w"], merged["cuts"], merged["a"]["rate"]):
+        leaf[:] = 9.0
+    assert base["w"].tolist() == [0.0, 0.0] and base["cuts"].tolist() == [-0.5, 0.5] and base["a"]["S"][1, 0] == 0.0
+    assert given.tolist() == [0.25, 0.75]
 
 
 def test_merge_complete_params() -> None:
     params = params_from(free=FREE)
     merged = SPACE.merge(SPACE.default_start(), params)
-    jax.tree_util.tree_map(np.testing.assert_array_equal, merged, params)
+    assert_same(merged, params)
 
 
 def test_merge_for_other_layouts() -> None:

@@ -197,30 +197,49 @@ def test_forward_and_reverse_derivatives_agree() -> None:
             np.testing.assert_allclose(maps.jacobian(free), maps.reverse(free), rtol=1e-13, atol=1e-15)
 
 
+@moving_case
+def test_derivatives_of_the_inverse_are_inverse(name: str) -> None:
+    declared = CASES[name].declared
+    round_trip = jax.jit(jax.jacrev(lambda free: declared.unconstrain(declared.constrain(free))))
+    with jax.enable_x64(True):
+        for free in (np.zeros(declared.free_size), np.linspace(-0.9, 0.8, declared.free_size)):
+            # Products of Jacobians with entries of order 1; at 0 the factor of a covariance has exact zeros.
+            np.testing.assert_allclose(round_trip(free), np.eye(declared.free_size), rtol=0, atol=1e-13)
+
+
 @pytest.mark.parametrize("free", [-700.0, -300.0, -1.0, 0.0, 2.5, 700.0])
 def test_positive_against_mpmath(free: float) -> None:
     with jax.enable_x64(True):
         value = float(Positive().constrain(jnp.array([free])))
         assert float(Positive().unconstrain(value)[0]) == pytest.approx(free, rel=1e-15, abs=1e-15)
     # The argument is exact; exp itself is good to a few units in the last place.
-    assert value == pytest.approx(float(mpmath.exp(free)), rel=4e-15)
+    assert value == pytest.approx(float(mpmath.exp(free)), rel=4e-15, abs=0.0)
 
 
 @pytest.mark.parametrize("free", [-700.0, -300.0, -40.0, -1.0, 0.0, 0.5, 40.0, 300.0, 700.0])
 def test_intervals_keep_relative_accuracy_near_an_end_at_zero(free: float) -> None:
     with mpmath.workdps(40), jax.enable_x64(True):
-        logistic = 1 / (1 + mpmath.exp(-mpmath.mpf(free)))
+        logistic, rest = (1 / (1 + mpmath.exp(-mpmath.mpf(x))) for x in (free, -free))
         below, above = Interval(0, 1), Interval(-1, 0)
         value = float(below.constrain(jnp.array([free])))
-        assert float(above.constrain(jnp.array([free]))) == pytest.approx(float(logistic - 1), rel=4e-15)
+        assert float(above.constrain(jnp.array([free]))) == pytest.approx(float(-rest), rel=4e-15, abs=0.0)
         slope = float(jax.grad(lambda f: below.constrain(f))(jnp.array([free]))[0])
         curvature = float(jax.hessian(lambda f: below.constrain(f))(jnp.array([free]))[0, 0])
     if free <= 1.0:
-        assert value == pytest.approx(float(logistic), rel=4e-15)
-        assert slope == pytest.approx(float(logistic * (1 - logistic)), rel=4e-15)
-        assert curvature == pytest.approx(float(logistic * (1 - logistic) * (1 - 2 * logistic)), rel=1e-14)
+        assert value == pytest.approx(float(logistic), rel=4e-15, abs=0.0)
+        assert slope == pytest.approx(float(logistic * rest), rel=4e-15, abs=0.0)
+        assert curvature == pytest.approx(float(logistic * rest * (rest - logistic)), rel=1e-14, abs=0.0)
     else:
         assert 1 - np.finfo(float).eps <= value < 1
+
+
+@every_dtype
+def test_intervals_with_an_end_at_zero_stop_at_a_normal_number(dtype: Any) -> None:
+    tiny = float(np.finfo(dtype).tiny)
+    with jax.enable_x64(True):
+        for free in far_out(1, dtype):
+            above, below = (float(Interval(*ends, 1).constrain(free)[0]) for ends in ((0, 1), (-1, 0)))
+            assert tiny <= above < 1 and -1 < below <= -tiny, free
 
 
 @every_dtype

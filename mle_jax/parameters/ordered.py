@@ -89,8 +89,7 @@ class Ordered:
 
         # One after the other: a parallel prefix sum rounds each entry differently and can break the order.
         def add(last: jax.Array, increment: jax.Array) -> tuple[jax.Array, jax.Array]:
-            least = 2.0 * eps * jnp.abs(jax.lax.stop_gradient(last))
-            entry = last + jnp.maximum(increment, least)
+            entry = last + jnp.maximum(increment, 2.0 * eps * jnp.abs(last))
             return entry, entry
 
         _, rest = jax.lax.scan(add, first, increments, unroll=min(self.size, 16))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def merge_values(space: "ParameterSpace", base_params: Any, given: Any, *, what: str) -> Any:
     """Overlay given values on complete params; see `ParameterSpace.merge`."""
     found = assignments(space, given, what=what)
-    leaves = leaves_of(space, base_params, what="params")
+    leaves = [_cast(leaf, like=leaf) for leaf in leaves_of(space, base_params, what="params")]
     for i, value in found.leaves.items():
         whole = whole_leaf(space.declarations[i], value, space.leaf_names[i], what=what)
         leaves[i] = _cast(whole, like=leaves[i])
@@ -69,7 +69,7 @@ def _with_entries(leaf: Any, declared: Declaration, labels: tuple[str, ...], giv
     """Replace single entries of a leaf."""
     values = {k: one_number(value, labels[k], what=what) for k, value in given.items()}
     if not is_traced([leaf, *values.values()]):
-        flat = np.array(declared.flatten(_cast(leaf, like=leaf)))
+        flat = np.array(declared.flatten(leaf))
         for k, value in values.items():
             flat[k] = value
         return declared.unflatten(flat)
@@ -80,7 +80,7 @@ def _with_entries(leaf: Any, declared: Declaration, labels: tuple[str, ...], giv
 
 
 def _cast(array: Any, *, like: Any) -> Any:
-    """Convert to the floating dtype of another array: NumPy, or JAX where one of the two is traced."""
+    """Copy in the floating dtype of another array: NumPy, or JAX where one of the two is traced."""
     if is_traced([array, like]):
         return jnp.asarray(array).astype(as_float(like).dtype)
     return np.array(array, like.dtype if jnp.issubdtype(like.dtype, np.floating) else np.float64)
