@@ -3,7 +3,7 @@
 JAX sorts dictionary keys when it flattens; tables and matrices of this library keep the order of declaration.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -31,17 +31,17 @@ def named_leaves(tree: Any, *, is_leaf: Callable[[Any], bool] | None = None, roo
         root: the name of the leaf when the whole tree is a single leaf.
     """
     pairs = list(_walk(tree, is_leaf, ""))
-    treedef = jax.tree_util.tree_structure(tree, is_leaf=is_leaf)
-    # JAX's own order, found by flattening the tree with every leaf replaced by its position in ours.
-    counter = iter(range(len(pairs)))
-    positions = _replace(tree, is_leaf, counter)
-    jax_order = jax.tree_util.tree_leaves(positions)
-
-    def rebuild(leaves: Any) -> Any:
-        return jax.tree_util.tree_unflatten(treedef, [leaves[i] for i in jax_order])
-
     names = tuple(name or root for name, _ in pairs)
-    return NamedLeaves(names, tuple(leaf for _, leaf in pairs), rebuild)
+    return NamedLeaves(names, tuple(leaf for _, leaf in pairs), lambda leaves: _replace(tree, is_leaf, iter(leaves)))
+
+
+def in_order(tree: Any, names: Sequence[str], prefix: str = "") -> Any:
+    """Sort the keys of a nested dict by the order of the leaf names; JAX hands dicts back in alphabetical order."""
+    if type(tree) is not dict:
+        return tree
+    paths = {key: f"{prefix}.{key}" if prefix else str(key) for key in tree}
+    place = {key: next(i for i, n in enumerate(names) if f"{n}.".startswith(f"{path}.")) for key, path in paths.items()}
+    return {key: in_order(tree[key], names, paths[key]) for key in sorted(tree, key=place.__getitem__)}
 
 
 def entry_names(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
@@ -52,18 +52,16 @@ def entry_names(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
 
 
 def lists_to_arrays(tree: Any) -> Any:
-    """Turn lists of numbers inside mappings into arrays: ``{"y": [1.0, 2.0]}`` is meant as one leaf, not as two."""
-    if isinstance(tree, Mapping) and type(tree) is dict:
+    """Turn lists of single values inside dicts into arrays: ``{"y": [1.0, 2.0]}`` is meant as one leaf, not as two."""
+    if type(tree) is dict:
         return {key: lists_to_arrays(value) for key, value in tree.items()}
-    if isinstance(tree, list) and tree and all(_is_numbers(entry) for entry in tree):
-        return np.asarray(tree)
-    return np.empty(0) if isinstance(tree, list) and not tree else tree
+    return np.asarray(tree) if isinstance(tree, list) and _is_flat(tree) else tree
 
 
-def _is_numbers(entry: Any) -> bool:
-    if isinstance(entry, list):
-        return all(_is_numbers(inner) for inner in entry)
-    return isinstance(entry, int | float | np.number | np.bool_)
+def _is_flat(entries: list[Any]) -> bool:
+    """Say whether a list, or a list of lists, ends in single values and not in arrays or further containers."""
+    nested = (_is_flat(entry) if isinstance(entry, list) else np.isscalar(entry) or entry is None for entry in entries)
+    return all(nested)
 
 
 def _children(node: Any) -> list[tuple[str, Any]] | None:
@@ -98,18 +96,17 @@ def _key_text(key: Any) -> str:
     return str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key))))
 
 
-def _replace(node: Any, is_leaf: Callable[[Any], bool] | None, counter: Iterator[int]) -> Any:
-    """Put running numbers in place of the leaves, visiting them in the order of `_walk`."""
+def _replace(node: Any, is_leaf: Callable[[Any], bool] | None, leaves: Iterator[Any]) -> Any:
+    """Put other leaves in place, visiting them in the order of `_walk`, so that dicts keep their order."""
     if is_leaf is not None and is_leaf(node):
-        return next(counter)
+        return next(leaves)
     if node is None:
         return None
     if isinstance(node, Mapping):
-        # Rebuilt through JAX so that any registered mapping type comes back as itself.
-        replaced = {key: _replace(value, is_leaf, counter) for key, value in node.items()}
+        replaced = {key: _replace(value, is_leaf, leaves) for key, value in node.items()}
         return type(node)(replaced)  # type: ignore[call-arg]
     if isinstance(node, tuple) and hasattr(node, "_fields"):
-        return type(node)(*(_replace(value, is_leaf, counter) for value in node))
+        return type(node)(*(_replace(value, is_leaf, leaves) for value in node))
     if isinstance(node, list | tuple):
-        return type(node)(_replace(value, is_leaf, counter) for value in node)
-    return jax.tree_util.tree_map(lambda _: next(counter), node, is_leaf=is_leaf)
+        return type(node)(_replace(value, is_leaf, leaves) for value in node)
+    return jax.tree_util.tree_map(lambda _: next(leaves), node, is_leaf=is_leaf)

@@ -39,9 +39,8 @@ def shapes_of(data: Any) -> Any:
 def model_space(model: "Model", data: Any, column_names: ColumnNames | None = None) -> ParameterSpace:
     """Resolve the declared parameters of a model against the shapes of a dataset; the answer is kept."""
     shapes = shapes_of(data)
-    leaves, treedef = jax.tree_util.tree_flatten(shapes)
     named = tuple(sorted((name, tuple(columns)) for name, columns in (column_names or {}).items() if columns))
-    signature = treedef, tuple((s.shape, str(s.dtype)) for s in leaves), named
+    signature = *_signature(shapes), named
     if signature not in model._spaces:
         model._spaces[signature] = resolve(model.parameters, shapes, column_names=dict(named))
     return model._spaces[signature]
@@ -60,16 +59,28 @@ def count_rows(model: "Model", data: Any) -> int:
 
 
 def check_call(model: "Model", params: Any, data: Any) -> None:
-    """Raise where params, data and the log density of a model do not fit together."""
+    """Raise where params, data and the log density of a model do not fit together.
+
+    A combination of shapes and types that has passed is not tried again.
+    """
     space = model_space(model, data)
     check_layout(space, params)
     shapes = shapes_of(data)
+    signature = _signature((jax.tree_util.tree_map(abstract, params), shapes))
+    if signature in model._checked:
+        return
     if model.is_joint:
         probe(model.log_density, params, shapes, kind="log_likelihood", scalar_only=False)
-        return
-    layout = row_layout(shapes, tuple(model.constants))
-    row = layout.with_rows([jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in layout.rows])
-    probe(model.log_density, params, row, kind="log_density")
+    else:
+        layout = row_layout(shapes, tuple(model.constants))
+        row = layout.with_rows([jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in layout.rows])
+        probe(model.log_density, params, row, kind="log_density")
+    model._checked.add(signature)
+
+
+def _signature(shapes: Any) -> Any:
+    leaves, treedef = jax.tree_util.tree_flatten(shapes)
+    return treedef, tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves)
 
 
 def check_layout(space: ParameterSpace, params: Any) -> None:

@@ -69,6 +69,7 @@ class Model:
     is_joint: bool = field(default=False, init=False)
     _programs: dict[Any, Callable[..., Any]] = field(default_factory=dict, init=False)
     _spaces: dict[Any, ParameterSpace] = field(default_factory=dict, init=False)
+    _checked: set[Any] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         """Check the kinds of the arguments; everything that needs data is checked by the verbs."""

@@ -7,6 +7,7 @@ import numpy as np
 
 from mle_jax._precision import to_numpy
 from mle_jax._status import Status
+from mle_jax._trees import in_order
 from mle_jax.data.arrays import CleanData
 from mle_jax.fitting.diagnosis import diagnose
 from mle_jax.fitting.solution import Solution
@@ -67,7 +68,7 @@ def build_fit(
         dropped=clean.dropped,
     )
     return Fit(
-        params=to_numpy(solution.params),
+        params=in_order(to_numpy(solution.params), place.space.leaf_names),
         names=place.space.names,
         log_likelihood=float(solution.log_likelihood),
         status=status,
@@ -112,5 +113,7 @@ def _history(model: "Model", place: Any, solution: Solution, clean: CleanData) -
     return History(
         value=np.asarray(to_log_likelihood(np.asarray(solution.trace.value, np.float64)[rows], scale)),
         gradient_norm=np.asarray(solution.trace.gradient_norm, np.float64)[rows] * scale,
-        params=to_numpy(jax.vmap(original.params)(np.asarray(solution.trace.point)[rows])),
+        params=in_order(
+            to_numpy(jax.vmap(original.params)(np.asarray(solution.trace.point)[rows])), original.space.leaf_names
+        ),
     )

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mle_jax._status import Status
+from mle_jax._trees import in_order
 from mle_jax.fitting.lanes import common_weights, lane_axes, lane_weights, map_lanes
 from mle_jax.inference.covariances import check_kind, covariance_matrix, identified_inverse
 from mle_jax.likelihood.layout import count_rows
@@ -75,7 +76,7 @@ def unflatten_numpy(space: Any, flat: np.ndarray) -> Any:
         rows = flat[..., part].reshape(-1, declaration.flat_size)
         stacked = np.stack([np.asarray(declaration.unflatten(row)) for row in rows]) if len(rows) else rows
         leaves.append(stacked.reshape((*lead, *declaration.shape))[()])
-    return space.rebuild(leaves)
+    return in_order(space.rebuild(leaves), space.leaf_names)
 
 
 def _row_count(record: Record) -> int:

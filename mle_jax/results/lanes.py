@@ -8,6 +8,7 @@ import numpy as np
 
 from mle_jax._precision import in_float64, to_numpy
 from mle_jax._status import Status
+from mle_jax._trees import in_order
 from mle_jax.data.arrays import CleanData
 from mle_jax.fitting.lanes import lane_axes, lane_weights, split_lanes
 from mle_jax.fitting.solution import Solution
@@ -35,7 +36,7 @@ def build_batch(record: Record, solution: Solution, lane_data: Any) -> Fit:
     else:
         counts = [count_observations(record.model, lane_data, record.weights, record.weight_kind)] * len(status)
     return Fit(
-        params=found.params,
+        params=in_order(found.params, space.leaf_names),
         names=space.names,
         log_likelihood=found.log_likelihood,
         status=status,

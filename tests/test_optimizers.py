@@ -1,0 +1,171 @@
+"""The loop and the algorithms on plain functions, against NumPy loops and known minima."""
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import mle_jax as mle
+from mle_jax.optimizers import GradientDescent, Newton, Optax
+
+
+def squared_error(w, x, y):
+    return jnp.mean((y - w[1] * x - w[0]) ** 2)
+
+
+def numpy_descent(x, y, w, rate, steps, tolerance=None):
+    """The text's loop, written with NumPy."""
+    value = np.mean((y - w[1] * x - w[0]) ** 2)
+    values = [value]
+    for step in range(1, steps + 1):
+        r = y - w[1] * x - w[0]
+        w = w - rate * np.array([-2 * r.mean(), -2 * (x * r).mean()])
+        previous, value = value, np.mean((y - w[1] * x - w[0]) ** 2)
+        values.append(value)
+        if tolerance is not None and abs(value - previous) < tolerance:
+            break
+    return w, step, np.array(values)
+
+
+X = np.linspace(-2, 2, 101)
+Y = 2 * X + np.random.default_rng(0).normal(size=101)
+START = np.array([1.0, 1.0])
+
+
+def test_gradient_descent_is_the_texts_loop():
+    run = mle.minimize(squared_error, START, args=(X, Y), optimizer=GradientDescent(0.05), max_steps=100, record=True)
+    w, _, values = numpy_descent(X, Y, START, 0.05, 100)
+    np.testing.assert_allclose(run.params, w, rtol=1e-12)
+    np.testing.assert_allclose(run.history.value, values, rtol=1e-12)
+    assert run.steps == 100 and run.status is mle.Status.max_steps
+    assert run.history.params.shape == (101, 2) and run.history.gradient_norm.shape == (101,)
+    np.testing.assert_array_equal(run.history.params[0], START)
+    r = Y - X - 1  # residuals at the start (1, 1)
+    np.testing.assert_allclose(run.history.gradient_norm[0], 2 * np.hypot(r.mean(), (X * r).mean()), rtol=1e-12)
+
+
+def test_the_texts_stopping_rule():
+    rule = mle.stops.value_change(1e-6)
+    run = mle.minimize(squared_error, START, args=(X, Y), optimizer=GradientDescent(0.01), max_steps=10_000, stop=rule)
+    w, steps, values = numpy_descent(X, Y, START, 0.01, 10_000, 1e-6)
+    assert run.status is mle.Status.stopped_by_rule and run.steps == steps
+    np.testing.assert_allclose(run.params, w, rtol=1e-12)
+    np.testing.assert_allclose(run.value, values[-1], rtol=1e-12)
+    with pytest.raises(ValueError, match="tolerance 0, but it must be above 0"):
+        mle.stops.value_change(0)
+
+
+def test_a_diverging_descent_keeps_the_last_finite_point():
+    run = mle.minimize(lambda w: w**2, 1.0, optimizer=GradientDescent(10.0), max_steps=1000)
+    assert run.status is mle.Status.non_finite and run.steps < 1000
+    assert np.isfinite(run.params) and np.isfinite(run.value)
+
+
+def rosenbrock(w):
+    return (1 - w["a"]) ** 2 + 100 * (w["b"] - w["a"] ** 2) ** 2
+
+
+@pytest.mark.parametrize("optimizer", [Newton(), Newton(1e3), Newton(1e-2), Optax(optax.lbfgs())], ids=str)
+def test_rosenbrock(optimizer):
+    run = mle.minimize(rosenbrock, {"a": -1.2, "b": 1.0}, optimizer=optimizer, max_steps=60)
+    np.testing.assert_allclose([run.params["a"], run.params["b"]], [1, 1], rtol=1e-8)
+
+
+@pytest.mark.parametrize(
+    "transformation", [optax.adam(0.05), optax.sgd(0.02, momentum=0.9), optax.polyak_sgd()], ids=["adam", "sgd", "polyak"]
+)
+def test_any_optax_transformation_runs_in_the_loop(transformation):
+    run = mle.minimize(lambda w: jnp.sum(jnp.cosh(w - 1.0) - 1.0), np.zeros(3), optimizer=Optax(transformation), max_steps=800)
+    np.testing.assert_allclose(run.params, 1.0, atol=1e-3)
+
+
+def test_optax_updates_are_optaxs_own():
+    transformation = optax.adam(0.1)
+    params, state = jnp.zeros(2, jnp.float32), None
+    run = mle.minimize(lambda w: jnp.sum((w - 3.0) ** 2), np.zeros(2), optimizer=Optax(transformation), max_steps=5)
+    state = transformation.init(params)
+    for _ in range(5):
+        updates, state = transformation.update(2 * (params - 3.0), state, params)
+        params = optax.apply_updates(params, updates)
+    np.testing.assert_allclose(run.params, params, rtol=1e-6)  # the reference runs in float32
+
+
+def test_newton_solves_a_quadratic_in_one_full_step():
+    matrix = np.array([[4.0, 1.0], [1.0, 3.0]])
+    run = mle.minimize(
+        lambda w: 0.5 * w @ matrix @ w - w.sum(), np.zeros(2), optimizer=Newton(100.0), max_steps=1, record=True
+    )
+    np.testing.assert_allclose(run.params, np.linalg.solve(matrix, [1, 1]), rtol=1e-12)
+
+
+def test_newton_leaves_a_saddle_where_the_gradient_vanishes():
+    run = mle.minimize(
+        lambda w: (w["a"] ** 2 - 1) ** 2 + w["b"] ** 2, {"a": 0.0, "b": 1.0}, optimizer=Newton(), max_steps=40
+    )
+    np.testing.assert_allclose([abs(run.params["a"]), run.params["b"]], [1, 0], atol=1e-9)
+
+
+def test_newton_never_climbs_and_does_not_mind_units():
+    def function(w, unit):
+        a, b = w[0] / unit, w[1] * unit
+        return jnp.exp(a + b - 0.1) + jnp.exp(a - b - 0.1) + jnp.exp(-a - 0.1)
+
+    least = 2 * np.sqrt(2) * np.exp(-0.1)  # Boyd and Vandenberghe, section 9.3: b = 0, a = -log(2) / 2
+    for unit in (1.0, 1e-6, 1e6):
+        start = np.array([-1.0 * unit, 1.0 / unit])
+        run = mle.minimize(function, start, args=(unit,), optimizer=Newton(), max_steps=30, record=True)
+        assert np.all(np.diff(run.history.value) <= 1e-14)
+        np.testing.assert_allclose(run.value, least, rtol=1e-14)
+        np.testing.assert_allclose(run.params[0] / unit, -np.log(2) / 2, rtol=1e-7)
+
+
+def test_newton_survives_overflow_and_nan_on_the_way():
+    run = mle.minimize(lambda w: jnp.exp(w) - 5 * w, 700.0, optimizer=Newton(), max_steps=800)
+    np.testing.assert_allclose(run.params, np.log(5), rtol=1e-9)
+    run = mle.minimize(lambda w: w - jnp.log(w), 40.0, optimizer=Newton(1e4), max_steps=40)  # NaN left of 0
+    np.testing.assert_allclose(run.params, 1.0, rtol=1e-9)
+
+
+def test_value_change_is_not_fooled_by_a_rejected_step():
+    rule = mle.stops.value_change(1e-3)
+    run = mle.minimize(lambda w: w - jnp.log(w), 40.0, optimizer=Newton(1e4), max_steps=40, stop=rule)
+    assert abs(run.params - 1) < 0.1  # the first trial lies outside the domain: no change, and no reason to stop
+
+
+def test_other_data_starts_and_rates_do_not_compile_again():
+    traces = []
+
+    def function(w, center):
+        traces.append(1)
+        return jnp.sum((w - center) ** 2)
+
+    for rate, center in ((0.1, 1.0), (0.2, 2.0)):
+        mle.minimize(function, np.zeros(2), args=(np.full(2, center),), optimizer=GradientDescent(rate), max_steps=9)
+        if rate == 0.1:
+            seen = len(traces)
+    # The shape probe calls the function once per call of minimize; nothing is compiled again.
+    assert len(traces) == seen + 1
+
+
+def test_no_steps_returns_the_start():
+    run = mle.minimize(lambda w: w**2, 3, optimizer=GradientDescent(0.1), max_steps=0, record=True)
+    assert (run.params, run.value, run.steps) == (3.0, 9.0, 0) and run.history.value.tolist() == [9.0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ({"optimizer": GradientDescent}, TypeError, "is the class GradientDescent, but an object is needed"),
+        ({"optimizer": "newton"}, TypeError, "of type str, but it must come from mle_jax.optimizers"),
+        ({"max_steps": -3}, ValueError, "max_steps is -3"),
+        ({"max_steps": True}, ValueError, "max_steps is True"),
+    ],
+)
+def test_bad_arguments(arguments, kind, message):
+    with pytest.raises(kind, match=message):
+        mle.minimize(lambda w: w**2, 1.0, **{"optimizer": GradientDescent(0.1), "max_steps": 5, **arguments})
+
+
+def test_a_function_that_returns_no_scalar_is_refused():
+    with pytest.raises(TypeError, match=r"returned an array of shape \(2,\) .* sum over the data inside the function"):
+        mle.minimize(lambda w: w**2, np.ones(2), optimizer=GradientDescent(0.1), max_steps=5)
