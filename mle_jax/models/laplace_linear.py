@@ -1,0 +1,93 @@
+"""Laplace regression: T12 of the text.
+
+log f(y; w, scale | x) = -log(2 scale) - |y - <x, w>| / scale
+
+Source: Koenker (2005), Quantile Regression, section 1.3; Bassett and Koenker (1978), JASA 73, 618-622.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from mle_jax._precision import at_highest_precision
+from mle_jax.likelihood import Model
+from mle_jax.models._linear import least_squares_line, linear_information, predict_line
+from mle_jax.models._moments import average
+from mle_jax.parameters import Positive, Real
+
+
+@functools.cache
+def laplace_regression() -> Model:
+    """Return the model of a line (or plane) with independent Laplace errors: least absolute deviations.
+
+    log-likelihood(w, scale) = -n log(2 scale) - sum_i |y_i - <x_i, w>| / scale
+
+    Not differentiable where a residual is 0, and at the maximum p residuals usually are: the model is declared
+    smooth=False, Newton's method does not apply, and standard errors come from the expected information X'X / scale^2
+    and n / scale^2. There is no exact solver yet, so a fit ends as `uncertified`. The library adds no intercept. Every
+    call returns the same object.
+
+    Returns:
+        A `Model` of the data ``{"x": (n, p), "y": (n,)}`` with the parameters ``w`` (p entries, named like the columns
+        of x) and ``scale``.
+
+    Reference:
+        Bassett and Koenker (1978), Journal of the American Statistical Association 73, 618-622.
+
+    Example:
+        >>> import mle_jax as mle
+        >>> data = {"x": [[1.0], [1.0], [1.0]], "y": [0.0, 1.0, 5.0]}
+        >>> score = mle.models.laplace_regression().score({"w": [0.5], "scale": 2.0}, data)
+        >>> [round(float(entry), 6) for entry in (score["w"][0], score["scale"])]  # (-1 + 1 + 1) / 2, -3/2 + 5.5/4
+        [0.5, -0.125]
+    """
+    return Model(
+        log_density,
+        {"w": Real(columns="x"), "scale": Positive()},
+        gradient=gradient,
+        name="laplace_regression",
+        start=start,
+        expected_information=expected_information,
+        smooth=False,
+        simulate=simulate,
+        predict=predict_line,
+    )
+
+
+def log_density(params: Any, row: Any) -> Array:
+    """Return the log density of one observation."""
+    scale = params["scale"]
+    return -jnp.log(2 * scale) - jnp.abs(row["y"] - row["x"] @ params["w"]) / scale
+
+
+@at_highest_precision
+def gradient(params: Any, data: Any) -> Any:
+    """Return the gradient of the total log-likelihood, derived by hand; valid where no residual is 0."""
+    # d|r|/dr = sign(r) and dr_i/dw = -x_i, so d/dw of -sum |r_i| / scale is X' sign(r) / scale;
+    # d/dscale of -n log(2 scale) is -n / scale, and
+    # d/dscale of -sum |r_i| / scale is sum |r_i| / scale^2.
+    x, scale = data["x"], params["scale"]
+    r = data["y"] - x @ params["w"]
+    n = r.shape[0]
+    return {"w": x.T @ jnp.sign(r) / scale, "scale": -n / scale + jnp.sum(jnp.abs(r)) / scale**2}
+
+
+def start(data: Any) -> Any:
+    """Return least squares and the mean absolute residual, the best scale for that line."""
+    w, r = least_squares_line(data)
+    return {"w": w, "scale": average(jnp.abs(r))}
+
+
+def expected_information(params: Any, data: Any) -> Array:
+    """Return the expected information of (w, scale): X'X / scale^2 and n / scale^2, block-diagonal."""
+    n, scale = jnp.shape(data["y"])[0], params["scale"]
+    return linear_information(data, scale**2, n / scale**2)
+
+
+def simulate(key: Array, params: Any, row: Any) -> Any:
+    """Return a row with y drawn from the model at the row's x."""
+    median = jnp.asarray(predict_line(params, row))
+    return {**row, "y": median + params["scale"] * jax.random.laplace(key, dtype=median.dtype)}
