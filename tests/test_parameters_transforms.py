@@ -238,8 +238,8 @@ def test_intervals_with_an_end_at_zero_stop_at_a_normal_number(dtype: Any) -> No
     tiny = float(np.finfo(dtype).tiny)
     with jax.enable_x64(True):
         for free in far_out(1, dtype):
-            above, below = (float(Interval(*ends, 1).constrain(free)[0]) for ends in ((0, 1), (-1, 0)))
-            assert tiny <= above < 1 and -1 < below <= -tiny, free
+            above, below = (float(Interval(*ends, 1).constrain(free)[0]) for ends in ((0, 0.25), (-0.25, 0)))
+            assert tiny <= above < 0.25 and -0.25 < below <= -tiny, free
 
 
 @every_dtype
