@@ -41,8 +41,9 @@ def verdict(
     near = certificate.decrement < tolerance
     curved_up = certificate.smallest_eigenvalue < -rounding_floor(certificate.step.size, certificate.step.dtype)
     cases = [
-        (~finite, Status.non_finite),
+        # A collapse comes first: at a scale of zero the derivatives are often not finite.
         (collapsed.surely | (collapsed.vanished & ~(near & definite & drops)), Status.scale_collapsed),
+        (~finite, Status.non_finite),
         (near & definite & drops, Status.converged),
         (near & definite, Status.rising),
         (near & curved_up, Status.saddle),
