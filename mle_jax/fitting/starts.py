@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from jax import Array
 
+from mle_jax.likelihood.evaluation import sample
 from mle_jax.parameters import Coordinates
 
 if TYPE_CHECKING:
@@ -35,5 +36,11 @@ def start_theta(
         assert model.closed_form is not None
         params = space.merge(params, model.closed_form(data, weights), what="closed_form")
     elif model.start is not None:
-        params = space.merge(params, model.start(data), what="the model's start")
+        params = space.merge(params, model.start(_without_masked_rows(model, data, weights)), what="the model's start")
     return coordinates.theta(space.merge(params, given))
+
+
+def _without_masked_rows(model: "Model", data: Any, weights: Array | None) -> Any:
+    """Put a valid row in place of every row of weight zero, which may contain anything."""
+    ready = sample(model, data, weights)
+    return data if ready.layout is None else ready.layout.with_rows(ready.layout.rows)
