@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -13,6 +13,7 @@ from mle_jax.fitting.rotation import Rotated, whitening_basis
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
 from mle_jax.fitting.starts import start_theta
+from mle_jax.likelihood.evaluation import sample
 from mle_jax.likelihood.layout import check_call, model_space
 from mle_jax.likelihood.programs import program
 from mle_jax.optimizers._protocol import Optimizer
@@ -192,7 +193,7 @@ def solve_from_start(
     theta = start_theta(model, place, data, weights, start, closed_form=closed_form)
     seen: Any = place
     if whiten:
-        seen = Rotated(place, theta, whitening_basis(expected_free_information(model, place, theta, data)))
+        seen = Rotated(place, theta, whitening_basis(expected_free_information(model, place, theta, data, weights)))
         theta = jnp.zeros_like(theta)
     solution = solve(
         model,
@@ -209,11 +210,25 @@ def solve_from_start(
     return solution._replace(theta=seen.original(solution.theta)) if whiten else solution
 
 
-def expected_free_information(model: "Model", place: Any, theta: Array, data: Any) -> Array:
-    """Return the expected information of the total in free coordinates: J' I J, shape (k, k)."""
+def expected_free_information(
+    model: "Model", place: Any, theta: Array, data: Any, weights: Array | None = None
+) -> Array:
+    """Return the expected information of the weighted total in free coordinates: J' I J, shape (k, k)."""
     assert model.expected_information is not None
-    jacobian = place.jacobian(theta)
-    natural = jnp.asarray(model.expected_information(place.params(theta), data), jacobian.dtype)
+    jacobian, params = place.jacobian(theta), place.params(theta)
+    if weights is None:
+        natural = jnp.asarray(model.expected_information(params, data), jacobian.dtype)
+    else:
+        natural = _weighted_information(model, params, data, weights).astype(jacobian.dtype)
     return jacobian.T @ natural @ jacobian
 
 
+def _weighted_information(model: "Model", params: Any, data: Any, weights: Array) -> Array:
+    """Return sum_i w_i I_i: rows are independent, so the information of each is that of a dataset of one row."""
+    layout, information = sample(model, data, weights).layout, model.expected_information
+    assert layout is not None and information is not None
+
+    def of_row(weight: Array, rows: list[Array]) -> Array:
+        return weight * information(params, layout.with_rows([leaf[None] for leaf in rows]))
+
+    return jnp.sum(jax.vmap(of_row)(jnp.asarray(weights), layout.rows), axis=0)

@@ -59,7 +59,7 @@ def covariance_matrix(
     """
     jacobian = place.jacobian(theta)
     if kind == "expected":
-        information = expected_free_information(model, place, theta, data)
+        information = expected_free_information(model, place, theta, data, weights)
     if kind in ("observed", "expected"):
         free = inverse(information)
     else:
