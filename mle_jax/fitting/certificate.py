@@ -19,6 +19,7 @@ from mle_jax._linalg import rounding_floor, scaled_eigen
 from mle_jax._objective import Evaluation, Objective
 from mle_jax.likelihood.loss import to_information, to_log_likelihood
 
+SHARE = 0.01  # of a direction, in standard errors: smaller entries take no part in it
 LEAST_DROP = 0.05  # of 0.5; on 87 genuine maxima the smallest was 0.26, on 21 separated datasets below 1e-8
 
 
@@ -30,8 +31,11 @@ class Certificate(NamedTuple):
     drop: Array  # ()
     information: Array  # (k, k) of the total
     step: Array  # (k,) the full Newton step d
-    uphill: Array  # (k,) d / decrement: one standard error along the step
+    uphill: Array  # (k,) one standard error along the step, within the directions that carry information
+    uphill_drop: Array  # () the fall along it alone
     weakest: Array  # (k,) the weakest direction, one standard error long
+    flat: Array  # () bool: the log-likelihood does not change along +- the weakest direction
+    undetermined: Array  # (k,) bool: takes part in a direction along which the information vanishes
 
     @property
     def is_definite(self) -> Array:
@@ -44,6 +48,11 @@ class Certificate(NamedTuple):
         """Condition (c)."""
         return self.drop > LEAST_DROP
 
+    @property
+    def rises(self) -> Array:
+        """Whether the log-likelihood goes on rising along the step, whatever it does across."""
+        return self.uphill_drop <= LEAST_DROP
+
 
 def certify(objective: Objective, here: Evaluation, scale: Array | int) -> Certificate:
     """Evaluate the certificate at a point whose Hessian is known."""
@@ -55,11 +64,13 @@ def certify(objective: Objective, here: Evaluation, scale: Array | int) -> Certi
         change = to_log_likelihood(here.value, scale) - after
         return jnp.where(jnp.isnan(change), jnp.inf, change)
 
-    moves = jnp.stack([curvature.uphill, curvature.weakest, -curvature.weakest])
-    falls = jax.lax.map(fall, moves) if here.point.size else jnp.full(3, jnp.inf, here.point.dtype)
+    if here.point.size == 0:
+        return curvature
     # Where the score is exactly zero there is no uphill direction to try.
-    tried = jnp.array([True, True, True]) & (jnp.arange(3) > 0) | (curvature.decrement > 0)
-    return curvature._replace(drop=jnp.min(jnp.where(tried, falls, jnp.inf)))
+    climb = jnp.where(jnp.any(curvature.uphill != 0), fall(curvature.uphill), jnp.inf)
+    across = jax.lax.map(fall, jnp.stack([curvature.weakest, -curvature.weakest]))
+    flat = jnp.max(jnp.abs(across)) <= LEAST_DROP
+    return curvature._replace(drop=jnp.minimum(climb, jnp.min(across)), uphill_drop=climb, flat=flat)
 
 
 def curve(here: Evaluation, scale: Array | int) -> Certificate:
@@ -71,9 +82,23 @@ def curve(here: Evaluation, scale: Array | int) -> Certificate:
     length = jnp.sqrt(jnp.sum(slope**2 / values))
     decrement = length * jnp.sqrt(jnp.asarray(scale, length.dtype))
     step = -eigen.solve(here.gradient, values)
-    uphill = step / jnp.where(decrement > 0, decrement, 1.0)
+    informed = jnp.where(eigen.values > eigen.floor, slope / values, 0.0)
+    informed_length = jnp.sqrt(jnp.sum(informed**2 * values) * scale)
+    uphill = -(eigen.vectors @ informed) / eigen.scale / jnp.where(informed_length > 0, informed_length, 1.0)
+    null = jnp.abs(eigen.vectors) * (eigen.values <= eigen.floor)
+    weakest = jnp.zeros_like(step)
     if here.point.size:
         weakest = eigen.vectors[:, 0] / eigen.scale / jnp.sqrt(values[0] * scale)
-    else:
-        weakest = jnp.zeros_like(step)
-    return Certificate(decrement, eigen.smallest, jnp.asarray(jnp.inf), information, step, uphill, weakest)
+    unknown = jnp.asarray(jnp.inf, length.dtype)
+    return Certificate(
+        decrement=decrement,
+        smallest_eigenvalue=eigen.smallest,
+        drop=unknown,
+        information=information,
+        step=step,
+        uphill=uphill,
+        uphill_drop=unknown,
+        weakest=weakest,
+        flat=jnp.asarray(False),
+        undetermined=jnp.any(null > SHARE, axis=1),
+    )

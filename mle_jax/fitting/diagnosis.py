@@ -7,6 +7,7 @@ import numpy as np
 
 from mle_jax._status import Status
 from mle_jax._text import listing, significant
+from mle_jax.fitting.certificate import SHARE
 from mle_jax.fitting.solution import Solution
 from mle_jax.likelihood.evaluation import contributions, sample, theta_scores
 from mle_jax.likelihood.programs import program
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 5
 GIVEN_TEXT = "The point given is not a certified maximum; nothing was optimized."
-SHARE = 0.01  # as in the verdict: smaller entries take no part in a direction
 
 
 def diagnose(

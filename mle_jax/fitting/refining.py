@@ -8,9 +8,11 @@ from jax import Array
 
 from mle_jax._linalg import rounding_floor
 from mle_jax._status import Status
+from mle_jax.fitting.certificate import LEAST_DROP
 from mle_jax.fitting.rotation import Rotated, ScoreBasis, score_basis
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
+from mle_jax.fitting.verdict import touching
 from mle_jax.likelihood.programs import program
 from mle_jax.optimizers import Newton
 
@@ -89,9 +91,12 @@ def _solve_rotated(
 
 def _not_identified(place: Any, solution: Solution, basis: ScoreBasis) -> Solution:
     """State the verdict with the combination that the scores do not determine."""
-    weakest = np.asarray(basis.weakest)
-    part = np.abs(weakest) > 1e-6
-    touched = ((np.asarray(place.jacobian(solution.theta)) != 0) & part).any(axis=1)
+    # Where the log-likelihood also rises toward infinity, the scores say too little about what still holds.
+    top = bool(solution.flat) and float(solution.uphill_drop) > LEAST_DROP
+    touched = touching(place, solution.theta, basis.undetermined) if top else jnp.ones(len(place.fixed), bool)
     return solution._replace(
-        status=np.int32(Status.not_identified), weakest=weakest, reliable=~touched, decrement=np.float64(np.nan)
+        status=np.int32(Status.not_identified),
+        weakest=basis.weakest,
+        reliable=~touched,
+        decrement=np.float64(np.nan),
     )

@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from mle_jax._linalg import rounding_floor
+from mle_jax.fitting.certificate import SHARE
 from mle_jax.likelihood.evaluation import sample, theta_scores
 from mle_jax.parameters import Coordinates, ParameterSpace
 
@@ -67,6 +69,7 @@ class ScoreBasis(NamedTuple):
     basis: Array  # (k, k), D^-1 V diag(s)^-1
     smallest: Array  # the smallest singular value of the scaled scores
     weakest: Array  # (k,) the combination of free coordinates that it belongs to, largest entry 1
+    undetermined: Array  # (k,) bool: takes part in a combination on which no score depends
 
 
 def score_basis(model: "Model", coordinates: Coordinates, theta: Array, data: Any, weights: Array | None) -> ScoreBasis:
@@ -79,7 +82,9 @@ def score_basis(model: "Model", coordinates: Coordinates, theta: Array, data: An
     _, values, right = jnp.linalg.svd(jnp.concatenate([scores / scale, rows]), full_matrices=False)
     basis = right.T / jnp.where(values > 0, values, 1.0) / scale[:, None]
     weakest = right[-1] / scale
-    return ScoreBasis(basis, values[-1], weakest / jnp.max(jnp.abs(weakest)))
+    null = jnp.abs(right) * (values < rounding_floor(theta.size, values.dtype))[:, None]
+    undetermined = jnp.any(null > SHARE, axis=0)
+    return ScoreBasis(basis, values[-1], weakest / jnp.max(jnp.abs(weakest)), undetermined)
 
 
 def whitening_basis(information: Array) -> Array:

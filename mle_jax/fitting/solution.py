@@ -20,6 +20,8 @@ class Solution(NamedTuple):
         information: observed information of the total in free coordinates, (k, k); zeros where not smooth.
         smallest_eigenvalue: of the information scaled by its diagonal.
         drop: the one-standard-error drop of the log-likelihood, about 0.5 at a maximum.
+        uphill_drop: the drop along the Newton step alone.
+        flat: whether the log-likelihood does not change along +- the weakest direction.
         uphill: one standard error along the Newton step, (k,).
         weakest: one standard error along the weakest direction, (k,).
         reliable: which flat natural parameters hold although the whole may not, bool (k_flat,).
@@ -41,6 +43,8 @@ class Solution(NamedTuple):
     information: Array
     smallest_eigenvalue: Array
     drop: Array
+    uphill_drop: Array
+    flat: Array
     uphill: Array
     weakest: Array
     reliable: Array

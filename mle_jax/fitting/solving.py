@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from mle_jax._linalg import scaled_eigen
 from mle_jax._objective import Evaluation, Objective
 from mle_jax._status import Status
 from mle_jax.fitting.certificate import Certificate, certify, curve
@@ -101,6 +100,8 @@ def solve(
         information=certificate.information,
         smallest_eigenvalue=certificate.smallest_eigenvalue,
         drop=certificate.drop,
+        uphill_drop=certificate.uphill_drop,
+        flat=certificate.flat,
         uphill=certificate.uphill,
         weakest=certificate.weakest,
         reliable=reliable_entries(coordinates, here.point, certificate, status),
@@ -118,7 +119,9 @@ def _polished(
     objective: Objective, here: Evaluation, certificate: Certificate, scale: Array | int, *, allowed: Array
 ) -> tuple[Evaluation, Certificate]:
     trial = objective.with_hessian(here.point + certificate.step)
-    after = curve(trial, scale)._replace(drop=certificate.drop)
+    after = curve(trial, scale)._replace(
+        drop=certificate.drop, uphill_drop=certificate.uphill_drop, flat=certificate.flat
+    )
     rounding = 10 * jnp.finfo(here.point.dtype).eps * here.magnitude
     keeps_height = trial.is_finite & (trial.value <= here.value + rounding)
     kept = allowed & keeps_height & after.is_definite & (after.decrement <= certificate.decrement)
@@ -136,11 +139,11 @@ def _collapse(coordinates: Coordinates, here: Evaluation, certificate: Certifica
         return Collapse(jnp.asarray(False), jnp.asarray(False))
     flat = coordinates.flat(here.point)
     eps = jnp.finfo(flat.dtype).eps
-    eigen = scaled_eigen(certificate.information)
-    spread = coordinates.jacobian(here.point) @ (eigen.vectors / eigen.scale[:, None])
-    errors = jnp.sqrt(jnp.sum(spread**2 / jnp.maximum(eigen.values, eigen.floor), axis=1))
+    # Standard errors with all other coordinates held, which need no positive definite information.
+    held = 1.0 / jnp.sqrt(jnp.abs(jnp.diagonal(certificate.information)))
+    errors = jnp.max(jnp.abs(coordinates.jacobian(here.point)) * jnp.where(jnp.isfinite(held), held, 0.0), axis=1)
     too_exact = free & (errors > 0) & (errors < COLLAPSED * eps * jnp.abs(flat))
-    return Collapse(certificate.is_definite & jnp.any(too_exact), jnp.any(is_scale & (flat < eps**2)))
+    return Collapse(jnp.any(too_exact), jnp.any(is_scale & (flat < eps**2)))
 
 
 def _unsmooth(coordinates: Coordinates, run: Run, scale: Array | int) -> Solution:
@@ -158,6 +161,8 @@ def _unsmooth(coordinates: Coordinates, run: Run, scale: Array | int) -> Solutio
         information=jnp.zeros((size, size), dtype),
         smallest_eigenvalue=jnp.asarray(jnp.nan, dtype),
         drop=jnp.asarray(jnp.nan, dtype),
+        uphill_drop=jnp.asarray(jnp.nan, dtype),
+        flat=jnp.asarray(False),
         uphill=blank,
         weakest=blank,
         reliable=jnp.zeros(len(coordinates.fixed), bool),

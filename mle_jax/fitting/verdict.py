@@ -7,9 +7,8 @@ from jax import Array
 
 from mle_jax._linalg import rounding_floor
 from mle_jax._status import Status
-from mle_jax.fitting.certificate import Certificate
+from mle_jax.fitting.certificate import SHARE, Certificate
 
-SHARE = 0.01  # of a direction's largest entry, in standard errors: smaller entries take no part in it
 ROUNDING_DECREMENT = 1e-2  # standard errors: above this, stalling is a loss of precision and not its natural end
 
 
@@ -64,14 +63,16 @@ def reliable_entries(coordinates: Any, theta: Array, certificate: Certificate, s
     certified = (status == Status.converged) | (status == Status.converged_to_rounding)
     if theta.size == 0:
         return jnp.broadcast_to(certified, (len(coordinates.fixed),))
-    bad = jnp.where(
-        status == Status.rising,
-        taking_part(certificate.uphill, certificate.information),
-        taking_part(certificate.weakest, certificate.information),
-    )
-    touched = jnp.any((coordinates.jacobian(theta) != 0) & bad, axis=1)
-    partly = (status == Status.rising) | (status == Status.not_identified)
-    return certified | (partly & ~touched)
+    climbing = touching(coordinates, theta, taking_part(certificate.uphill, certificate.information))
+    undetermined = touching(coordinates, theta, certificate.undetermined)
+    rising = (status == Status.rising) & ~climbing
+    identified = (status == Status.not_identified) & ~undetermined & certificate.flat & ~certificate.rises
+    return certified | rising | identified
+
+
+def touching(coordinates: Any, theta: Array, parts: Array) -> Array:
+    """Say which flat natural parameters depend on some of the free coordinates, bool (k_flat,)."""
+    return jnp.any((coordinates.jacobian(theta) != 0) & parts, axis=1)
 
 
 def taking_part(direction: Array, information: Array) -> Array:

@@ -90,7 +90,7 @@ def check_layout(space: ParameterSpace, params: Any) -> None:
         ValueError: a parameter is missing, unknown, or of another shape.
         TypeError: a parameter is an integer or no number at all.
     """
-    named = named_leaves(params, root=space.leaf_names[0] if len(space.leaf_names) == 1 else "params")
+    named = named_leaves(params, root="params")
     missing = [name for name in space.leaf_names if name not in named.names]
     unknown = [name for name in named.names if name not in space.leaf_names]
     if missing or unknown:

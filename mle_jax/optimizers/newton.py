@@ -36,7 +36,7 @@ class NewtonState(NamedTuple):
     eigen: ScaledEigen  # of the Hessian at the accepted point
     radius: Array
     decrement: Array  # sqrt(g' |H|^-1 g) at the accepted point
-    stalls: Array  # successive full steps that gained nothing beyond rounding
+    stalls: Array  # successive steps that gained nothing beyond rounding, and could not
     accepted: Array  # whether the latest trial was kept
 
 
@@ -50,8 +50,8 @@ class Newton:
     about k gradients and one k-by-k eigendecomposition per step, so it is meant for up to a few hundred of them.
 
     Args:
-        initial_radius: length of the first trust region in the norm of D; the square is about twice the change of
-            the objective that a step may predict. The default lets a mean log-likelihood change by a few units.
+        initial_radius: length of the first trust region in the norm of D, in units in which a step of length one
+            predicts a change of the objective of about one (of its own size, where that is larger).
 
     Reference:
         Nocedal and Wright (2006), Numerical Optimization, sections 4.1-4.3; Dauphin et al. (2014), NeurIPS 27,
@@ -82,7 +82,8 @@ class Newton:
         push = jnp.where(eigen.values < -eigen.floor, KICK * state.radius * jnp.abs(eigen.values), 0.0)
         pull = jnp.where(slope < 0, -1.0, 1.0) * jnp.maximum(jnp.abs(slope), push)
         curvature = jnp.maximum(jnp.abs(eigen.values), eigen.floor)
-        damping = _damping(pull, curvature, state.radius)
+        unit = jnp.sqrt(_size(here))
+        damping = _damping(pull, curvature, state.radius * unit)
         move = -pull / (curvature + damping)
         length = jnp.sqrt(jnp.sum(move**2))
         predicted = -jnp.sum(slope * move + 0.5 * eigen.values * move**2)
@@ -96,10 +97,11 @@ class Newton:
         tie = jnp.abs(fall) <= rounding
         smaller_gradient = _norm(trial.gradient / eigen.scale) <= _norm(slope)
         accepted = usable & jnp.where(tie, smaller_gradient, fall > 1e-4 * predicted)
-        radius = _next_radius(state.radius, length, ratio=fall / predicted, usable=usable, tie=tie)
+        radius = _next_radius(state.radius, length / unit, ratio=fall / predicted, usable=usable, tie=tie)
         radius = jnp.where(state.accepted, radius, jnp.minimum(radius, state.radius))  # grow on a second success
         no_gain = ~accepted | (tie & (trial_state.decrement >= 0.5 * state.decrement))
-        idle = ((damping <= 0.0) & no_gain) | jnp.all(trial.point == here.point)
+        spent = (damping <= 0.0) | (predicted <= rounding)  # a longer step is not to be had, or not worth having
+        idle = (spent & no_gain) | jnp.all(trial.point == here.point)
         stalls = jnp.where(idle, state.stalls + 1, 0)
         kept = jax.tree_util.tree_map(lambda new, old: jnp.where(accepted, new, old), trial_state, state)
         return kept._replace(radius=radius, stalls=stalls, accepted=accepted)
@@ -111,6 +113,11 @@ class Newton:
         return f"Newton's initial_radius is {self.initial_radius}, but it must be above 0; leave it out for the default"
 
 
+def _size(evaluation: Evaluation) -> Array:
+    """Return how large a change of the objective is ordinary: 1, or its own size where that is larger."""
+    return jnp.maximum(1.0, evaluation.magnitude)
+
+
 def _norm(vector: Array) -> Array:
     return jnp.sqrt(jnp.sum(vector**2))
 
@@ -119,9 +126,9 @@ def _state(evaluation: Evaluation, radius: Array, stalls: Array) -> NewtonState:
     """Judge the curvature at a point.
 
     The squared gradient bounds the scale from below: where the curvature is nearly flat and the slope is not, a step
-    of length one then still predicts a change of about one, whatever the units of the coordinate.
+    of length one then still predicts a change of about one size of the objective, whatever the units.
     """
-    eigen = scaled_eigen(evaluation.hessian, least_diagonal=evaluation.gradient**2)
+    eigen = scaled_eigen(evaluation.hessian, least_diagonal=evaluation.gradient**2 / _size(evaluation))
     curvature = jnp.maximum(jnp.abs(eigen.values), eigen.floor)
     slope = eigen.vectors.T @ (evaluation.gradient / eigen.scale)
     decrement = jnp.sqrt(jnp.sum(slope**2 / curvature))
