@@ -1,0 +1,235 @@
+"""Gather the three derivatives of every coordinate at one point, and along one random direction through it."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mle_jax.gradients.coordinates import Coordinates, Vector, cast, typical_sizes
+from mle_jax.gradients.evaluation import Function, Probe, noise_level
+from mle_jax.gradients.extrapolation import Slopes, slopes
+from mle_jax.gradients.handwritten import Laid, call_gradient
+from mle_jax.gradients.rounding import EPS, careful_bound, cheap_bound
+from mle_jax.gradients.verdicts import Trio, Verdict, judge, judge_autodiff
+
+MOST_EVERYWHERE = 64
+"""Up to so many coordinates the differences are taken one by one at every point, beyond that at the first only; at
+the others the random direction is, and the coordinates about which there is doubt."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be checked: the same at every point."""
+
+    coords: Coordinates
+    probe: Probe
+    """In float64, with data rounded to the working precision."""
+    single: Probe | None
+    """The same in float32 where that is the working precision."""
+    gradient: Function | None
+    dtype: str
+    scale: Any
+    seed: int
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known at one point. Arrays have k + 1 entries: the coordinates, then the random direction."""
+
+    point: Vector
+    value: float
+    hand: Vector
+    """Equal to `auto` where no gradient was written by hand."""
+    auto: Vector
+    slopes: Slopes
+    bound: Vector
+    pieces: Vector
+    """The size of what is summed to give the derivative: errors are relative to it."""
+    verdicts: tuple[Verdict, ...]
+    order: float
+    """Observed order of the Taylor remainder along the direction: 2 or more for a right gradient, 1 for a wrong one."""
+    laid: Laid
+    shown: tuple[Vector, Vector]
+    """Handwritten and automatic derivatives in the working precision."""
+
+    def trio(self, i: int) -> Trio:
+        """Return what is known of one entry."""
+        found = self.slopes
+        numbers = (self.hand[i], self.auto[i], found.value[i], found.error[i], self.bound[i], found.jump[i])
+        return Trio(*(float(number) for number in numbers))
+
+
+def gather(task: Task, point: Vector, *, first: bool) -> Evidence:
+    """Evaluate all three derivatives at a point and judge them.
+
+    Args:
+        task: what to check.
+        point: (k,), float64.
+        first: whether this is the base point, where every coordinate is differenced.
+    """
+    k = task.coords.size
+    probe = task.probe.moved(point)
+    sizes = typical_sizes(task.coords, point)
+    direction = _direction(sizes, task.seed)
+    value, auto = probe.autodiff()
+    laid = _hand(task, probe, point) or Laid(auto, {}, ())
+    bound, pieces = _bounds(task, probe, laid.flat, auto=auto, sizes=sizes)
+    with np.errstate(invalid="ignore"):
+        hand, auto = (np.append(g, g @ direction) for g in (laid.flat, auto))
+        bound, pieces = (np.append(b, b @ np.abs(direction)) for b in (bound, pieces))
+        doubtful = ~(np.abs(hand - auto) <= bound)
+    blank = Slopes(np.full(k + 1, np.nan), np.full(k + 1, np.inf), np.zeros(k + 1), np.full(k + 1, np.nan))
+    verdicts = (Verdict.NOT_FINITE,) * (k + 1)
+    shown = (hand[:k], auto[:k])
+    found = Evidence(point, value, hand, auto, blank, bound, pieces, verdicts, np.nan, laid, shown)
+    if np.isfinite(value):
+        noise = noise_level(probe, value, sizes)
+        everywhere = first or k <= MOST_EVERYWHERE
+        wanted = np.arange(k + 1) if everywhere else np.union1d(np.flatnonzero(doubtful), [k])
+        found = _judged(task, _differenced(task, found, probe, lines=wanted, noise=noise), noise, wanted=wanted)
+        if not found.verdicts[k].passes and wanted.size <= k:
+            wanted = np.arange(k + 1)
+            found = _judged(task, _differenced(task, found, probe, lines=wanted, noise=noise), noise, wanted=wanted)
+        found = replace(found, order=_taylor_order(probe, direction, value, slope=hand[k], noise=noise))
+    return _in_single_precision(task, found)
+
+
+def _direction(sizes: Vector, seed: int) -> Vector:
+    rng = np.random.default_rng([seed, 5])
+    signs = np.where(rng.random(sizes.size) < 0.5, -1.0, 1.0)
+    return np.asarray(sizes * signs * rng.uniform(0.5, 1.0, sizes.size) / np.sqrt(sizes.size))
+
+
+def _hand(task: Task, probe: Probe, point: Vector) -> Laid | None:
+    if task.gradient is None:
+        return None
+    return call_gradient(task.gradient, task.coords, point, args=probe.args, dtype=str(probe.point.dtype))
+
+
+def _bounds(task: Task, probe: Probe, hand: Vector, *, auto: Vector, sizes: Vector) -> tuple[Vector, Vector]:
+    """Return the cheap bound where it is enough, else the careful one; NaN leaves do not count as disagreeing."""
+    scale = _scale(task, probe)
+    pieces = np.fmax(np.abs(auto), 0.0 if scale is None else scale)
+    bound = cheap_bound(hand, auto, dtype=task.dtype, pieces=0.0 if scale is None else scale)
+    with np.errstate(invalid="ignore"):
+        disagree = np.abs(hand - auto) > bound
+    gradient = task.gradient
+    if gradient is None or not np.any(disagree):
+        return bound, pieces
+
+    def evaluate(where: Vector, args: Any) -> Vector:
+        return call_gradient(gradient, task.coords, where, args=args, dtype=str(probe.point.dtype)).flat
+
+    return careful_bound(evaluate, probe, dtype=task.dtype, sizes=sizes, scale=scale)
+
+
+def _scale(task: Task, probe: Probe) -> Vector | None:
+    if task.scale is None:
+        return None
+    tree = task.scale
+    if callable(tree):
+        tree = tree(task.coords.tree(probe.point), *probe.args)
+    return np.abs(task.coords.flat(tree, "scale"))
+
+
+def _differenced(task: Task, found: Evidence, probe: Probe, *, lines: NDArray[np.int64], noise: float) -> Evidence:
+    """Add the numeric derivatives along the given lines."""
+    k = task.coords.size
+    sizes = np.append(typical_sizes(task.coords, found.point), 1.0)
+    direction = _direction(sizes[:k], task.seed)
+    reach = np.append(np.abs(found.point), np.max(np.abs(found.point / direction))) * 4.0 * EPS
+
+    def line(numbers: NDArray[np.int64], offsets: Vector) -> tuple[Vector, Vector]:
+        which = lines[numbers]
+        oblique = which == k
+        values, made = np.empty(offsets.size), offsets.copy()
+        values[~oblique], made[~oblique] = probe.along(which[~oblique], offsets[~oblique])
+        values[oblique] = probe.at(found.point + offsets[oblique, None] * direction)
+        return values, made
+
+    hand, auto, bound = found.hand[lines], found.auto[lines], found.bound[lines]
+    target = _target(hand, auto, bound, alone=task.gradient is None, least=1e3 * noise / sizes[lines])
+
+    def settled(seen: Slopes) -> NDArray[np.bool_]:
+        with np.errstate(invalid="ignore"):
+            consistent = np.abs(auto - seen.value) <= seen.error + bound
+        return np.asarray(consistent & (seen.error <= target))
+
+    measured = slopes(line, sizes[lines], centre=found.value, noise=noise, reach=reach[lines], settled=settled)
+    return replace(found, slopes=found.slopes.put(lines, measured))
+
+
+def _target(hand: Vector, auto: Vector, bound: Vector, *, alone: bool, least: Vector) -> Vector:
+    """Return the error of the differences that is small enough to decide.
+
+    Where two sources disagree, a fraction of their distance; where they agree, six digits; where there is only one, as
+    many as there are to be had.
+    """
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(hand - auto)
+        disagree = apart > bound
+    agreed = np.fmax((1e-8 if alone else 1e-6) * np.abs(auto), least * (1e-2 if alone else 1.0))
+    return np.asarray(np.where(disagree, apart / 16.0, agreed))
+
+
+def _judged(task: Task, found: Evidence, noise: float, *, wanted: NDArray[np.int64]) -> Evidence:
+    k = task.coords.size
+    insignificant = 1e4 * noise / np.append(typical_sizes(task.coords, found.point), 1.0)
+    examined = np.isin(np.arange(k + 1), wanted)
+    verdicts = []
+    for i in range(k + 1):
+        trio = found.trio(i)
+        if task.gradient is None and examined[i]:
+            verdicts.append(judge_autodiff(trio, float(insignificant[i])))
+        else:
+            verdicts.append(judge(trio))
+    for leaf in found.laid.misfits:
+        piece = task.coords.slices[leaf]
+        verdicts[piece] = [Verdict.SHAPE] * (piece.stop - piece.start)
+    if not found.laid.fits:
+        # Nothing can be said along a direction with a leaf missing.
+        verdicts[k] = Verdict.SHAPE
+    return replace(found, verdicts=tuple(verdicts))
+
+
+def _taylor_order(probe: Probe, direction: Vector, value: float, *, slope: float, noise: float) -> float:
+    """Return the rate at which f(x + t d) - f(x) - t g'd falls with t, NaN if all of it is rounding.
+
+    Reference:
+        P. E. Farrell et al., Automated derivation of the adjoint of high-level transient finite element programs,
+        SIAM J. Sci. Comput. 35 (2013), section 6: the Taylor remainder convergence test.
+    """
+    steps = 2.0 ** -np.arange(4.0, 14.0)
+    with np.errstate(all="ignore"):
+        remainder = np.abs(probe.at(probe.point + steps[:, None] * direction) - value - steps * slope)
+        rates = np.log2(remainder[:-1] / remainder[1:])
+    usable = np.flatnonzero((remainder[1:] > 30.0 * noise) & np.isfinite(rates))
+    return float(rates[usable[-1]]) if usable.size else np.nan
+
+
+def _in_single_precision(task: Task, found: Evidence) -> Evidence:
+    """Add what float32 makes of the formulas; the verdicts come from float64, which sees more."""
+    if task.single is None:
+        return found
+    probe = task.single.moved(found.point)
+    auto = probe.autodiff()[1]
+    laid = _hand(task, probe, found.point)
+    hand = auto if laid is None else laid.flat
+    verdicts = list(found.verdicts)
+    for i in range(task.coords.size):
+        overflowed = np.isfinite(found.hand[i]) and not np.isfinite(hand[i])
+        if verdicts[i].passes and (overflowed or (np.isfinite(found.auto[i]) and not np.isfinite(auto[i]))):
+            verdicts[i] = Verdict.NOT_FINITE
+    return replace(found, shown=(hand, auto), verdicts=tuple(verdicts))
+
+
+def build_probes(
+    function: Function, coords: Coordinates, point: Vector, *, args: Any, dtype: str, memory: int
+) -> tuple[Probe, Probe | None]:
+    """Return the probe in float64 and, where the working precision is float32, the one in float32."""
+    if dtype == "float64":
+        return Probe(function, coords.positions, cast(args, dtype), point, memory), None
+    rounded = cast(args, "float32")
+    single = Probe(function, coords.positions, rounded, point.astype(np.float32), memory)
+    return Probe(function, coords.positions, cast(rounded, "float64"), point, memory), single

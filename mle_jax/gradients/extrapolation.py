@@ -1,0 +1,199 @@
+"""Numeric derivatives with an error estimate of their own: extrapolated differences over ladders of steps.
+
+A line is a way through the function's domain, s -> f(x + s d), with d a coordinate or any direction. Central
+differences at steps h, h/r, h/r^2, ... are extrapolated to h = 0; every entry of the tableau carries an estimate of its
+truncation error (its distance from the entries it was made of, which is the error of the worse of them) and of its
+rounding error (the function's noise divided by the step), and the entry with the smallest sum is taken.
+
+Reference:
+    C. J. F. Ridders, Accurate computation of F'(x) and F'(x) F''(x), Adv. Eng. Software 4 (1982); Press et al.,
+    Numerical Recipes, 3rd ed., section 5.7.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mle_jax.gradients.coordinates import Vector
+
+Line = Callable[[NDArray[np.int64], Vector], tuple[Vector, Vector]]
+"""Take line numbers (m,) and offsets (m,); return the function's values (m,) and the offsets really made (m,)."""
+
+CENTRAL, ONE_SIDED, SECOND = (2, 4, 6), (1, 2, 3), (1, 3, 5)
+"""Powers of the step in the error of the three quotients, one after the other."""
+NOISE_SAFETY = 4.0
+JUMP_SHARE = 1e-4
+"""A kink counts if the one-sided slopes differ by this share of their size."""
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """Derivatives along lines, with the error of each and the kink that was seen, if any."""
+
+    value: Vector
+    """(m,); NaN where no step gave finite values."""
+    error: Vector
+    """(m,); infinite where the value carries no digits."""
+    jump: Vector
+    """(m,): right-hand minus left-hand slope where they differ beyond doubt, 0 elsewhere."""
+    best: Vector
+    """(m,): the step at which the value was found."""
+
+    @property
+    def kinked(self) -> NDArray[np.bool_]:
+        """Where the one-sided slopes differ."""
+        return self.jump != 0.0
+
+    def put(self, where: NDArray[np.int64], found: "Slopes") -> "Slopes":
+        """Return the slopes with some of them replaced."""
+        fields = []
+        for name in ("value", "error", "jump", "best"):
+            fields.append(getattr(self, name).copy())
+            fields[-1][where] = getattr(found, name)
+        return Slopes(*fields)
+
+
+class _Ladder(NamedTuple):
+    """Steps for each line: (m, L), descending by the ratio (m,)."""
+
+    steps: Vector
+    ratio: Vector
+
+
+class _Entry(NamedTuple):
+    """The best entry of a tableau for each line."""
+
+    value: Vector
+    error: Vector
+    column: NDArray[np.int64]
+
+
+def slopes(
+    line: Line,
+    sizes: Vector,
+    *,
+    centre: float,
+    noise: float,
+    reach: Vector,
+    settled: Callable[[Slopes], NDArray[np.bool_]],
+) -> Slopes:
+    """Differentiate along many lines, spending more steps only where the first few leave a question open.
+
+    Args:
+        line: evaluates the function along the lines.
+        sizes: (m,), lengths on which the function may be expected to change.
+        centre: the function's value at offset 0.
+        noise: its rounding error.
+        reach: (m,), the smallest step that arithmetic makes with a relative error below 1e-3 or so.
+        settled: says which lines need no more steps.
+
+    Returns:
+        The slopes of the m lines.
+    """
+    everything = np.arange(sizes.size)
+    quick = _Ladder(sizes[:, None] / 16.0 * 4.0 ** -np.arange(3.0), np.full(sizes.size, 4.0))
+    found = _climb(line, everything, quick, centre, noise)
+    pending = np.flatnonzero(~settled(found) | found.kinked)
+    if pending.size == 0:
+        return found
+    wide = _climb(line, pending, _wide(sizes[pending], reach[pending]), centre, noise)
+    top = np.maximum(wide.best * 8.0, 64.0 * reach[pending])
+    fine = _climb(line, pending, _Ladder(top[:, None] * 2.0 ** -np.arange(9.0), np.full(top.size, 2.0)), centre, noise)
+    first = Slopes(found.value[pending], found.error[pending], found.jump[pending], found.best[pending])
+    return found.put(pending, _reconcile(first, _reconcile(wide, fine)))
+
+
+def _wide(sizes: Vector, reach: Vector) -> _Ladder:
+    """Return 14 steps from far above to far below the size, for lines whose natural length is unknown."""
+    top = np.maximum(sizes, 1.0) / 4.0
+    bottom = np.maximum(np.minimum(sizes, 1.0) * 1e-9, 8.0 * reach)
+    ratio = np.maximum((top / bottom) ** (1.0 / 13.0), 1.5)
+    return _Ladder(top[:, None] * ratio[:, None] ** -np.arange(14.0), ratio)
+
+
+def _climb(line: Line, lines: NDArray[np.int64], ladder: _Ladder, centre: float, noise: float) -> Slopes:
+    """Take one ladder of steps on either side along each of the lines."""
+    m, length = ladder.steps.shape
+    numbers = np.tile(np.repeat(lines, length), 2)
+    offsets = np.concatenate([ladder.steps.ravel(), -ladder.steps.ravel()])
+    values, made = line(numbers, offsets)
+    up, down = values.reshape(2, m, length)
+    ahead, behind = made.reshape(2, m, length) * np.array([1.0, -1.0])[:, None, None]
+    with np.errstate(all="ignore"):
+        largest = np.fmax(np.abs(up), np.abs(down)) / abs(centre) if centre != 0.0 else np.ones_like(up)
+        wobble = NOISE_SAFETY * noise * np.fmax(largest, 1.0)
+        right, left = (up - centre) / ahead, (centre - down) / behind
+        middle = _best(
+            (up - down) / (ahead + behind), ladder.ratio, exponents=CENTRAL, rounding=2 * wobble / (ahead + behind)
+        )
+        second = _best(right - left, ladder.ratio, exponents=SECOND, rounding=2 * wobble * (1 / ahead + 1 / behind))
+        jump = np.where(_is_kink(second, middle), second.value, 0.0)
+        for side, rise in ((right, ahead), (left, behind)):
+            one_sided = _best(side, ladder.ratio, exponents=ONE_SIDED, rounding=2 * wobble / rise)
+            middle = _replace_missing(middle, one_sided)
+    return Slopes(middle.value, middle.error, jump, ladder.steps[np.arange(m), middle.column])
+
+
+def _is_kink(second: _Entry, middle: _Entry) -> NDArray[np.bool_]:
+    sides = np.abs(middle.value) + np.abs(second.value)
+    return np.isfinite(second.error) & (np.abs(second.value) > np.fmax(8.0 * second.error, JUMP_SHARE * sides))
+
+
+def _replace_missing(first: _Entry, other: _Entry) -> _Entry:
+    """Use one side where the other is outside the function's domain at every step."""
+    missing = ~np.isfinite(first.error)
+    return _Entry(*(np.where(missing, b, a) for a, b in zip(first, other, strict=True)))
+
+
+def _best(quotients: Vector, ratio: Vector, *, exponents: tuple[int, ...], rounding: Vector) -> _Entry:
+    """Extrapolate quotients (m, L) at descending steps to step 0 and choose the entry that promises most.
+
+    Column q of the tableau removes the error term with exponent q; values that are not finite make an entry infinite
+    in error. A first-column entry is judged by its neighbor at the larger step.
+    """
+    m, length = quotients.shape
+    value, noise = quotients, rounding
+    error = np.full((m, length), np.inf)
+    error[:, 1:] = np.abs(value[:, 1:] - value[:, :-1]) + noise[:, 1:]
+    best = _smallest(value, error)
+    for exponent in exponents:
+        if value.shape[1] < 2:
+            break
+        weight = ratio[:, None] ** exponent
+        refined = value[:, 1:] + (value[:, 1:] - value[:, :-1]) / (weight - 1.0)
+        noise = (weight * noise[:, 1:] + noise[:, :-1]) / (weight - 1.0)
+        parents = np.maximum(np.abs(refined - value[:, 1:]), np.abs(refined - value[:, :-1]) / weight)
+        value = refined
+        offset = length - value.shape[1]
+        candidate = _smallest(value, parents + noise)
+        better = candidate.error < best.error
+        columns = (candidate.value, candidate.error, candidate.column + offset)
+        best = _Entry(*(np.where(better, new, old) for new, old in zip(columns, best, strict=True)))
+    return best
+
+
+def _smallest(value: Vector, error: Vector) -> _Entry:
+    error = np.where(np.isfinite(error) & np.isfinite(value), error, np.inf)
+    with np.errstate(invalid="ignore"):
+        # An accidental agreement of two steps is found out by the next smaller one.
+        surprise = np.abs(value[:, 1:] - value[:, :-1]) - 2.0 * error[:, 1:]
+    error[:, :-1] = np.fmax(error[:, :-1], np.where(np.isfinite(surprise), surprise, 0.0))
+    column = np.argmin(error, axis=1)
+    rows = np.arange(len(value))
+    found = np.where(np.isfinite(error[rows, column]), value[rows, column], np.nan)
+    return _Entry(found, error[rows, column], column)
+
+
+def _reconcile(a: Slopes, b: Slopes) -> Slopes:
+    """Take the more precise of two results; if they contradict each other, their distance is the error."""
+    better = b.error < a.error
+    value, error, best = (np.where(better, getattr(b, n), getattr(a, n)) for n in ("value", "error", "best"))
+    with np.errstate(all="ignore"):
+        apart = np.abs(a.value - b.value)
+        contradiction = apart > 4.0 * (a.error + b.error)
+    # A kink has to be seen by the ladder that comes closest to the point: farther out it may be a sharp bend.
+    jump = np.where(a.best < b.best, a.jump, b.jump)
+    return Slopes(value, np.where(contradiction, apart, error), jump, best)

@@ -1,0 +1,193 @@
+"""The report of a gradient check: numbers for programs, one screen for people."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from mle_jax._optional import optional
+from mle_jax._text import grid, listing, significant
+from mle_jax.gradients.verdicts import Verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_ROWS = 12
+
+
+@dataclass(frozen=True)
+class GradientRow:
+    """One named coordinate, at the point where it looks worst."""
+
+    name: str
+    handwritten: float
+    """NaN where there is none."""
+    autodiff: float
+    numeric: float
+    """By finite differences; NaN where they were not needed."""
+    numeric_error: float
+    """Their own estimate of their error."""
+    difference: float
+    """Handwritten minus autodiff (without a handwritten gradient: autodiff minus numeric)."""
+    discrepancy: float
+    """The size of the difference relative to the pieces that are summed to give the derivative."""
+    verdict: Verdict
+    point: int
+    """Number of the point: 0 for params itself."""
+
+
+@dataclass(frozen=True)
+class DirectionRow:
+    """The slope along a random direction at one point."""
+
+    point: int
+    handwritten: float
+    autodiff: float
+    numeric: float
+    numeric_error: float
+    order: float
+    """Rate at which the Taylor remainder falls with the step: 2 or more for a right gradient, 1 for a wrong one; NaN
+    where the remainder is rounding throughout."""
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class GradientReport:
+    """Say whether a gradient is right, coordinate by coordinate, and what seems to be wrong.
+
+    Printing it gives one screen, worst coordinates first. Made by `check_gradient` and `Model.check_gradient`.
+
+    Example:
+        >>> import mle_jax as mle
+        >>> report = mle.check_gradient(lambda x: x**2, lambda x: -2 * x, 3.0)
+        >>> report.passed, report.rows[0].name, str(report.rows[0].verdict)
+        (False, 'params', 'wrong')
+        >>> report.diagnosis
+        'The sign of the handwritten gradient is flipped in every coordinate.'
+    """
+
+    rows: tuple[GradientRow, ...]
+    """One per coordinate, in the order of declaration."""
+    directions: tuple[DirectionRow, ...]
+    """One per point."""
+    diagnosis: str
+    """What seems to be wrong; empty if there is nothing to say."""
+    handwritten: bool
+    """Whether there was a handwritten gradient to check."""
+    dtype: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing speaks against the gradient, at any point."""
+        verdicts = [*(row.verdict for row in self.rows), *(row.verdict for row in self.directions)]
+        return all(verdict.passes for verdict in verdicts)
+
+    def assert_passed(self) -> None:
+        """Raise unless the check passed: one line for a test suite.
+
+        Raises:
+            AssertionError: with the printed report.
+
+        Example:
+            >>> import mle_jax as mle
+            >>> mle.check_gradient(lambda x: x**2, lambda x: 2 * x, 3.0).assert_passed()
+        """
+        if not self.passed:
+            raise AssertionError(str(self))
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the rows as a data frame, one per coordinate.
+
+        Returns:
+            A frame with the fields of the rows as columns.
+
+        Raises:
+            ImportError: pandas is not installed.
+
+        Example:
+            >>> import mle_jax as mle
+            >>> frame = mle.check_gradient(lambda x: x**2, lambda x: 2 * x, 3.0).to_pandas()
+            >>> list(frame["verdict"])
+            ['ok']
+        """
+        pandas = optional("pandas", "data", "report.to_pandas()")
+        return pandas.DataFrame([{**asdict(row), "verdict": str(row.verdict)} for row in self.rows])
+
+    def __str__(self) -> str:
+        worst_first = sorted(self.rows, key=lambda row: (row.verdict.rank, -_sortable(row.discrepancy)))
+        shown, hidden = worst_first[:MOST_ROWS], worst_first[MOST_ROWS:]
+        lines = [self._sentence()]
+        if self.diagnosis:
+            lines.append(self.diagnosis)
+        lines += ["", _table(shown, self.handwritten)]
+        if hidden:
+            kinds = _counts(hidden)
+            lines.append(f"and {len(hidden)} more: {kinds}")
+        orders = [row.order for row in self.directions if math.isfinite(row.order)]
+        if orders:
+            lines += [
+                "",
+                f"Along a random direction the Taylor remainder falls like h^{min(orders):.1f} "
+                "(2 or more for a right gradient, 1 for a wrong one).",
+            ]
+        return "\n".join(lines)
+
+    def _sentence(self) -> str:
+        sources = "handwritten gradient, autodiff and finite differences"
+        if not self.handwritten:
+            sources = "autodiff and finite differences"
+        k, points = len(self.rows), len(self.directions)
+        places = f"{_plural(k, 'coordinate')}, {_plural(points, 'point')}, {self.dtype}"
+        if self.passed:
+            kinks = sum(row.verdict is Verdict.KINK for row in self.rows)
+            but = f", but for {_plural(kinks, 'kink')}" if kinks else ""
+            return f"Gradient check passed: {sources} agree{but} ({places})."
+        bad = [row for row in self.rows if not row.verdict.passes]
+        if not bad:
+            return f"Gradient check FAILED along a random direction ({places})."
+        worst = min(bad, key=lambda row: row.verdict.rank).verdict
+        named = listing([row.name for row in bad], most=4)
+        return f"Gradient check FAILED ({worst}) in {len(bad)} of {k}: {named} ({places})."
+
+
+def _table(rows: Sequence[GradientRow], handwritten: bool) -> str:
+    headers = ["coordinate", "by hand", "autodiff", "numeric", "discrepancy", "verdict"]
+    cells = [
+        [
+            row.name,
+            significant(row.handwritten, 8),
+            significant(row.autodiff, 8),
+            _measured(row.numeric, row.numeric_error),
+            f"{row.discrepancy:.1e}",
+            str(row.verdict) + (f" (point {row.point})" if row.point else ""),
+        ]
+        for row in rows
+    ]
+    if not handwritten:
+        headers.pop(1)
+        for cell in cells:
+            cell.pop(1)
+    return grid(headers, cells, left=(0, len(headers) - 1))
+
+
+def _measured(value: float, error: float) -> str:
+    """Write a measured number with the digits that its error leaves; a blank where nothing was measured."""
+    if not math.isfinite(value) or not math.isfinite(error):
+        return ""
+    if value == 0.0 or error >= abs(value):
+        return f"0 +- {error:.0e}" if error > 0.0 else "0"
+    digits = 8 if error == 0.0 else int(min(max(math.floor(math.log10(abs(value) / error)) + 1, 1), 8))
+    return significant(value, digits)
+
+
+def _counts(rows: Sequence[GradientRow]) -> str:
+    verdicts = [row.verdict for row in rows]
+    return ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in Verdict if verdict in verdicts)
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def _sortable(number: float) -> float:
+    return math.inf if math.isnan(number) else number
