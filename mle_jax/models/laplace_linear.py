@@ -38,9 +38,10 @@ def laplace_regression() -> Model:
         Bassett and Koenker (1978), Journal of the American Statistical Association 73, 618-622.
 
     Example:
+        >>> import jax.numpy as jnp
         >>> import mle_jax as mle
         >>> data = {"x": [[1.0], [1.0], [1.0]], "y": [0.0, 1.0, 5.0]}
-        >>> score = mle.models.laplace_regression().score({"w": [0.5], "scale": 2.0}, data)
+        >>> score = mle.models.laplace_regression().score({"w": jnp.array([0.5]), "scale": 2.0}, data)
         >>> [round(float(entry), 6) for entry in (score["w"][0], score["scale"])]  # (-1 + 1 + 1) / 2, -3/2 + 5.5/4
         [0.5, -0.125]
     """
