@@ -41,6 +41,7 @@ def diagnose(
         Status.non_finite: _non_finite,
         Status.saddle: _saddle,
         Status.scale_collapsed: _collapsed,
+        Status.at_boundary: _on_boundary,
     }
     if status not in details:
         return status.text
@@ -120,6 +121,11 @@ def _collapsed(model: Any, place: Any, solution: Solution, data: Any, weights: A
     space = place.space
     scales = [n for n, d in zip(space.leaf_names, space.declarations, strict=True) if isinstance(d, Positive)]
     return f"Look at {listing(scales)}."
+
+
+def _on_boundary(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
+    names = [name for name, holds in zip(place.space.names, np.asarray(solution.reliable), strict=True) if not holds]
+    return f"On it: {listing(names)}."
 
 
 def _non_finite(model: "Model", place: Any, solution: Solution, data: Any, weights: Any) -> str:

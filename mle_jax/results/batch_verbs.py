@@ -114,6 +114,7 @@ def fit_batch(
         withheld=np.zeros(0, bool),
         kind=default_kind(model),
         optimizer=plan.description(model),
+        fixed=place.fixed,
         n_lanes=lanes,
         shared=names,
     )

@@ -37,6 +37,7 @@ def build_fit(
     clusters: np.ndarray | None,
     optimizer: str,
     kind: str,
+    fixed: tuple[bool, ...] | None = None,
     given: bool = False,
 ) -> Fit:
     """Put a single solution into people's hands.
@@ -50,6 +51,7 @@ def build_fit(
         clusters: labels of the rows or None.
         optimizer: how the maximum was sought, in words.
         kind: the kind of covariance.
+        fixed: which flat parameters the user held fixed; by default those that `place` holds.
         given: the point was given and not sought, so standard errors are shown although it may be no maximum.
     """
     status = Status(int(solution.status))
@@ -65,6 +67,7 @@ def build_fit(
         withheld=withheld_entries(np.asarray(int(status)), reliable, given=given),
         kind=kind,
         optimizer=optimizer,
+        fixed=place.fixed if fixed is None else fixed,
         dropped=clean.dropped,
     )
     return Fit(
@@ -77,7 +80,7 @@ def build_fit(
         steps=int(solution.steps),
         decrement=float(solution.decrement),
         n_observations=count_observations(model, clean.data, clean.weights, weight_kind),
-        n_parameters=place.size,
+        n_parameters=place.size + sum(place.fixed) - sum(record.fixed),
         history=_history(model, place, solution, clean),
         _record=record,
     )

@@ -26,6 +26,7 @@ class Record:
         withheld: flat parameters whose standard errors are not given, bool (k_flat,) or (B, k_flat).
         kind: the kind of covariance in use.
         optimizer: how the maximum was sought, in words.
+        fixed: which flat parameters the user held fixed (`place` may hold more: those on a boundary).
         n_lanes: B, or None for a single fit.
         shared: names of the data leaves that all lanes share.
         dropped: rows left out because of missing values.
@@ -41,6 +42,7 @@ class Record:
     withheld: np.ndarray
     kind: str
     optimizer: str
+    fixed: tuple[bool, ...]
     n_lanes: int | None = None
     shared: tuple[str, ...] = ()
     dropped: int = 0

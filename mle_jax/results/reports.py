@@ -123,7 +123,7 @@ def summary(fit: "Fit", level: float) -> str:
 def _remarks(fit: "Fit") -> list[str]:
     record = fit._record
     notes = [f"Standard errors from {KIND_TEXTS[record.kind]}."]
-    held = [name for name, stuck in zip(fit.names, record.place.fixed, strict=True) if stuck]
+    held = [name for name, stuck in zip(fit.names, record.fixed, strict=True) if stuck]
     if held:
         notes.append(f"Held fixed: {', '.join(held)}.")
     if record.dropped:

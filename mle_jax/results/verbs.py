@@ -9,6 +9,7 @@ import numpy as np
 from mle_jax._precision import in_float64
 from mle_jax._status import ConvergenceWarning
 from mle_jax.data.arrays import CleanData, clean_data
+from mle_jax.fitting.boundary import on_boundary
 from mle_jax.fitting.maximizing import make_plan
 from mle_jax.fitting.precision import check_dtype, solve_in
 from mle_jax.fitting.refining import refine
@@ -112,9 +113,10 @@ def fit(
     solution = solve_in(check_dtype(dtype), model, plan, clean.data, clean.weights, start, tolerance)
     seen: Any = place
     if model.smooth and dtype != "float32":
-        seen, solution = refine(
-            model, place, solution, clean.data, clean.weights, tolerance=tolerance, max_steps=plan.max_steps
-        )
+        limits = {"tolerance": tolerance, "max_steps": plan.max_steps}
+        seen, solution = on_boundary(model, place, solution, clean.data, clean.weights, **limits)
+        if seen is place:
+            seen, solution = refine(model, place, solution, clean.data, clean.weights, **limits)
     result = build_fit(
         model,
         seen,
@@ -124,6 +126,7 @@ def fit(
         clusters=labels,
         optimizer=plan.description(model),
         kind="clustered" if labels is not None else default_kind(model),
+        fixed=place.fixed,
     )
     if not result.converged:
         warnings.warn(f"{model.label}: {result.status.name}. {result.message}", ConvergenceWarning, stacklevel=3)

@@ -1,0 +1,108 @@
+"""Maxima on the boundary of a closed domain.
+
+The search works in the interior, where such a maximum shows itself as a climb without end. Here the entries that
+climb toward a closed end are put on it, the others are fitted again, and the point counts as a maximum where those
+are certified and the score of the entries on the boundary points outward (the Karush-Kuhn-Tucker condition).
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from mle_jax._status import Status
+from mle_jax.fitting.solution import Solution
+from mle_jax.fitting.solving import solve
+from mle_jax.likelihood.evaluation import sample, total_and_magnitude
+from mle_jax.likelihood.programs import program
+from mle_jax.optimizers import Newton
+from mle_jax.parameters import Coordinates, Interval, ParameterSpace, Positive, coordinates
+
+if TYPE_CHECKING:
+    from mle_jax.likelihood import Model
+
+NEAR = 1e-2  # of the distance from the start to the end: closer than this, an entry may be on its way there
+OPEN_ENDED = (Status.rising, Status.not_identified, Status.max_steps, Status.precision_lost, Status.saddle)
+
+
+def on_boundary(
+    model: "Model",
+    place: Coordinates,
+    solution: Solution,
+    data: Any,
+    weights: Any,
+    *,
+    tolerance: float,
+    max_steps: int,
+) -> tuple[Coordinates, Solution]:
+    """Look for the maximum on the boundary where the search in the interior found none.
+
+    Returns:
+        The coordinates to read the solution in (those on the boundary held), and the solution; both unchanged where
+        the maximum is not on a boundary.
+    """
+    space = place.space
+    ends = _ends_ahead(space, np.asarray(place.flat(solution.theta)), np.asarray(place.fixed))
+    if Status(int(solution.status)) not in OPEN_ENDED or not ends:
+        return place, solution
+    held = {name: place.fixed_values[i] for i, name in enumerate(space.names) if place.fixed[i]}
+    bound = coordinates(space, {**_fixable(space, held), **{space.names[i]: end for i, (end, _) in ends.items()}})
+    theta = bound.theta(solution.params)
+    found, slope = program(model, _solve_bound)(bound, theta, data, weights, tolerance, max_steps)
+    slope = np.asarray(slope)
+    outward = all(side * slope[i] >= 0 for i, (_, side) in ends.items())
+    higher = float(found.log_likelihood) >= float(solution.log_likelihood) - 1e-6
+    if not (Status(int(found.status)).certified and outward and higher):
+        return place, solution
+    free = ~np.asarray(bound.fixed) | np.asarray(place.fixed)
+    return bound, found._replace(
+        status=np.int32(Status.at_boundary), reliable=free, steps=found.steps + solution.steps
+    )
+
+
+def _solve_bound(
+    model: "Model",
+    bound: Coordinates,
+    theta: Array,
+    data: Any,
+    weights: Array | None,
+    tolerance: Array | float,
+    max_steps: Array | int,
+) -> tuple[Solution, Array]:
+    """Solve with the entries on the boundary held, and return the score of all flat entries there."""
+    found = solve(model, bound, theta, data, weights, Newton(), tolerance=tolerance, max_steps=max_steps)
+    ready = sample(model, data, weights)
+
+    def total(flat: Array) -> Array:
+        return total_and_magnitude(model, bound.space.unflatten(flat), ready)[0]
+
+    return found, jax.grad(total)(bound.flat(found.theta))
+
+
+def _ends_ahead(space: ParameterSpace, flat: np.ndarray, fixed: np.ndarray) -> dict[int, tuple[float, int]]:
+    """Return the closed ends that free entries are close to: position -> (end, side), side -1 below and +1 above."""
+    ends: dict[int, tuple[float, int]] = {}
+    for declaration, part in zip(space.declarations, space.flat_slices, strict=True):
+        if not isinstance(declaration, Positive | Interval) or not declaration.closed:
+            continue
+        start = np.ravel(declaration.default_start())
+        limits = [(0.0, -1)] if isinstance(declaration, Positive) else [(declaration.low, -1), (declaration.high, 1)]
+        for offset, position in enumerate(range(part.start, part.stop)):
+            for end, side in limits:
+                near = abs(flat[position] - end) < NEAR * max(abs(start[offset] - end), np.finfo(float).tiny)
+                if near and not fixed[position]:
+                    ends[position] = (end, side)
+    return ends
+
+
+def _fixable(space: ParameterSpace, held: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the entries of `Fixed` leaves, which are held anyway."""
+    free = {
+        name
+        for declaration, labels in zip(space.declarations, space.labels, strict=True)
+        if declaration.free_size
+        for name in labels
+    }
+    return {name: jnp.asarray(value) for name, value in held.items() if name in free}
