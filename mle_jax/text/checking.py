@@ -151,7 +151,7 @@ def _derivatives(example: Example) -> Callable[..., Comparison]:
     def at(params: Any, args: tuple[Any, ...]) -> Comparison:
         forms = jnp.stack([_flat(form(params, *args)) for form in by_hand])
         automatic = _flat(jax.grad(example.function)(params, *args))
-        scores = jax.jacrev(terms)(params, *args)
+        scores = jax.jacfwd(terms)(params, *args)
         scale = _flat(jax.tree_util.tree_map(lambda leaf: jnp.sum(jnp.abs(leaf), axis=0), scores))
         return Comparison(forms, automatic, scale, _flat(magnitude(params, *args)))
 
