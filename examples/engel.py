@@ -47,10 +47,8 @@ def main() -> None:
 
     errors = exact.standard_errors()
     apart = max(np.max(np.abs(descent.params[name] - exact.params[name]) / errors[name]) for name in ("w", "variance"))
-    print(
-        f"After {descent.steps} steps, and the one Newton step that ends every certified fit, the descent is {apart:.0e}"
-    )
-    print("standard errors from the closed form.\n")
+    print(f"After {descent.steps} steps, and the one Newton step that ends every certified fit, the descent")
+    print(f"is {apart:.0e} standard errors from the closed form.\n")
 
     slope = exact.params["w"][1] * food.std() / income.std()
     error = errors["w"][1] * food.std() / income.std()

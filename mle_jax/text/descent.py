@@ -13,7 +13,7 @@ import numpy as np
 from mle_jax.optimizers import GradientDescent, stops
 from mle_jax.optimizers.least_squares import solve_least_squares
 from mle_jax.optimizers.minimizing import Minimum, minimize
-from mle_jax.text.example import Demonstration, Example
+from mle_jax.text.example import Demonstration, Example, answer
 from mle_jax.text.likelihoods import Case, lines
 from mle_jax.text.squared_error import mean_squared_error
 
@@ -166,6 +166,6 @@ T11 = Example(
     function=mean_squared_error,
     cases=_cases,
     terms=lambda params, x, y: (y - x @ params["w"]) ** 2 / jnp.shape(y)[0],
-    closed_form=lambda x, y: {"w": solve_least_squares(jnp.asarray(x), jnp.asarray(y))},
+    closed_form=answer(lambda x, y: {"w": solve_least_squares(jnp.asarray(x), jnp.asarray(y))}),
     demonstrate=_same_as_the_plain_loop,
 )

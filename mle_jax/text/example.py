@@ -4,7 +4,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from mle_jax._precision import in_float64, to_numpy
+
 Function = Callable[..., Any]
+
+
+def answer(solver: Function) -> Function:
+    """Turn a closed form into an answer to compare with: float64 whatever the caller's JAX flag, as NumPy."""
+
+    @in_float64
+    def solved(*args: Any) -> Any:
+        return to_numpy(solver(*args))
+
+    return solved
 
 
 @dataclass(frozen=True)
@@ -47,7 +59,8 @@ class Example:
             value and every difference by a sum. Times a few machine precisions it bounds the rounding error of the
             gradient, because that is the size of what is added up before anything cancels.
         roundings: the most roundings that any summand of the gradient goes through on its way to the result.
-        closed_form: ``closed_form(*args) -> params``, the maximizer (of a log-likelihood) or minimizer (of an error).
+        closed_form: ``closed_form(*args) -> params``, the maximizer (of a log-likelihood) or minimizer (of an error),
+            NumPy float64.
         demonstrate: ``demonstrate(seed) -> Demonstration``, for what an item states besides a gradient.
 
     Example:

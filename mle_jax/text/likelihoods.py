@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mle_jax import models
-from mle_jax.text.example import Example
+from mle_jax.text.example import Example, answer
 
 ROWS, COLUMNS = 30, 3
 VARIANCE = 2.25  # the known one of T4
@@ -98,7 +98,7 @@ T4 = Example(
     terms=_mean.contributions,
     magnitude=_mean_magnitude,
     roundings=ROWS + OPERATIONS,
-    closed_form=lambda data: _mean.closed_form(data, None),
+    closed_form=answer(lambda data: _mean.closed_form(data, None)),
 )
 
 T5 = Example(
@@ -112,7 +112,7 @@ T5 = Example(
     terms=_sample.contributions,
     magnitude=_sample_magnitude,
     roundings=ROWS + OPERATIONS,
-    closed_form=lambda data: _sample.closed_form(data, None),
+    closed_form=answer(lambda data: _sample.closed_form(data, None)),
 )
 
 T7 = Example(
@@ -126,7 +126,7 @@ T7 = Example(
     terms=_line.contributions,
     magnitude=_linear_magnitude,
     roundings=ROWS + 2 * COLUMNS + OPERATIONS,
-    closed_form=lambda data: _line.closed_form(data, None),
+    closed_form=answer(lambda data: _line.closed_form(data, None)),
 )
 
 T12 = Example(

@@ -8,7 +8,7 @@ import numpy as np
 from jax import Array
 
 from mle_jax.gradients import critical_point, difference_curve
-from mle_jax.text.example import Demonstration, Example
+from mle_jax.text.example import Demonstration, Example, answer
 from mle_jax.text.likelihoods import Case
 from mle_jax.text.squared_error import T8
 
@@ -111,6 +111,6 @@ T10 = Example(
     "is convex in w",
     function=bowl,
     cases=_bowls,
-    closed_form=lambda hessian, center: center,
+    closed_form=answer(lambda hessian, center: center),
     demonstrate=_verdicts,
 )

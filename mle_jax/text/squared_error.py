@@ -12,7 +12,7 @@ from jax import Array
 
 from mle_jax import models
 from mle_jax.optimizers.least_squares import solve_least_squares
-from mle_jax.text.example import Example
+from mle_jax.text.example import Example, answer
 from mle_jax.text.likelihoods import COLUMNS, OPERATIONS, ROWS, Case, absolute_residuals, lines
 
 _likelihood = models.linear_gaussian()
@@ -137,7 +137,7 @@ T6 = Example(
     terms=_line_terms,
     magnitude=_line_magnitude,
     roundings=ROWS + OPERATIONS,
-    closed_form=_best_line,
+    closed_form=answer(_best_line),
 )
 
 T8 = Example(
@@ -150,7 +150,7 @@ T8 = Example(
     terms=_likelihood_terms,
     magnitude=lambda params, x, y, s2: {"w": ROWS / (2 * s2) * magnitude(params, x, y)["w"]},
     roundings=ROWS + 2 * COLUMNS + OPERATIONS,
-    closed_form=lambda x, y, s2: {"w": solve_least_squares(jnp.asarray(x), jnp.asarray(y))},
+    closed_form=answer(lambda x, y, s2: {"w": solve_least_squares(jnp.asarray(x), jnp.asarray(y))}),
 )
 
 T9 = Example(
