@@ -89,7 +89,8 @@ def split_start(space: ParameterSpace, start: Any, lanes: int) -> tuple[dict[str
         name: tuple(d.shape) for name, d in zip(space.leaf_names, space.declarations, strict=True)
     }
     named = named_leaves(start)
-    common, own = {}, {}
+    common: dict[str, Any] = {}
+    own: dict[str, Any] = {}
     for name, leaf in zip(named.names, named.leaves, strict=True):
         declared = shapes.get(name, ())
         by_lane = shape_of(leaf) == (lanes, *declared) and name in shapes

@@ -58,7 +58,7 @@ def on_boundary(
         return place, solution
     free = ~np.asarray(bound.fixed) | np.asarray(place.fixed)
     return bound, found._replace(
-        status=np.int32(Status.at_boundary), reliable=free, steps=found.steps + solution.steps
+        status=jnp.int32(Status.at_boundary.value), reliable=free, steps=found.steps + solution.steps
     )
 
 

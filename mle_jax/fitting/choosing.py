@@ -37,7 +37,7 @@ def choose_optimizer(model: "Model", optimizer: Any, size: int) -> Optimizer[Any
             f"optimizer is Newton(), but {model.label} is declared smooth=False: its curvature says nothing about the "
             "maximum; use optimizer='auto', GradientDescent(...) or Optax(...)"
         )
-    return optimizer  # type: ignore[no-any-return]
+    return optimizer
 
 
 def default_steps(optimizer: Optimizer[Any]) -> int:

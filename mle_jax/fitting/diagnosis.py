@@ -19,9 +19,7 @@ MOST_ROWS = 5
 GIVEN_TEXT = "The point given is not a certified maximum; nothing was optimized."
 
 
-def diagnose(
-    model: "Model", place: Any, solution: Solution, data: Any, weights: Any, *, given: bool = False
-) -> str:
+def diagnose(model: "Model", place: Any, solution: Solution, data: Any, weights: Any, *, given: bool = False) -> str:
     """Say how a fit ended: the status in words, and which parameters and rows it is about.
 
     Args:
@@ -79,7 +77,7 @@ def _in_original(place: Any, direction: np.ndarray) -> np.ndarray:
 def _sizes(place: Any, solution: Solution, direction: np.ndarray) -> np.ndarray:
     if hasattr(place, "basis"):
         return np.abs(direction)
-    return np.abs(direction) * np.sqrt(np.abs(np.diagonal(np.asarray(solution.information))))
+    return np.abs(direction) * np.sqrt(np.abs(np.diagonal(np.asarray(solution.certificate.information))))
 
 
 def _distance(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
@@ -90,12 +88,14 @@ def _distance(model: Any, place: Any, solution: Solution, data: Any, weights: An
 
 
 def _saddle(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
-    direction = _in_original(place, np.asarray(solution.weakest))
-    return f"The log-likelihood rises along {combination(direction, _names(place), _sizes(place, solution, direction))}."
+    direction = _in_original(place, np.asarray(solution.certificate.weakest))
+    return (
+        f"The log-likelihood rises along {combination(direction, _names(place), _sizes(place, solution, direction))}."
+    )
 
 
 def _rising(model: "Model", place: Any, solution: Solution, data: Any, weights: Any) -> str:
-    uphill, weakest = np.asarray(solution.uphill), np.asarray(solution.weakest)
+    uphill, weakest = np.asarray(solution.certificate.uphill), np.asarray(solution.certificate.weakest)
     move = uphill if np.any(uphill) else weakest
     direction = _in_original(place, move)
     sentence = f"It rises along {combination(direction, _names(place), _sizes(place, solution, direction))}."
@@ -110,7 +110,7 @@ def _rising(model: "Model", place: Any, solution: Solution, data: Any, weights: 
 
 
 def _unidentified(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
-    direction = _in_original(place, np.asarray(solution.weakest))
+    direction = _in_original(place, np.asarray(solution.certificate.weakest))
     sizes = np.abs(direction)
     return f"The combination is {combination(direction, _names(place), sizes)}."
 

@@ -43,7 +43,9 @@ def judged_to_rounding(solution: Solution, *, below: float) -> Solution:
         solution: the float64 numbers at the point that the search found.
         below: the largest decrement that still counts as rounding, in standard errors.
     """
-    certified = (solution.drop > LEAST_DROP) & jnp.isfinite(solution.decrement) & (solution.decrement < below)
+    certified = (
+        (solution.certificate.drop > LEAST_DROP) & jnp.isfinite(solution.decrement) & (solution.decrement < below)
+    )
     open_ended = (solution.status == Status.converged) | (solution.status == Status.max_steps)
     status = jnp.where(open_ended & certified, Status.converged_to_rounding, solution.status)
     status = jnp.where(open_ended & ~certified, Status.precision_lost, status).astype(jnp.int32)

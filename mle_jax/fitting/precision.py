@@ -9,7 +9,7 @@ from mle_jax._precision import to_numpy
 from mle_jax.fitting.evaluating import judged_to_rounding, solve_at
 from mle_jax.fitting.maximizing import Plan, solve_from_start
 from mle_jax.fitting.solution import Solution
-from mle_jax.fitting.verdict import ROUNDING_DECREMENT
+from mle_jax.fitting.verdicts import ROUNDING_DECREMENT
 from mle_jax.likelihood.programs import program
 
 if TYPE_CHECKING:
@@ -28,9 +28,7 @@ def check_dtype(dtype: Any) -> str:
     return str(dtype)
 
 
-def solve_in(
-    dtype: str, model: "Model", plan: Plan, data: Any, weights: Any, start: Any, tolerance: float
-) -> Solution:
+def solve_in(dtype: str, model: "Model", plan: Plan, data: Any, weights: Any, start: Any, tolerance: float) -> Solution:
     """Solve in the precision asked for.
 
     "float32" may only claim `converged_to_rounding`; "mixed" searches on in float64 from where float32 arrived.
@@ -51,7 +49,7 @@ def solve_in(
     else:
         solution = rough._replace(params=params)
     taken = steps + (int(solution.steps) if dtype == "mixed" else 0)
-    return _typed(solution._replace(steps=np.int32(taken), trace=trace))
+    return _typed(solution._replace(steps=jnp.int32(taken), trace=trace))
 
 
 def _single(leaf: Any) -> Any:

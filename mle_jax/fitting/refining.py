@@ -8,13 +8,15 @@ from jax import Array
 
 from mle_jax._linalg import rounding_floor
 from mle_jax._status import Status
+from mle_jax.fitting.boundary import on_boundary
 from mle_jax.fitting.certificate import LEAST_DROP
 from mle_jax.fitting.rotation import Rotated, ScoreBasis, score_basis
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
-from mle_jax.fitting.verdict import touching
+from mle_jax.fitting.verdicts import touching
 from mle_jax.likelihood.programs import program
 from mle_jax.optimizers import Newton
+from mle_jax.parameters import Coordinates
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
@@ -28,6 +30,27 @@ SECOND_LOOK = (
     Status.saddle,
     Status.max_steps,
 )
+
+
+def second_look(
+    model: "Model",
+    place: Coordinates,
+    solution: Solution,
+    data: Any,
+    weights: Any,
+    *,
+    tolerance: float,
+    max_steps: int,
+) -> tuple[Any, Solution]:
+    """Look again where the search in the interior and in the declared coordinates did not settle the matter.
+
+    Returns:
+        The coordinates to read the solution in, and the solution.
+    """
+    bound, found = on_boundary(model, place, solution, data, weights, tolerance=tolerance, max_steps=max_steps)
+    if bound is not place:
+        return bound, found
+    return refine(model, place, solution, data, weights, tolerance=tolerance, max_steps=max_steps)
 
 
 def refine(
@@ -50,7 +73,7 @@ def refine(
     size = place.size
     limit = size * float(np.sqrt(np.finfo(np.float64).eps))
     left = max_steps - int(solution.steps)
-    unclear = Status(int(solution.status)) in SECOND_LOOK and float(solution.smallest_eigenvalue) < limit
+    unclear = Status(int(solution.status)) in SECOND_LOOK and float(solution.certificate.smallest_eigenvalue) < limit
     if size == 0 or left <= 0 or model.is_joint or not unclear:
         return place, solution
     seen, best, origin = place, solution, solution.theta
@@ -92,11 +115,11 @@ def _solve_rotated(
 def _not_identified(place: Any, solution: Solution, basis: ScoreBasis) -> Solution:
     """State the verdict with the combination that the scores do not determine."""
     # Where the log-likelihood also rises toward infinity, the scores say too little about what still holds.
-    top = bool(solution.flat) and float(solution.uphill_drop) > LEAST_DROP
+    top = bool(solution.certificate.flat) and float(solution.certificate.uphill_drop) > LEAST_DROP
     touched = touching(place, solution.theta, basis.undetermined) if top else jnp.ones(len(place.fixed), bool)
     return solution._replace(
-        status=np.int32(Status.not_identified),
-        weakest=basis.weakest,
+        status=jnp.int32(Status.not_identified.value),
+        certificate=solution.certificate._replace(weakest=basis.weakest),
         reliable=~touched,
-        decrement=np.float64(np.nan),
+        decrement=jnp.asarray(np.nan),
     )

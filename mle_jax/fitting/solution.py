@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from jax import Array
 
+from mle_jax.fitting.certificate import Certificate
 from mle_jax.optimizers._loop import Trace
 
 
@@ -17,13 +18,7 @@ class Solution(NamedTuple):
         decrement: sqrt(g' I^-1 g), the distance to the maximum in standard errors; NaN where the model is not smooth.
         steps: steps taken, int32.
         theta: the free coordinates, (k,).
-        information: observed information of the total in free coordinates, (k, k); zeros where not smooth.
-        smallest_eigenvalue: of the information scaled by its diagonal.
-        drop: the one-standard-error drop of the log-likelihood, about 0.5 at a maximum.
-        uphill_drop: the drop along the Newton step alone.
-        flat: whether the log-likelihood does not change along +- the weakest direction.
-        uphill: one standard error along the Newton step, (k,).
-        weakest: one standard error along the weakest direction, (k,).
+        certificate: the numbers behind the verdict; NaN where the model is not smooth.
         reliable: which flat natural parameters hold although the whole may not, bool (k_flat,).
         trace: the history in terms of the loss, or None.
 
@@ -40,12 +35,6 @@ class Solution(NamedTuple):
     decrement: Array
     steps: Array
     theta: Array
-    information: Array
-    smallest_eigenvalue: Array
-    drop: Array
-    uphill_drop: Array
-    flat: Array
-    uphill: Array
-    weakest: Array
+    certificate: Certificate
     reliable: Array
     trace: Trace | None

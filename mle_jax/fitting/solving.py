@@ -14,13 +14,14 @@ from jax import Array
 from mle_jax._objective import Evaluation, Objective
 from mle_jax._status import Status
 from mle_jax.fitting.certificate import Certificate, certify, curve
-from mle_jax.fitting.search import search, stalled
+from mle_jax.fitting.climbing import search, stalled
+from mle_jax.fitting.place import Place
 from mle_jax.fitting.solution import Solution
-from mle_jax.fitting.verdict import Collapse, reliable_entries, verdict
+from mle_jax.fitting.verdicts import Collapse, reliable_entries, verdict
 from mle_jax.likelihood.loss import loss_objective, loss_scale, to_log_likelihood
 from mle_jax.optimizers._loop import NON_FINITE, Run
 from mle_jax.optimizers._protocol import Optimizer
-from mle_jax.parameters import Coordinates, Positive
+from mle_jax.parameters import Positive
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
@@ -30,7 +31,7 @@ COLLAPSED = 450  # times eps: a relative standard error below this (1e-13) is kn
 
 def solve(
     model: "Model",
-    coordinates: Coordinates,
+    coordinates: Place,
     theta: Array,
     data: Any,
     weights: Array | None,
@@ -77,14 +78,7 @@ def solve(
     here = _with_hessian(objective, run)
     certificate = certify(objective, here, scale)
     # 4
-    finite = here.is_finite & jnp.all(jnp.isfinite(here.hessian)) & (run.outcome != NON_FINITE)
-    status = verdict(
-        certificate,
-        tolerance=tolerance,
-        finite=finite,
-        stalled=stalled(run),
-        collapsed=_collapse(coordinates, here, certificate),
-    )
+    status = _status(coordinates, run, here, certificate, tolerance)
     # 5
     if polish and theta.size:
         certified = (status == Status.converged) | (status == Status.converged_to_rounding)
@@ -97,15 +91,22 @@ def solve(
         decrement=jnp.where(certificate.is_definite, certificate.decrement, jnp.nan),
         steps=run.steps,
         theta=here.point,
-        information=certificate.information,
-        smallest_eigenvalue=certificate.smallest_eigenvalue,
-        drop=certificate.drop,
-        uphill_drop=certificate.uphill_drop,
-        flat=certificate.flat,
-        uphill=certificate.uphill,
-        weakest=certificate.weakest,
+        certificate=certificate,
         reliable=reliable_entries(coordinates, here.point, certificate, status),
         trace=run.trace,
+    )
+
+
+def _status(
+    coordinates: Place, run: Run, here: Evaluation, certificate: Certificate, tolerance: Array | float
+) -> Array:
+    finite = here.is_finite & jnp.all(jnp.isfinite(here.hessian)) & (run.outcome != NON_FINITE)
+    return verdict(
+        certificate,
+        tolerance=tolerance,
+        finite=finite,
+        stalled=stalled(run),
+        collapsed=_collapse(coordinates, here, certificate),
     )
 
 
@@ -129,7 +130,7 @@ def _polished(
     return jax.tree_util.tree_map(choose, (trial, after), (here, certificate))
 
 
-def _collapse(coordinates: Coordinates, here: Evaluation, certificate: Certificate) -> Collapse:
+def _collapse(coordinates: Place, here: Evaluation, certificate: Certificate) -> Collapse:
     """Look for a scale parameter that has shrunk to nothing."""
     declarations = coordinates.space.declarations
     scales = [isinstance(d, Positive) and not d.closed for d in declarations for _ in range(d.flat_size)]
@@ -146,25 +147,31 @@ def _collapse(coordinates: Coordinates, here: Evaluation, certificate: Certifica
     return Collapse(jnp.any(too_exact), jnp.any(is_scale & (flat < eps**2)))
 
 
-def _unsmooth(coordinates: Coordinates, run: Run, scale: Array | int) -> Solution:
+def _unsmooth(coordinates: Place, run: Run, scale: Array | int) -> Solution:
     """Report the best point seen: without an exact solver nothing about it can be certified."""
     size, dtype = run.best_point.size, run.best_point.dtype
-    blank = jnp.full(size, jnp.nan, dtype)
+    unknown = jnp.asarray(jnp.nan, dtype)
+    line = jnp.full(size, jnp.nan, dtype)
     status = jnp.where(run.outcome == NON_FINITE, Status.non_finite, Status.uncertified).astype(jnp.int32)
     return Solution(
         params=coordinates.params(run.best_point),
         log_likelihood=to_log_likelihood(run.best_value, scale),
         status=status,
-        decrement=jnp.asarray(jnp.nan, dtype),
+        decrement=unknown,
         steps=run.steps,
         theta=run.best_point,
-        information=jnp.zeros((size, size), dtype),
-        smallest_eigenvalue=jnp.asarray(jnp.nan, dtype),
-        drop=jnp.asarray(jnp.nan, dtype),
-        uphill_drop=jnp.asarray(jnp.nan, dtype),
-        flat=jnp.asarray(False),
-        uphill=blank,
-        weakest=blank,
+        certificate=Certificate(
+            decrement=unknown,
+            smallest_eigenvalue=unknown,
+            drop=unknown,
+            information=jnp.full((size, size), jnp.nan, dtype),
+            step=line,
+            uphill=line,
+            uphill_drop=unknown,
+            weakest=line,
+            flat=jnp.asarray(False),
+            undetermined=jnp.zeros(size, bool),
+        ),
         reliable=jnp.zeros(len(coordinates.fixed), bool),
         trace=run.trace,
     )

@@ -64,7 +64,7 @@ def covariance_matrix(
         free = inverse(information)
     else:
         scores = theta_scores(model, place, theta, sample(model, data, weights))
-        if kind == "clustered":
+        if clusters is not None:
             scores, weights = jax.ops.segment_sum(scores, clusters, n_clusters), None
         products = outer_products(scores, weights if frequency else None)
         bread = inverse(products if kind == "outer_product" else information)

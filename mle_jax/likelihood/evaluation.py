@@ -38,7 +38,7 @@ def sample(model: "Model", data: Any, weights: Array | None = None) -> Sample:
                 "leave the weights out or declare the model by the log density of one observation"
             )
         return Sample(data, None, None)
-    layout = row_layout(data, model.constants)
+    layout = row_layout(data, tuple(model.constants))
     if weights is None:
         return Sample(data, layout, None)
     weights = jnp.asarray(weights)

@@ -28,7 +28,8 @@ def shapes_of(data: Any) -> Any:
     named = named_leaves(data, root="data")
     for name, leaf in zip(named.names, named.leaves, strict=True):
         dtype = getattr(leaf, "dtype", None) or np.asarray(leaf).dtype
-        if not (jnp.issubdtype(dtype, jnp.number) or dtype == bool) or jnp.issubdtype(dtype, jnp.complexfloating):
+        real = any(jnp.issubdtype(dtype, kind) for kind in (jnp.floating, jnp.integer, jnp.bool_))
+        if not real:
             raise TypeError(
                 f"data leaf '{name}' is of type {dtype}, but data must be real numbers; convert it (dates to days, "
                 "categories to indicator columns) or leave it out"

@@ -5,24 +5,31 @@ total weight (the number of rows without weights). Optimizers see nothing else; 
 back by the functions at the end of this file. No other file negates or rescales a likelihood, a score or a Hessian.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from mle_jax._objective import Objective
 from mle_jax.likelihood.evaluation import sample, total_and_magnitude
 from mle_jax.likelihood.layout import count_rows
-from mle_jax.parameters import Coordinates
 
 if TYPE_CHECKING:
     from mle_jax.likelihood.model import Model
 
 
+class FreeCoordinates(Protocol):
+    """All that the loss asks of coordinates: the named parameters that they mean."""
+
+    def params(self, theta: Any) -> Any:
+        """Return the named parameters at a free vector (k,)."""
+
+
 def loss_objective(
     model: "Model",
-    coordinates: Coordinates,
+    coordinates: FreeCoordinates,
     data: Any,
     *,
     weights: Array | None = None,
@@ -53,7 +60,7 @@ def loss_objective(
     return Objective(function, gradient if handwritten else None)
 
 
-def loss_scale(model: "Model", data: Any, weights: Array | None) -> Array | int:
+def loss_scale(model: "Model", data: Any, weights: Array | np.ndarray | None) -> Array | int:
     """Return the divisor of the loss: the total weight, or the number of rows."""
     return count_rows(model, data) if weights is None else jnp.sum(weights)
 

@@ -127,7 +127,7 @@ class Model:
     @property
     def label(self) -> str:
         """The name for tables and messages."""
-        return self.name or getattr(self.log_density, "__name__", type(self.log_density).__name__)
+        return self.name or str(getattr(self.log_density, "__name__", type(self.log_density).__name__))
 
     def __repr__(self) -> str:
         """Show the name and the declaration."""

@@ -96,7 +96,9 @@ def _check_result(result: Any, name: str, context: str, scalar_only: bool) -> No
         if scalar_only
         else "sum over the axes that are left"
     )
-    raise TypeError(f"{name} returned an array of shape {result.shape}, but it must return {allowed}; {hint} ({context})")
+    raise TypeError(
+        f"{name} returned an array of shape {result.shape}, but it must return {allowed}; {hint} ({context})"
+    )
 
 
 def abstract(leaf: Any) -> jax.ShapeDtypeStruct:

@@ -31,9 +31,7 @@ class Run(NamedTuple):
     trace: Trace | None
 
 
-def begin(
-    objective: Objective, optimizer: Optimizer[Any], point: Array, *, record: int | None = None
-) -> Run:
+def begin(objective: Objective, optimizer: Optimizer[Any], point: Array, *, record: int | None = None) -> Run:
     """Evaluate the start.
 
     Args:

@@ -34,6 +34,6 @@ class Optimizer(Protocol[S]):
 class Stop(Protocol):
     """A stopping rule: looks at two successive states and says whether to end the run."""
 
-    def __call__(self, previous: Any, current: Any) -> Array:
+    def __call__(self, previous: Any, current: Any, /) -> Array:
         """Return a boolean scalar."""
         ...

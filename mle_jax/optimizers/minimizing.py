@@ -19,7 +19,7 @@ from mle_jax.optimizers._loop import NON_FINITE, STOPPED, Run, begin, proceed
 from mle_jax.optimizers._protocol import Optimizer, Stop
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class History:
     """What happened step by step; entry 0 is the start.
 
@@ -27,6 +27,13 @@ class History:
         value: the function (`minimize`) or the total log-likelihood (`fit`), shape (steps + 1,).
         gradient_norm: Euclidean norm of its gradient in the coordinates of the search, shape (steps + 1,).
         params: pytree like the parameters, each leaf with a leading axis of steps + 1.
+
+    Example:
+        >>> import mle_jax as mle
+        >>> descent = mle.optimizers.GradientDescent(0.25)
+        >>> run = mle.minimize(lambda w: w**2, 4.0, optimizer=descent, max_steps=2, record=True)
+        >>> run.history.params.tolist(), run.history.value.tolist()
+        ([4.0, 2.0, 1.0], [16.0, 4.0, 1.0])
     """
 
     value: np.ndarray
@@ -34,7 +41,7 @@ class History:
     params: Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Minimum:
     """Where `minimize` arrived.
 
@@ -44,6 +51,12 @@ class Minimum:
         steps: steps taken.
         status: `stopped_by_rule`, `max_steps` or `non_finite`; a plain function gets no certificate.
         history: a `History` where it was asked for, else None.
+
+    Example:
+        >>> import mle_jax as mle
+        >>> run = mle.minimize(lambda w: w**2, 4.0, optimizer=mle.optimizers.GradientDescent(0.25), max_steps=2)
+        >>> float(run.params), run.steps
+        (1.0, 2)
     """
 
     params: Any
@@ -102,7 +115,13 @@ def minimize(
     params, ended = _run(first, args, optimizer, stop, most, function=function, room=most if record else None)
     status = {STOPPED: Status.stopped_by_rule, NON_FINITE: Status.non_finite}.get(int(ended.outcome), Status.max_steps)
     history = _history(ended, first) if record else None
-    return Minimum(to_numpy(params), float(ended.state.value), int(ended.steps), status, history)
+    return Minimum(
+        params=to_numpy(params),
+        value=float(ended.state.value),
+        steps=int(ended.steps),
+        status=status,
+        history=history,
+    )
 
 
 @functools.partial(jax.jit, static_argnames=("function", "room"))
@@ -134,7 +153,9 @@ def _history(ended: Run, start: Any) -> History:
     trace, cut = ended.trace, slice(0, int(ended.steps) + 1)
     assert trace is not None
     params = to_numpy(jax.vmap(unravel)(trace.point[cut]))
-    return History(np.asarray(trace.value)[cut], np.asarray(trace.gradient_norm)[cut], params)
+    return History(
+        value=np.asarray(trace.value)[cut], gradient_norm=np.asarray(trace.gradient_norm)[cut], params=params
+    )
 
 
 def _floating(leaf: Any) -> Array:
@@ -144,9 +165,9 @@ def _floating(leaf: Any) -> Array:
 
 def _check_scalar(function: Callable[..., Any], start: Any, args: tuple[Any, ...]) -> None:
     result = jax.eval_shape(function, start, *args)
-    shape, dtype = getattr(result, "shape", None), getattr(result, "dtype", None)
-    if shape != () or not jnp.issubdtype(dtype, jnp.floating):
-        what = "something that is not an array" if shape is None else f"an array of shape {shape} and type {dtype}"
+    is_array = isinstance(result, jax.ShapeDtypeStruct)
+    if not is_array or result.shape != () or not jnp.issubdtype(result.dtype, jnp.floating):
+        what = f"an array of shape {result.shape} and type {result.dtype}" if is_array else f"a {type(result).__name__}"
         names = ", ".join(named_leaves(start, root="params").names)
         raise TypeError(
             f"the function returned {what}, but minimize needs one real number for its params ({names}); "

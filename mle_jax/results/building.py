@@ -12,7 +12,7 @@ from mle_jax.data.arrays import CleanData
 from mle_jax.fitting.diagnosis import diagnose
 from mle_jax.fitting.solution import Solution
 from mle_jax.likelihood.layout import count_rows
-from mle_jax.likelihood.loss import loss_scale, to_log_likelihood
+from mle_jax.likelihood.loss import loss_scale, to_log_likelihood, to_score
 from mle_jax.optimizers.minimizing import History
 from mle_jax.results.covariance_access import unflatten_numpy
 from mle_jax.results.fit_object import Fit
@@ -111,11 +111,11 @@ def _history(model: "Model", place: Any, solution: Solution, clean: CleanData) -
     if solution.trace is None:
         return None
     rows = slice(0, int(solution.steps) + 1)
-    scale = float(np.asarray(loss_scale(model, clean.data, clean.weights)))
+    scale = loss_scale(model, clean.data, clean.weights)
     original = getattr(place, "base", place)
     return History(
-        value=np.asarray(to_log_likelihood(np.asarray(solution.trace.value, np.float64)[rows], scale)),
-        gradient_norm=np.asarray(solution.trace.gradient_norm, np.float64)[rows] * scale,
+        value=np.asarray(to_log_likelihood(solution.trace.value[rows], scale), np.float64),
+        gradient_norm=np.abs(np.asarray(to_score(solution.trace.gradient_norm[rows], scale), np.float64)),
         params=in_order(
             to_numpy(jax.vmap(original.params)(np.asarray(solution.trace.point)[rows])), original.space.leaf_names
         ),

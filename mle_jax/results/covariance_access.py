@@ -26,7 +26,9 @@ def covariance_of(fit: "Fit", kind: str | None, *, clusters: Any = None, correct
         matrix = _batch_covariance(record)
     elif fit.status == Status.not_identified and record.kind == "observed":
         jacobian = np.asarray(record.place.jacobian(record.solution.theta))
-        matrix = jacobian @ np.asarray(identified_inverse(jnp.asarray(record.solution.information))) @ jacobian.T
+        matrix = (
+            jacobian @ np.asarray(identified_inverse(jnp.asarray(record.solution.certificate.information))) @ jacobian.T
+        )
     else:
         matrix = _single_covariance(record)
     withheld = record.withheld
@@ -85,8 +87,8 @@ def _row_count(record: Record) -> int:
 
 def _single_covariance(record: Record) -> np.ndarray:
     codes, n_clusters = None, 0
-    if record.kind == "clustered":
-        labels, codes = np.unique(record.clusters, return_inverse=True)  # type: ignore[arg-type]
+    if record.kind == "clustered" and record.clusters is not None:
+        labels, codes = np.unique(record.clusters, return_inverse=True)
         n_clusters = len(labels)
     run = program(
         record.model,
@@ -97,7 +99,7 @@ def _single_covariance(record: Record) -> np.ndarray:
     )
     solution = record.solution
     return np.asarray(
-        run(record.place, solution.theta, solution.information, record.data, record.weights, clusters=codes)
+        run(record.place, solution.theta, solution.certificate.information, record.data, record.weights, clusters=codes)
     )
 
 
@@ -109,7 +111,7 @@ def _batch_covariance(record: Record) -> np.ndarray:
         frequency=record.weight_kind == "frequency",
         axes=lane_axes(record.data, record.shared),
     )
-    lanes = record.solution.theta, record.solution.information, *lane_weights(record.weights)
+    lanes = record.solution.theta, record.solution.certificate.information, *lane_weights(record.weights)
     return np.asarray(run(record.place, lanes, record.data, common_weights(record.weights)))
 
 

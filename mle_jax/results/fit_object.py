@@ -58,7 +58,7 @@ FOREIGN_NAMES = {
 }
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Fit:
     """Hold the result of a fit, or of a batch of fits (then every array has a leading axis of B datasets).
 

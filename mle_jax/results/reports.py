@@ -136,9 +136,7 @@ def _remarks(fit: "Fit") -> list[str]:
 def short_text(fit: "Fit") -> str:
     """Return one line about the fit above its estimates with standard errors."""
     record = fit._record
-    table = Table(
-        {"term": np.array(fit.names), "estimate": flat_numbers(fit, fit.params), "std_error": errors_of(fit)}
-    )
+    table = Table({"term": np.array(fit.names), "estimate": flat_numbers(fit, fit.params), "std_error": errors_of(fit)})
     value = significant(fit.log_likelihood, 8)
     return f"Fit of {record.model.label}: {fit.status.name}, log-likelihood {value}\n{table}"
 

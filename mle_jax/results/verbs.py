@@ -9,13 +9,12 @@ import numpy as np
 from mle_jax._precision import in_float64
 from mle_jax._status import ConvergenceWarning
 from mle_jax.data.arrays import CleanData, clean_data
-from mle_jax.fitting.boundary import on_boundary
+from mle_jax.fitting.evaluating import solve_at
 from mle_jax.fitting.maximizing import make_plan
 from mle_jax.fitting.precision import check_dtype, solve_in
-from mle_jax.fitting.refining import refine
+from mle_jax.fitting.refining import second_look
 from mle_jax.likelihood.layout import check_call, count_rows, model_space
 from mle_jax.likelihood.programs import program
-from mle_jax.fitting.evaluating import solve_at
 from mle_jax.parameters import ParameterSpace, coordinates
 from mle_jax.results.building import build_fit, default_kind
 from mle_jax.results.covariance_access import check_clusters
@@ -113,10 +112,9 @@ def fit(
     solution = solve_in(check_dtype(dtype), model, plan, clean.data, clean.weights, start, tolerance)
     seen: Any = place
     if model.smooth and dtype != "float32":
-        limits = {"tolerance": tolerance, "max_steps": plan.max_steps}
-        seen, solution = on_boundary(model, place, solution, clean.data, clean.weights, **limits)
-        if seen is place:
-            seen, solution = refine(model, place, solution, clean.data, clean.weights, **limits)
+        seen, solution = second_look(
+            model, place, solution, clean.data, clean.weights, tolerance=tolerance, max_steps=plan.max_steps
+        )
     result = build_fit(
         model,
         seen,
@@ -216,7 +214,7 @@ def checked_space(model: "Model", clean: CleanData, start: Any) -> ParameterSpac
 
 def check_options(*, tolerance: float, weight_kind: str) -> None:
     """Raise where the tolerance is not a positive number or the kind of weights is unknown."""
-    if not (isinstance(tolerance, int | float | np.floating) and tolerance > 0):
+    if not tolerance > 0:
         raise ValueError(
             f"tolerance is {tolerance!r}, but it must be above 0: the distance to the maximum in standard errors; "
             "leave it out for 1e-6"
