@@ -155,7 +155,9 @@ def test_history_speaks_of_the_log_likelihood():
         np.testing.assert_allclose(history.value[0], LINE.model.log_likelihood(first, LINE.data), rtol=1e-13)
         slope = LINE.model.score(first, LINE.data)
     # sigma = 1, so the derivative in log sigma is that in sigma
-    np.testing.assert_allclose(history.gradient_norm[0], np.hypot(np.linalg.norm(slope["w"]), slope["sigma"]), rtol=1e-12)
+    np.testing.assert_allclose(
+        history.gradient_norm[0], np.hypot(np.linalg.norm(slope["w"]), slope["sigma"]), rtol=1e-12
+    )
     assert mle.fit(LINE.model, LINE.data).history is None
 
 
@@ -193,6 +195,7 @@ def test_a_handwritten_gradient_drives_the_search_on_request():
     assert_close(fit.params, LINE.estimates, rtol=1e-9, atol=1e-10)
     with pytest.raises(ValueError, match="knows nothing of weights"):
         mle.fit(model, LINE.data, gradient="handwritten", weights=np.ones(60))
+    assert mle.fit(model, LINE.data, gradient="handwritten", optimizer=mle.optimizers.Newton()).converged
     wrong = mle.Model(
         LINE.model.log_density,
         LINE.model.parameters,
@@ -263,6 +266,7 @@ def test_closed_form_is_certified_and_not_trusted():
     right = mle.Model(problem.model.log_density, problem.model.parameters, closed_form=closed_form)
     fit = mle.fit(right, problem.data)
     assert fit.converged and fit.steps == 0 and "closed form" in fit.summary()
+    assert mle.fit(model, LINE.data, gradient="handwritten", optimizer=mle.optimizers.Newton()).converged
     wrong = mle.Model(
         problem.model.log_density, problem.model.parameters, closed_form=lambda d, w: {"rate": 1.0 / jnp.mean(d["t"])}
     )

@@ -74,8 +74,9 @@ def solve(
     )
     if not model.smooth:
         return _unsmooth(coordinates, run, scale)
-    # 3
-    here = _with_hessian(objective, run)
+    # 3: by automatic differentiation, whatever drove the search
+    objective = objective._replace(gradient=None)
+    here = _with_hessian(objective, run, fresh=handwritten)
     certificate = certify(objective, here, scale)
     # 4
     status = _status(coordinates, run, here, certificate, tolerance)
@@ -110,10 +111,11 @@ def _status(
     )
 
 
-def _with_hessian(objective: Objective, run: Run) -> Evaluation:
-    """Evaluate the Hessian at the final point, unless the optimizer carries it."""
+def _with_hessian(objective: Objective, run: Run, *, fresh: bool) -> Evaluation:
+    """Evaluate the derivatives at the final point, unless the optimizer carries all of them."""
     here: Evaluation = run.state.evaluation
-    return here if here.hessian.size == here.point.size**2 else objective.with_hessian(here.point)
+    complete = here.hessian.size == here.point.size**2
+    return here if complete and not fresh else objective.with_hessian(here.point)
 
 
 def _polished(

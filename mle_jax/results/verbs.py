@@ -111,7 +111,7 @@ def fit(
     check_options(tolerance=tolerance, weight_kind=weight_kind)
     solution = solve_in(check_dtype(dtype), model, plan, clean.data, clean.weights, start, tolerance)
     seen: Any = place
-    if model.smooth and dtype != "float32":
+    if model.smooth and dtype != "float32" and not plan.handwritten:
         seen, solution = second_look(
             model, place, solution, clean.data, clean.weights, tolerance=tolerance, max_steps=plan.max_steps
         )
