@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from mle_jax.likelihood import Model
@@ -88,7 +89,7 @@ def _with_variance(variance: float) -> Model:
 def _checked(variance: Any) -> float:
     """Return the variance as a Python float, so that 1, 1.0 and np.float64(1.0) are one model."""
     advice = "pass the known variance as a number above 0, such as variance=1.0"
-    is_number = not isinstance(variance, str | bytes | bool) and jnp.ndim(variance) == 0
+    is_number = not isinstance(variance, str | bytes | bool) and np.ndim(variance) == 0
     try:
         number = float(variance) if is_number else None
     except TypeError:  # an object without a value: a complex number, None, a traced array

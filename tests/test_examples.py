@@ -1,0 +1,58 @@
+"""The examples run, say what they promise, and run from a checkout that nobody installed."""
+
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+def printed_by(name: str, monkeypatch, capsys) -> str:
+    monkeypatch.setattr(sys, "path", list(sys.path))  # the examples add the checkout to it
+    runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+    return capsys.readouterr().out
+
+
+def test_engel_data_are_complete():
+    income, food = np.loadtxt(EXAMPLES / "data" / "engel.csv", delimiter=",", skiprows=1, unpack=True)
+    # Means as published with the data: R package quantreg, summary(engel).
+    assert income.size == 235
+    assert round(income.mean(), 1) == 982.5 and round(food.mean(), 1) == 624.2
+    assert round(income.min(), 1) == 377.1 and round(food.max(), 1) == 2032.7
+
+
+def test_engel(monkeypatch, capsys):
+    printed = printed_by("engel.py", monkeypatch, capsys)
+    assert "Gradient check passed" in printed
+    assert len(re.findall(r"Status +converged", printed)) == 2
+    assert "GradientDescent with the handwritten gradient" in printed and "closed form" in printed
+    # Both certified to 1e-6 standard errors.
+    apart = re.search(r"is (\S+) standard errors from the closed form", printed)
+    assert apart is not None and float(apart.group(1)) < 1e-6
+    # Least squares of food on income: 147.475, 0.4853 in the quantile-regression example of statsmodels.
+    assert "food = 147.48 + 0.4852 income" in printed
+    income, food = np.loadtxt(EXAMPLES / "data" / "engel.csv", delimiter=",", skiprows=1, unpack=True)
+    slope, level = np.polyfit(income, food, 1)
+    assert f"food = {level:.2f} + {slope:.4f} income" in printed
+
+
+def test_gaussian_mean(monkeypatch, capsys):
+    printed = printed_by("gaussian_mean.py", monkeypatch, capsys)
+    assert "Gradient check passed" in printed and re.search(r"Status +converged", printed)
+    # The mean of the six numbers is 13.6 / 6, its standard error sqrt(0.25 / 6).
+    assert re.search(rf"mu +{13.6 / 6:.4f} +{np.sqrt(0.25 / 6):.5f}", printed)
+
+
+@pytest.mark.smoke
+def test_examples_run_from_a_bare_checkout(tmp_path):
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    command = [sys.executable, str(EXAMPLES / "gaussian_mean.py")]
+    finished = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    assert "Maximum likelihood" in finished.stdout and finished.stderr == ""
