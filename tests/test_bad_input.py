@@ -113,7 +113,7 @@ def test_a_masked_row_may_hold_nan():
 
 
 def test_evaluate_refuses_points_outside_the_domain():
-    with pytest.raises(ValueError, match="value for 'sigma' is -1.0, but 'sigma' is Positive"):
+    with pytest.raises(ValueError, match=r"value for 'sigma' is -1\.0, but 'sigma' is Positive"):
         mle.evaluate(MODEL, DATA, {"w": np.zeros(2), "sigma": -1.0})
     with pytest.raises(ValueError, match="sigma"):
         mle.evaluate(MODEL, DATA, {"w": np.zeros(2)})

@@ -49,9 +49,7 @@ def textbook(kind, weights=None):
 @pytest.mark.parametrize("kind", ["observed", "expected", "outer_product", "sandwich", "clustered"])
 def test_kinds_equal_their_formulas(kind):
     np.testing.assert_allclose(FIT.covariance(kind), textbook(kind), rtol=1e-9)
-    np.testing.assert_allclose(
-        FIT.standard_errors(kind)["b"], np.sqrt(np.diag(textbook(kind))), rtol=1e-9
-    )
+    np.testing.assert_allclose(FIT.standard_errors(kind)["b"], np.sqrt(np.diag(textbook(kind))), rtol=1e-9)
 
 
 def test_the_kinds_really_differ_on_these_data():

@@ -99,7 +99,16 @@ def test_starts_and_fixed_values():
 def test_tables_of_a_batch():
     wide = FITS.to_pandas()
     assert list(wide.columns) == [
-        "w[0]", "w[1]", "sigma", "se[w[0]]", "se[w[1]]", "se[sigma]", "log_likelihood", "status", "decrement", "steps",
+        "w[0]",
+        "w[1]",
+        "sigma",
+        "se[w[0]]",
+        "se[w[1]]",
+        "se[sigma]",
+        "log_likelihood",
+        "status",
+        "decrement",
+        "steps",
     ]
     assert len(wide) == B and (wide["status"] == "converged").all()
     np.testing.assert_array_equal(wide["w[1]"], FITS.params["w"][:, 1])

@@ -130,7 +130,7 @@ def test_joint_models_take_the_whole_dataset_and_refuse_what_needs_rows():
     model = mle.Model.joint(log_likelihood, {"rho": mle.Real()})
     np.testing.assert_allclose(model.contributions({"rho": 0.5}, {"y": y}), [0, 0, -0.5 * 0.375**2], atol=1e-7)
     np.testing.assert_allclose(model.scores({"rho": 0.5}, {"y": y})["rho"], [0, 0, 0.375 * 0.25], atol=1e-7)
-    with pytest.raises(ValueError, match="weights were given, but .* is a joint likelihood"):
+    with pytest.raises(ValueError, match=r"weights were given, but .* is a joint likelihood"):
         model.log_likelihood({"rho": 0.5}, {"y": y}, weights=np.ones(4))
     fit = mle.fit(model, {"y": y})
     np.testing.assert_allclose(fit.params["rho"], (y[1:] @ y[:-1]) / (y[:-1] @ y[:-1]), rtol=1e-12)

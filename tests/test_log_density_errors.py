@@ -69,7 +69,11 @@ def missing_parameter(params, row):
         (math_inside, TypeError, r"into a Python number \(float\(\), int\(\), a function of the math module\)"),
         (list_index, TypeError, "as a Python integer .* turn the list into an array"),
         (boolean_mask, TypeError, "selects with a boolean mask.* write jnp.where"),
-        (vector_returned, TypeError, r"returned an array of shape \(2,\), but it must return one real number for one obs"),
+        (
+            vector_returned,
+            TypeError,
+            r"returned an array of shape \(2,\), but it must return one real number for one obs",
+        ),
         (tuple_returned, TypeError, "returned a tuple, but it must return one real number"),
         (integer_returned, TypeError, "returned a value of type int.*floating-point"),
         (missing_leaf, KeyError, "reads 'income', which is not there; params has .* the data have 'x' and 'y'"),
@@ -94,7 +98,7 @@ def test_a_density_written_for_the_whole_dataset_is_told_the_shapes_of_one_row()
 
 def test_integer_parameters_are_named_by_the_methods_and_accepted_by_the_verbs():
     model = mle.Model(lambda p, row: -0.5 * (row["y"] - p["mu"]) ** 2, {"mu": mle.Real()})
-    with pytest.raises(TypeError, match="parameter 'mu' is of type int32.*write mu=1.0 instead of mu=1"):
+    with pytest.raises(TypeError, match=r"parameter 'mu' is of type int32.*write mu=1.0 instead of mu=1"):
         model.score({"mu": 1}, {"y": DATA["y"]})
     assert mle.fit(model, {"y": DATA["y"]}, start={"mu": 1}).converged
 

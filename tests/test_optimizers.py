@@ -18,14 +18,14 @@ def numpy_descent(x, y, w, rate, steps, tolerance=None):
     """The text's loop, written with NumPy."""
     value = np.mean((y - w[1] * x - w[0]) ** 2)
     values = [value]
-    for step in range(1, steps + 1):
+    for _ in range(steps):
         r = y - w[1] * x - w[0]
         w = w - rate * np.array([-2 * r.mean(), -2 * (x * r).mean()])
         previous, value = value, np.mean((y - w[1] * x - w[0]) ** 2)
         values.append(value)
         if tolerance is not None and abs(value - previous) < tolerance:
             break
-    return w, step, np.array(values)
+    return w, len(values) - 1, np.array(values)
 
 
 X = np.linspace(-2, 2, 101)
@@ -73,10 +73,14 @@ def test_rosenbrock(optimizer):
 
 
 @pytest.mark.parametrize(
-    "transformation", [optax.adam(0.05), optax.sgd(0.02, momentum=0.9), optax.polyak_sgd()], ids=["adam", "sgd", "polyak"]
+    "transformation",
+    [optax.adam(0.05), optax.sgd(0.02, momentum=0.9), optax.polyak_sgd()],
+    ids=["adam", "sgd", "polyak"],
 )
 def test_any_optax_transformation_runs_in_the_loop(transformation):
-    run = mle.minimize(lambda w: jnp.sum(jnp.cosh(w - 1.0) - 1.0), np.zeros(3), optimizer=Optax(transformation), max_steps=800)
+    run = mle.minimize(
+        lambda w: jnp.sum(jnp.cosh(w - 1.0) - 1.0), np.zeros(3), optimizer=Optax(transformation), max_steps=800
+    )
     np.testing.assert_allclose(run.params, 1.0, atol=1e-3)
 
 
