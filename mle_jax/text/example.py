@@ -41,7 +41,7 @@ class Demonstration:
         return self.discrepancy <= self.bound
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Example:
     """Hold one worked example of the text: a function, its gradient derived by hand, and points to try them at.
 
