@@ -23,6 +23,8 @@ from mle_jax.parameters import Coordinates, coordinates
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
 
+BLOCK = 1024  # rows whose expected information is held at once
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -224,11 +226,23 @@ def expected_free_information(
 
 
 def _weighted_information(model: "Model", params: Any, data: Any, weights: Array) -> Array:
-    """Return sum_i w_i I_i: rows are independent, so the information of each is that of a dataset of one row."""
+    """Return sum_i w_i I_i: rows are independent, so the information of each is that of a dataset of one row.
+
+    Block by block, so that never more than `BLOCK` matrices are in memory; the last block is filled up by weight zero.
+    """
     layout, information = sample(model, data, weights).layout, model.expected_information
     assert layout is not None and information is not None
+    size = min(layout.size, BLOCK)
+    places = jnp.arange(-(-layout.size // size) * size)
+    rows = jnp.minimum(places, layout.size - 1)
+    shares = jnp.where(places < layout.size, jnp.asarray(weights)[rows], 0)
 
-    def of_row(weight: Array, rows: list[Array]) -> Array:
-        return weight * information(params, layout.with_rows([leaf[None] for leaf in rows]))
+    def of_row(row: Array, weight: Array) -> Array:
+        return weight * information(params, layout.with_rows([leaf[row][None] for leaf in layout.rows]))
 
-    return jnp.sum(jax.vmap(of_row)(jnp.asarray(weights), layout.rows), axis=0)
+    def add(total: Array, block: tuple[Array, Array]) -> tuple[Array, None]:
+        return total + jnp.sum(jax.vmap(of_row)(*block), axis=0), None
+
+    shape = jax.eval_shape(of_row, rows[0], shares[0])
+    begin = jnp.zeros(shape.shape, shape.dtype)
+    return jax.lax.scan(add, begin, (rows.reshape(-1, size), shares.reshape(-1, size)))[0]
