@@ -48,7 +48,9 @@ _TEXTS = {
         "Rounding errors hide the way to the maximum; rescale the data or write the log density so that it loses "
         "fewer digits."
     ),
-    Status.max_steps: "The steps ran out before the maximum was certified; raise max_steps or choose another optimizer.",
+    Status.max_steps: (
+        "The steps ran out before the maximum was certified; raise max_steps or choose another optimizer."
+    ),
     Status.stopped_by_rule: "The stopping rule ended the run; such a rule says nothing about being at an extremum.",
     Status.uncertified: (
         "The log-likelihood is not smooth and no exact solver was used, so the maximum cannot be certified; "

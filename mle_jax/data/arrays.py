@@ -1,7 +1,7 @@
 """Data in: from what people have to arrays that are checked once, before anything is compiled."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -9,6 +9,9 @@ from mle_jax._trees import lists_to_arrays, named_leaves
 from mle_jax.data.tables import is_table, read_table
 from mle_jax.likelihood.layout import shapes_of
 from mle_jax.likelihood.rows import row_layout
+
+if TYPE_CHECKING:
+    from mle_jax.likelihood import Model
 
 ColumnNames = dict[str, tuple[str, ...]]
 
@@ -57,23 +60,16 @@ def _widened(leaf: Any) -> np.ndarray:
 
 
 def clean_data(
-    data: Any,
-    *,
-    columns: Mapping[str, Any] | None,
-    weights: Any,
-    missing: str,
-    constants: tuple[str, ...],
-    by_row: bool,
+    model: "Model", data: Any, *, columns: Mapping[str, Any] | None, weights: Any, missing: str
 ) -> CleanData:
     """Read and check the data of one fit.
 
     Args:
+        model: says which leaves all rows share, and whether there are rows at all.
         data: pytree of arrays or a table.
         columns: which columns of a table become which leaf.
         weights: (n,) or None.
         missing: "raise", or "drop" to leave out rows with NaN.
-        constants: names of the leaves that all rows share.
-        by_row: False for a joint likelihood, whose leaves need no common first axis.
 
     Raises:
         TypeError: a leaf is not numeric.
@@ -82,7 +78,8 @@ def clean_data(
     if missing not in ("raise", "drop"):
         raise ValueError(f"missing is {missing!r}, but it must be 'raise' or 'drop'")
     arrays, names = read_data(data, columns)
-    if not by_row:
+    constants = tuple(model.constants)
+    if model.is_joint:
         if weights is not None:
             raise ValueError("weights need independent rows, but the model is a joint likelihood; leave them out")
         _refuse_bad_values(arrays, None, "", ())

@@ -11,10 +11,11 @@ from mle_jax._status import ConvergenceWarning
 from mle_jax.data.arrays import CleanData, read_data
 from mle_jax.fitting.batching import solve_lanes, split_start
 from mle_jax.fitting.lanes import common_weights, count_lanes, first_lane, lane_axes, lane_weights
-from mle_jax.fitting.maximizing import make_plan
+from mle_jax.fitting.maximizing import Plan, make_plan
+from mle_jax.fitting.solution import Solution
 from mle_jax.likelihood.layout import count_rows
 from mle_jax.likelihood.programs import program
-from mle_jax.parameters import coordinates
+from mle_jax.parameters import ParameterSpace, coordinates
 from mle_jax.results.building import default_kind
 from mle_jax.results.fit_object import Fit
 from mle_jax.results.lanes import build_batch
@@ -78,10 +79,7 @@ def fit_batch(
     checked = _checked_weights(model, weights, lanes, sample)
     check_options(tolerance=tolerance, weight_kind=weight_kind)
     space = checked_space(model, CleanData(sample, {}, None, None), None)
-    common, own = split_start(space, start, lanes)
-    space.check(space.merge(space.default_start(), common or None))
-    # Names of values by lane are checked like the others; their domains are the business of each lane's status.
-    space.merge(space.default_start(), {name: value[0] for name, value in own.items()} or None)
+    begin = _checked_start(space, start, lanes)
     place = coordinates(space, fixed)
     plan = make_plan(
         model,
@@ -92,17 +90,7 @@ def fit_batch(
         weighted=weights is not None,
         max_steps=max_steps,
     )
-    static = {name: value for name, value in plan.static.items() if name != "record"}
-    solution = program(model, solve_lanes, axes=axes, **static)(
-        place,
-        arrays,
-        (own, *lane_weights(checked)),
-        common_weights(checked),
-        common,
-        plan.optimizer,
-        tolerance,
-        plan.max_steps,
-    )
+    solution = _solve(model, plan, arrays, axes, weights=checked, start=begin, tolerance=tolerance)
     record = Record(
         model=model,
         data=arrays,
@@ -124,6 +112,37 @@ def fit_batch(
         message = f"{model.label}: {failures} of {lanes} fits were not certified; fits.failed() lists them"
         warnings.warn(message, ConvergenceWarning, stacklevel=3)
     return fits
+
+
+def _checked_start(space: ParameterSpace, start: Any, lanes: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the start values in common and those by lane, their names and shapes checked.
+
+    The domain of a value by lane is the business of that lane's status.
+    """
+    common, own = split_start(space, start, lanes)
+    space.check(space.merge(space.default_start(), common or None))
+    space.merge(space.default_start(), {name: value[0] for name, value in own.items()} or None)
+    return common, own
+
+
+def _solve(
+    model: "Model",
+    plan: Plan,
+    data: Any,
+    axes: tuple[bool, ...],
+    *,
+    weights: Any,
+    start: tuple[dict[str, Any], dict[str, Any]],
+    tolerance: float,
+) -> Solution:
+    static = {name: value for name, value in plan.static.items() if name != "record"}
+    common, own = start
+    run = program(model, solve_lanes, axes=axes, **static)
+    lanes = own, *lane_weights(weights)
+    solution: Solution = run(
+        plan.coordinates, data, lanes, common_weights(weights), common, plan.optimizer, tolerance, plan.max_steps
+    )
+    return solution
 
 
 def _checked_weights(model: "Model", weights: Any, lanes: int, sample: Any) -> np.ndarray | None:

@@ -87,14 +87,7 @@ def fit(
         >>> fit.params["w"].round(6).tolist(), fit.status.name
         ([0.5, 2.5], 'converged')
     """
-    clean = clean_data(
-        data,
-        columns=columns,
-        weights=weights,
-        missing=missing,
-        constants=tuple(model.constants),
-        by_row=not model.is_joint,
-    )
+    clean = clean_data(model, data, columns=columns, weights=weights, missing=missing)
     space = checked_space(model, clean, start)
     labels = kept_labels(clusters, clean, count_rows(model, clean.data))
     place = coordinates(space, fixed)
@@ -174,14 +167,7 @@ def evaluate(
         >>> point.status.name, round(float(point.decrement), 6)  # (3 - 2) / sqrt(variance / n)
         ('max_steps', 1.0)
     """
-    clean = clean_data(
-        data,
-        columns=columns,
-        weights=weights,
-        missing=missing,
-        constants=tuple(model.constants),
-        by_row=not model.is_joint,
-    )
+    clean = clean_data(model, data, columns=columns, weights=weights, missing=missing)
     space = model_space(model, clean.data, clean.column_names)
     given = space.merge(space.default_start(), params, what="params")
     space.check(params, what="value", remedy="evaluate at a value inside the domain")
