@@ -179,9 +179,10 @@ def test_laplace_fit_says_that_it_is_not_certified():
     np.testing.assert_allclose([errors["w"][0], errors["scale"]], [fit.params["scale"] / np.sqrt(5)] * 2, rtol=1e-10)
 
 
-def test_laplace_weights_weigh_the_information():
-    data = line(16)
-    weights = np.tile([1, 2, 0, 1], 4)
+@pytest.mark.parametrize("n", [16, 2500])  # within one block of rows, and in three with a rest
+def test_laplace_weights_weigh_the_information(n):
+    data = line(n)
+    weights = np.tile([1, 2, 0, 1], n // 4)
     many = {name: np.repeat(leaf, weights, axis=0) for name, leaf in data.items()}
     model, params = models.laplace_regression(), {"w": TRUTH, "scale": 0.7}
     data["y"][weights == 0] = np.nan
