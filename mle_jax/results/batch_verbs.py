@@ -107,11 +107,15 @@ def fit_batch(
         shared=names,
     )
     fits = build_batch(record, solution, sample)
+    _warn_of_failures(fits)
+    return fits
+
+
+def _warn_of_failures(fits: Fit) -> None:
     failures = int((~fits.converged).sum())
     if failures:
-        message = f"{model.label}: {failures} of {lanes} fits were not certified; fits.failed() lists them"
-        warnings.warn(message, ConvergenceWarning, stacklevel=3)
-    return fits
+        message = f"{failures} of {len(fits)} fits were not certified; fits.failed() lists them"
+        warnings.warn(f"{fits._record.model.label}: {message}", ConvergenceWarning, stacklevel=4)
 
 
 def _checked_start(space: ParameterSpace, start: Any, lanes: int) -> tuple[dict[str, Any], dict[str, Any]]:
