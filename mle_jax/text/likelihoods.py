@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from mle_jax import models
-from mle_jax.text.example import Example, answer
+from mle_jax.likelihood import Model
+from mle_jax.text.example import Example, Function, answer
 
 ROWS, COLUMNS = 30, 3
 VARIANCE = 2.25  # the known one of T4
@@ -84,6 +85,12 @@ def _laplace_magnitude(params: Any, data: Any) -> Any:
     return {"w": jnp.sum(jnp.abs(data["x"]), axis=0) / scale, "scale": (ROWS + jnp.sum(r) / scale) / scale}
 
 
+def _maximizer(model: Model) -> Function:
+    solve = model.closed_form
+    assert solve is not None
+    return answer(lambda data: solve(data, None))
+
+
 _mean, _sample = models.gaussian_mean(VARIANCE), models.gaussian()
 _line, _laplace = models.linear_gaussian(), models.laplace_regression()
 
@@ -98,7 +105,7 @@ T4 = Example(
     terms=_mean.contributions,
     magnitude=_mean_magnitude,
     roundings=ROWS + OPERATIONS,
-    closed_form=answer(lambda data: _mean.closed_form(data, None)),
+    closed_form=_maximizer(_mean),
 )
 
 T5 = Example(
@@ -112,7 +119,7 @@ T5 = Example(
     terms=_sample.contributions,
     magnitude=_sample_magnitude,
     roundings=ROWS + OPERATIONS,
-    closed_form=answer(lambda data: _sample.closed_form(data, None)),
+    closed_form=_maximizer(_sample),
 )
 
 T7 = Example(
@@ -126,7 +133,7 @@ T7 = Example(
     terms=_line.contributions,
     magnitude=_linear_magnitude,
     roundings=ROWS + 2 * COLUMNS + OPERATIONS,
-    closed_form=answer(lambda data: _line.closed_form(data, None)),
+    closed_form=_maximizer(_line),
 )
 
 T12 = Example(
