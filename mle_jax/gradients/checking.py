@@ -96,11 +96,20 @@ def check_gradient(
 def _report(task: Task, evidence: Sequence[Evidence]) -> GradientReport:
     rows = []
     for i in range(task.coords.size):
-        candidates = [_row(task, one, i, point=number) for number, one in enumerate(evidence)]
-        # The first of equals: the base point unless another one is worse.
-        rows.append(min(candidates, key=lambda row: row.verdict.rank))
+        number = min(range(len(evidence)), key=lambda p, i=i: _merit(evidence[p], i))  # type: ignore[misc]
+        rows.append(_row(task, evidence[number], i, point=number))
     directions = tuple(_direction_row(task, one, number) for number, one in enumerate(evidence))
     return GradientReport(tuple(rows), directions, diagnose(task, evidence), task.gradient is not None, task.dtype)
+
+
+def _merit(one: Evidence, i: int) -> tuple[int, float]:
+    """Rank the points for one coordinate: by verdict, then by how far beyond rounding a disagreement is.
+
+    Points that pass are equal, so the first of them is shown: params itself.
+    """
+    verdict = one.verdicts[i]
+    excess = abs(one.hand[i] - one.auto[i]) / (one.bound[i] + np.finfo(float).tiny)
+    return verdict.rank, 0.0 if verdict.passes or not np.isfinite(excess) else -float(excess)
 
 
 def _row(task: Task, one: Evidence, i: int, *, point: int) -> GradientRow:

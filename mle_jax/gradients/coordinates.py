@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from mle_jax._text import listing, significant
+from mle_jax._text import listing
 from mle_jax._trees import entry_names, named_leaves
 
 Vector = NDArray[np.float64]
@@ -34,6 +34,11 @@ class Coordinates:
     def size(self) -> int:
         """The number of coordinates."""
         return len(self.names)
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether the parameters are a single array rather than a container of arrays."""
+        return isinstance(self.positions, np.ndarray)
 
     @property
     def slices(self) -> dict[str, slice]:
@@ -138,7 +143,7 @@ def _real(name: str, leaf: Any) -> NDArray[np.float64]:
         given = f"an {word} ({array})" if word == "integer" else f"a {word} ({array})"
         if array.ndim:
             given = f"an array of {word}s ({kind}, shape {array.shape})"
-        example = f"write {significant(float(array))}.0 instead of {array}" if array.ndim == 0 else "write 1.0, not 1"
+        example = f"write {float(array)} instead of {array}" if array.ndim == 0 else "write 1.0 instead of 1"
         raise TypeError(f"parameter {name!r} is {given}; gradients need floats: {example}")
     if not jnp.issubdtype(kind, jnp.floating):
         raise TypeError(

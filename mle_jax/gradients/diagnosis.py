@@ -40,7 +40,7 @@ def _case(task: Task, found: Sequence[Evidence]) -> Case:
         coords=task.coords,
         hand=np.stack([one.hand[:k] for one in useful]),
         right=np.stack([one.auto[:k] for one in useful]),
-        bound=np.stack([one.bound[:k] for one in useful]),
+        bound=np.stack([one.rounding[:k] for one in useful]),
         wrong=np.any([[v is Verdict.WRONG for v in one.verdicts[:k]] for one in found], axis=0),
         misfits=tuple(one.laid.misfits for one in useful),
         strangers=useful[0].laid.strangers,
@@ -100,7 +100,7 @@ def _broken_autodiff(task: Task, found: Sequence[Evidence]) -> list[str]:
     )
     against = "the handwritten gradient and finite differences agree" if agreeing else "finite differences disagree"
     first = places[0]
-    numbers = f"{significant(one.auto[first], 6)} against {significant(one.slopes.value[first], 6)}"
+    numbers = f"{significant(one.auto[first], 9)} against {significant(one.slopes.value[first], 9)}"
     hint = ""
     if not np.all(np.isfinite(values)):
         hint = ": look for a jnp.where whose unused branch is not finite (it leaks NaN), or a norm or root of zero"

@@ -66,14 +66,24 @@ def finite_difference(
     return coords.tree(quotients(probe, everything, steps, value=value, method=method))
 
 
-def quotients(probe: Probe, indices: NDArray[np.int64], steps: Vector, *, value: float, method: str) -> Vector:
-    """Return difference quotients (m,) for coordinates (m,) and steps (m,); `value` is the function's at the point."""
+def quotients(
+    probe: Probe, indices: NDArray[np.int64], steps: Vector, *, value: float, method: str, exact_steps: bool = True
+) -> Vector:
+    """Return difference quotients (m,) for coordinates (m,) and steps (m,).
+
+    Args:
+        probe: the function at the point.
+        indices: which coordinates.
+        steps: above 0.
+        value: the function's value at the point.
+        method: "forward" or "central".
+        exact_steps: divide by the step that arithmetic made, (x + h) - x, rather than by h.
+    """
     ahead, up = _move(probe, indices, steps)
+    behind, down = (0.0 * steps, value) if method == "forward" else _move(probe, indices, -steps)
+    nominal = steps if method == "forward" else 2.0 * steps
     with np.errstate(all="ignore"):
-        if method == "forward":
-            return np.asarray((up - value) / ahead)
-        behind, down = _move(probe, indices, -steps)
-        return np.asarray((up - down) / (ahead - behind))
+        return np.asarray((up - down) / (ahead - behind if exact_steps else nominal))
 
 
 def default_steps(probe: Probe, coords: Coordinates, value: float, *, method: str) -> Vector:
@@ -103,7 +113,7 @@ def require_method(method: str) -> None:
         raise ValueError(f"method is {method!r}, but it is 'forward' or 'central'; pass one of these")
 
 
-def _move(probe: Probe, indices: NDArray[np.int64], offsets: Vector) -> tuple[Vector, Vector]:
+def _move(probe: Probe, indices: NDArray[np.int64], offsets: Vector) -> tuple[Vector, Any]:
     values, made = probe.along(indices, offsets)
     return made, values
 

@@ -18,7 +18,7 @@ from mle_jax.gradients.footprint import batch_size
 Function = Callable[..., Any]
 Indices = NDArray[np.int64]
 
-MEMORY = 2**28
+MEMORY = 2**27
 """Bytes that the points evaluated together may take."""
 CAPACITY = 512
 """Points per call of the compiled program: one size, so that it compiles once."""

@@ -10,7 +10,7 @@ from mle_jax.gradients.coordinates import Coordinates, Vector, cast, typical_siz
 from mle_jax.gradients.evaluation import Function, Probe, noise_level
 from mle_jax.gradients.extrapolation import Slopes, slopes
 from mle_jax.gradients.handwritten import Laid, call_gradient
-from mle_jax.gradients.rounding import EPS, careful_bound, cheap_bound
+from mle_jax.gradients.rounding import EPS, allowance, careful_bound, cheap_bound
 from mle_jax.gradients.verdicts import Trio, Verdict, judge, judge_autodiff
 
 MOST_EVERYWHERE = 64
@@ -44,6 +44,9 @@ class Evidence:
     auto: Vector
     slopes: Slopes
     bound: Vector
+    """The difference of the two that is not called wrong."""
+    rounding: Vector
+    """The difference that rounding explains in float64."""
     pieces: Vector
     """The size of what is summed to give the derivative: errors are relative to it."""
     verdicts: tuple[Verdict, ...]
@@ -74,23 +77,26 @@ def gather(task: Task, point: Vector, *, first: bool) -> Evidence:
     direction = _direction(sizes, task.seed)
     value, auto = probe.autodiff()
     laid = _hand(task, probe, point) or Laid(auto, {}, ())
-    bound, pieces = _bounds(task, probe, laid.flat, auto=auto, sizes=sizes)
+    rounding, pieces = _bounds(task, probe, laid.flat, auto=auto, sizes=sizes)
     with np.errstate(invalid="ignore"):
+        bound = allowance(laid.flat, auto, rounding, dtype=task.dtype)
         hand, auto = (np.append(g, g @ direction) for g in (laid.flat, auto))
-        bound, pieces = (np.append(b, b @ np.abs(direction)) for b in (bound, pieces))
+        bound, rounding, pieces = (np.append(b, b @ np.abs(direction)) for b in (bound, rounding, pieces))
         doubtful = ~(np.abs(hand - auto) <= bound)
     blank = Slopes(np.full(k + 1, np.nan), np.full(k + 1, np.inf), np.zeros(k + 1), np.full(k + 1, np.nan))
     verdicts = (Verdict.NOT_FINITE,) * (k + 1)
     shown = (hand[:k], auto[:k])
-    found = Evidence(point, value, hand, auto, blank, bound, pieces, verdicts, np.nan, laid, shown)
+    found = Evidence(point, value, hand, auto, blank, bound, rounding, pieces, verdicts, np.nan, laid, shown)
     if np.isfinite(value):
         noise = noise_level(probe, value, sizes)
         everywhere = first or k <= MOST_EVERYWHERE
         wanted = np.arange(k + 1) if everywhere else np.union1d(np.flatnonzero(doubtful), [k])
         found = _judged(task, _differenced(task, found, probe, lines=wanted, noise=noise), noise, wanted=wanted)
-        if not found.verdicts[k].passes and wanted.size <= k:
+        unexplained = not found.verdicts[k].passes and all(verdict.passes for verdict in found.verdicts[:k])
+        if unexplained and wanted.size <= k:
             wanted = np.arange(k + 1)
             found = _judged(task, _differenced(task, found, probe, lines=wanted, noise=noise), noise, wanted=wanted)
+        found = _reconsidered(task, found, probe, noise=noise, wanted=wanted)
         found = replace(found, order=_taylor_order(probe, direction, value, slope=hand[k], noise=noise))
     return _in_single_precision(task, found)
 
@@ -111,9 +117,9 @@ def _bounds(task: Task, probe: Probe, hand: Vector, *, auto: Vector, sizes: Vect
     """Return the cheap bound where it is enough, else the careful one; NaN leaves do not count as disagreeing."""
     scale = _scale(task, probe)
     pieces = np.fmax(np.abs(auto), 0.0 if scale is None else scale)
-    bound = cheap_bound(hand, auto, dtype=task.dtype, pieces=0.0 if scale is None else scale)
+    bound = cheap_bound(hand, auto, pieces=0.0 if scale is None else scale)
     with np.errstate(invalid="ignore"):
-        disagree = np.abs(hand - auto) > bound
+        disagree = np.abs(hand - auto) > allowance(hand, auto, bound, dtype=task.dtype)
     gradient = task.gradient
     if gradient is None or not np.any(disagree):
         return bound, pieces
@@ -121,7 +127,8 @@ def _bounds(task: Task, probe: Probe, hand: Vector, *, auto: Vector, sizes: Vect
     def evaluate(where: Vector, args: Any) -> Vector:
         return call_gradient(gradient, task.coords, where, args=args, dtype=str(probe.point.dtype)).flat
 
-    return careful_bound(evaluate, probe, dtype=task.dtype, sizes=sizes, scale=scale)
+    bound, sensed = careful_bound(evaluate, probe, sizes=sizes, scale=scale)
+    return bound, sensed if scale is None else pieces
 
 
 def _scale(task: Task, probe: Probe) -> Vector | None:
@@ -191,6 +198,21 @@ def _judged(task: Task, found: Evidence, noise: float, *, wanted: NDArray[np.int
         # Nothing can be said along a direction with a leaf missing.
         verdicts[k] = Verdict.SHAPE
     return replace(found, verdicts=tuple(verdicts))
+
+
+def _reconsidered(task: Task, found: Evidence, probe: Probe, *, noise: float, wanted: NDArray[np.int64]) -> Evidence:
+    """Where differences seem too rough to confirm autodiff, ask how precise it can be: near a maximum nothing is."""
+    if task.gradient is not None or Verdict.UNCLEAR not in found.verdicts:
+        return found
+    bound, pieces = careful_bound(
+        lambda where, args: probe.autodiff_with(where, args)[1],
+        probe,
+        sizes=typical_sizes(task.coords, found.point),
+        scale=_scale(task, probe),
+    )
+    direction = np.abs(_direction(typical_sizes(task.coords, found.point), task.seed))
+    wider = replace(found, bound=np.append(bound, bound @ direction), pieces=np.append(pieces, pieces @ direction))
+    return _judged(task, wider, noise, wanted=wanted)
 
 
 def _taylor_order(probe: Probe, direction: Vector, value: float, *, slope: float, noise: float) -> float:

@@ -11,7 +11,7 @@ Reference:
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +24,7 @@ Line = Callable[[NDArray[np.int64], Vector], tuple[Vector, Vector]]
 
 CENTRAL, ONE_SIDED, SECOND = (2, 4, 6), (1, 2, 3), (1, 3, 5)
 """Powers of the step in the error of the three quotients, one after the other."""
+MANY = 128
 NOISE_SAFETY = 4.0
 JUMP_SHARE = 1e-4
 """A kink counts if the one-sided slopes differ by this share of their size."""
@@ -94,7 +95,7 @@ def slopes(
         The slopes of the m lines.
     """
     everything = np.arange(sizes.size)
-    quick = _Ladder(sizes[:, None] / 16.0 * 4.0 ** -np.arange(3.0), np.full(sizes.size, 4.0))
+    quick = _quick(sizes)
     found = _climb(line, everything, quick, centre, noise)
     pending = np.flatnonzero(~settled(found) | found.kinked)
     if pending.size == 0:
@@ -103,15 +104,22 @@ def slopes(
     top = np.maximum(wide.best * 8.0, 64.0 * reach[pending])
     fine = _climb(line, pending, _Ladder(top[:, None] * 2.0 ** -np.arange(9.0), np.full(top.size, 2.0)), centre, noise)
     first = Slopes(found.value[pending], found.error[pending], found.jump[pending], found.best[pending])
-    return found.put(pending, _reconcile(first, _reconcile(wide, fine)))
+    both = replace(wide, jump=np.where(fine.kinked, wide.jump, 0.0))
+    return found.put(pending, _reconcile(first, _reconcile(fine, both)))
+
+
+def _quick(sizes: Vector) -> _Ladder:
+    """Return three steps, for very many lines two smaller ones, which do where the sizes are right."""
+    powers = np.arange(3.0) if sizes.size <= MANY else np.arange(2.0, 4.0)
+    return _Ladder(sizes[:, None] / 16.0 * 4.0**-powers, np.full(sizes.size, 4.0))
 
 
 def _wide(sizes: Vector, reach: Vector) -> _Ladder:
-    """Return 14 steps from far above to far below the size, for lines whose natural length is unknown."""
+    """Return 16 steps from far above to far below the size, for lines whose natural length is unknown."""
     top = np.maximum(sizes, 1.0) / 4.0
-    bottom = np.maximum(np.minimum(sizes, 1.0) * 1e-9, 8.0 * reach)
-    ratio = np.maximum((top / bottom) ** (1.0 / 13.0), 1.5)
-    return _Ladder(top[:, None] * ratio[:, None] ** -np.arange(14.0), ratio)
+    bottom = np.maximum(np.minimum(sizes, 1.0) * 1e-10, 8.0 * reach)
+    ratio = np.maximum((top / bottom) ** (1.0 / 15.0), 1.5)
+    return _Ladder(top[:, None] * ratio[:, None] ** -np.arange(16.0), ratio)
 
 
 def _climb(line: Line, lines: NDArray[np.int64], ladder: _Ladder, centre: float, noise: float) -> Slopes:
@@ -178,9 +186,10 @@ def _best(quotients: Vector, ratio: Vector, *, exponents: tuple[int, ...], round
 def _smallest(value: Vector, error: Vector) -> _Entry:
     error = np.where(np.isfinite(error) & np.isfinite(value), error, np.inf)
     with np.errstate(invalid="ignore"):
-        # An accidental agreement of two steps is found out by the next smaller one.
-        surprise = np.abs(value[:, 1:] - value[:, :-1]) - 2.0 * error[:, 1:]
-    error[:, :-1] = np.fmax(error[:, :-1], np.where(np.isfinite(surprise), surprise, 0.0))
+        # An accidental agreement of two steps is found out by any smaller one that knows better.
+        surprise = np.abs(value[:, None, :] - value[:, :, None]) - 2.0 * error[:, None, :]
+        surprise = np.where(np.isfinite(surprise) & np.triu(np.ones(surprise.shape[1:], bool)), surprise, 0.0)
+    error = np.fmax(error, surprise.max(axis=2))
     column = np.argmin(error, axis=1)
     rows = np.arange(len(value))
     found = np.where(np.isfinite(error[rows, column]), value[rows, column], np.nan)
@@ -188,12 +197,15 @@ def _smallest(value: Vector, error: Vector) -> _Entry:
 
 
 def _reconcile(a: Slopes, b: Slopes) -> Slopes:
-    """Take the more precise of two results; if they contradict each other, their distance is the error."""
-    better = b.error < a.error
-    value, error, best = (np.where(better, getattr(b, n), getattr(a, n)) for n in ("value", "error", "best"))
-    with np.errstate(all="ignore"):
+    """Take the more precise of two results.
+
+    Where they contradict each other, the second, which has looked closer, is taken if it is sure of itself (the first
+    has looked past a kink or a bend), else their distance is the error. A kink counts if the second has seen it.
+    """
+    with np.errstate(invalid="ignore"):
         apart = np.abs(a.value - b.value)
         contradiction = apart > 4.0 * (a.error + b.error)
-    # A kink has to be seen by the ladder that comes closest to the point: farther out it may be a sharp bend.
-    jump = np.where(a.best < b.best, a.jump, b.jump)
-    return Slopes(value, np.where(contradiction, apart, error), jump, best)
+        sure = b.error < apart / 16.0
+    second = np.where(contradiction, sure, b.error < a.error)
+    value, error, best = (np.where(second, getattr(b, name), getattr(a, name)) for name in ("value", "error", "best"))
+    return Slopes(value, np.where(contradiction & ~sure, apart, error), b.jump, best)

@@ -47,8 +47,7 @@ def call_gradient(
 
 def lay_out(tree: Any, coords: Coordinates) -> Laid:
     """Lay out a pytree of gradients like the parameters, as far as it fits."""
-    bare = isinstance(coords.positions, np.ndarray)
-    named = named_leaves(tree, root=coords.leaf_names[0] if bare else NO_NAME)
+    named = named_leaves(tree, root=coords.leaf_names[0] if coords.is_bare else NO_NAME)
     found = {name: _numbers(name, leaf) for name, leaf in zip(named.names, named.leaves, strict=True)}
     flat = np.full(coords.size, np.nan)
     misfits: dict[str, NDArray[np.float64] | None] = {}

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mle_jax._text import listing, significant
 from mle_jax.gradients.coordinates import Coordinates, Vector
+from mle_jax.gradients.handwritten import NO_NAME
 
 TELLING = 1e3
 """A derivative tells something when it exceeds its own error by this factor."""
@@ -67,18 +68,20 @@ def _strange_leaves(case: Case, left: NDArray[np.bool_]) -> Iterator[Finding]:
     missing = [name for name, array in case.misfits[0].items() if array is None]
     if not missing and not case.strangers:
         return
-    parts = []
-    if missing:
-        parts.append(f"has no entry for {listing(missing)}")
-    if case.strangers:
-        parts.append(f"returns {listing(case.strangers)}, unknown to params")
-    leaves = listing(case.coords.leaf_names)
-    yield Finding(
-        f"The handwritten gradient {' and '.join(parts)}; lay it out like params, with {leaves}.", np.zeros_like(left)
-    )
+    names, shapes = case.coords.leaf_names, case.coords.shapes
+    wanted = f"one array of shape {shapes[0]}" if case.coords.is_bare else f"a pytree with the leaves {listing(names)}"
+    if case.strangers == (NO_NAME,):
+        given = "returns a bare array"
+    else:
+        parts = [f"has no {listing(missing)}"] if missing and not case.coords.is_bare else []
+        parts += [f"returns the leaves {listing(case.strangers)}"] if case.strangers else []
+        given = " and ".join(parts) or "returns nothing"
+    yield Finding(f"The handwritten gradient {given}; like params it should be {wanted}.", np.zeros_like(left))
 
 
 def _wrong_shape(case: Case, left: NDArray[np.bool_]) -> Iterator[Finding]:
+    """Say what is wrong with leaves of another shape, the same slip in several leaves in one sentence."""
+    found: dict[str, list[str]] = {}
     for name, first in case.misfits[0].items():
         if first is None:
             continue
@@ -86,7 +89,9 @@ def _wrong_shape(case: Case, left: NDArray[np.bool_]) -> Iterator[Finding]:
         shape = case.coords.shapes[case.coords.leaf_names.index(name)]
         pairs = [(point.get(name), right[piece]) for point, right in zip(case.misfits, case.right, strict=True)]
         told = _dropped_sum(pairs, shape) or _turned(pairs, shape)
-        has = f"The handwritten gradient of {name!r} has shape {first.shape} instead of {shape}"
+        found.setdefault(told, []).append(f"{name!r} has shape {first.shape} instead of {shape}")
+    for told, shapes in found.items():
+        has = f"In the handwritten gradient {', '.join(shapes)}"
         yield Finding(f"{has}: {told}." if told else f"{has}.", np.zeros_like(left))
 
 
@@ -95,7 +100,11 @@ def _dropped_sum(pairs: list[tuple[NDArray[np.float64] | None, Vector]], shape: 
     arrays = [array for array, _ in pairs if array is not None]
     if len(arrays) < len(pairs) or any(array.ndim != len(shape) + 1 for array in arrays):
         return ""
-    axes = [axis for axis in (0, len(shape)) if all(np.delete(a.shape, axis).tolist() == [*shape] for a in arrays)]
+    axes = [
+        axis
+        for axis in dict.fromkeys((0, len(shape)))
+        if all(np.delete(a.shape, axis).tolist() == [*shape] and a.shape[axis] > 1 for a in arrays)
+    ]
     for axis in axes:
         sums = [(array.sum(axis=axis).ravel(), np.abs(array).sum(axis=axis).ravel()) for array in arrays]
         n = arrays[0].shape[axis]
@@ -112,7 +121,7 @@ def _dropped_sum(pairs: list[tuple[NDArray[np.float64] | None, Vector]], shape: 
             exact = all(np.all(e <= ROUNDING * size + 1e-9 * np.abs(right)) for e, size, right in errors)
             telling = any(np.any(np.abs(right) > TELLING * ROUNDING * size) for _, size, right in errors)
             if exact and telling:
-                return f"{told} (axis {axis}, length {n})"
+                return f"{told} (its axis {axis} has length {n})"
     return ""
 
 
@@ -201,7 +210,10 @@ def _name_factor(case: Case, size: float) -> str | None:
 def _factor_sentence(case: Case, factor: float, group: NDArray[np.bool_]) -> str:
     names = [name for name, inside in zip(case.coords.names, group, strict=True) if inside]
     where = "every coordinate" if len(names) == case.coords.size else listing(names)
-    told = _name_factor(case, abs(factor)) or f"{significant(abs(factor), 8)} times the right one"
+    told = _name_factor(case, abs(factor))
+    if told is None:
+        size = f"{significant(abs(factor), 8)} times the right one"
+        return f"In {where} the handwritten gradient is {'minus ' if factor < 0 else ''}{size}: {_worst(case, group)}."
     if told == "1":
         return f"The sign of the handwritten gradient is flipped in {where}."
     return f"In {where} the handwritten gradient is {'minus ' if factor < 0 else ''}{told}."
@@ -212,8 +224,9 @@ def _transposed(case: Case, left: NDArray[np.bool_]) -> Iterator[Finding]:
         if len(shape) != 2 or shape[0] != shape[1] or not np.any(left[piece]):
             continue
         turned = case.right[:, piece].reshape(-1, *shape).swapaxes(1, 2).reshape(case.right.shape[0], -1)
-        error, bound = np.abs(case.hand[:, piece] - turned), case.bound[:, piece]
-        if np.all(error <= EXACT * np.maximum(bound, bound.max(axis=1, keepdims=True))):
+        error, bound = np.abs(case.hand[:, piece] - turned), case.bound[:, piece].max(axis=1, keepdims=True)
+        telling = np.any(np.abs(case.right[:, piece] - turned) > TELLING * bound)
+        if telling and np.all(error <= EXACT * bound):
             explained = np.zeros_like(left)
             explained[piece] = True
             yield Finding(f"The handwritten gradient of {name!r} is transposed.", explained)
@@ -224,18 +237,21 @@ def _remaining(case: Case, left: NDArray[np.bool_]) -> Iterator[Finding]:
     names = [name for name, wrong in zip(case.coords.names, left, strict=True) if wrong]
     if not names:
         return
+    many = f" in {len(names)} of {left.size} coordinates, {listing(names)}; worst" if len(names) > 1 else ":"
+    yield Finding(f"The handwritten gradient is wrong{many} {_worst(case, left)}.", left)
+
+
+def _worst(case: Case, group: NDArray[np.bool_]) -> str:
+    """Describe the coordinate that is farthest off: which, by what ratio, by how much."""
     with np.errstate(all="ignore"):
-        apart = np.where(left, np.abs(case.hand - case.right) / (case.bound + np.finfo(float).tiny), -1.0)
+        apart = np.where(group, np.abs(case.hand - case.right) / (case.bound + np.finfo(float).tiny), -1.0)
     point, worst = np.unravel_index(int(np.nanargmax(apart)), apart.shape)
     hand, right = float(case.hand[point, worst]), float(case.right[point, worst])
-    ratio = f"{significant(hand / right, 8)} times the right value, " if right != 0.0 else ""
-    off = f"{case.coords.names[worst]!r} is {ratio}off by {significant(hand - right, 3)}"
-    if len(names) == 1:
-        others = f"; the other {left.size - 1} coordinates are not" if left.size > 1 else ""
-        yield Finding(f"The handwritten gradient is wrong in {names[0]!r}{others}: {off}.", left)
-    else:
-        count = f"{len(names)} of {left.size} coordinates, {listing(names)}"
-        yield Finding(f"The handwritten gradient is wrong in {count}; worst, {off}.", left)
+    ratio = f"ratio {significant(hand / right, 8)}, " if right != 0.0 and hand != 0.0 else ""
+    return (
+        f"{case.coords.names[worst]!r} is {significant(hand, 8)} instead of {significant(right, 8)} "
+        f"({ratio}difference {significant(hand - right, 3)})"
+    )
 
 
 PATTERNS: tuple[Pattern, ...] = (_strange_leaves, _wrong_shape, _transposed, _constant_factor, _remaining)

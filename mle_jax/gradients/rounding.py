@@ -2,9 +2,10 @@
 
 Away from cancellation two formulas for one number differ by a few units in the last place, and the cheap bound covers
 them. Where they differ by more, each is evaluated again at slightly moved parameters and data. What moves in step is
-the gradient's sensitivity: the size of the pieces that it sums, each of which may be wrong by a rounding. What does not
-move in step is the rounding error itself: the second difference hand(+) - 2 hand(0) + hand(-) of the disagreement
-contains no smooth part. A wrong gradient disagrees by the same amount at all these points, a right one by noise.
+the gradient's sensitivity: the size of the pieces that it sums, each of which may be wrong by a rounding. The
+disagreement of the two, averaged over a move and its opposite, loses its smooth part: if it still changes from one
+move to the next, that is rounding. A wrong gradient disagrees by the same amount everywhere around, a right one by
+noise.
 
 Reference:
     N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., sections 1.5-1.6 (forward error = condition
@@ -16,7 +17,9 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from mle_jax.gradients.coordinates import Vector
 from mle_jax.gradients.evaluation import Probe
@@ -35,47 +38,53 @@ SENSING, ROUNDING = 2.0**-22, 2.0**-49
 """Relative moves: one to measure sensitivities, one to shake the last bits."""
 
 
-def cheap_bound(hand: Vector, auto: Vector, *, dtype: str, pieces: Vector | float = 0.0) -> Vector:
+def cheap_bound(hand: Vector, auto: Vector, *, pieces: Vector | float = 0.0) -> Vector:
     """Return the difference (k,) that agreement allows, from the sizes of the gradients (and of their pieces)."""
     size = np.fmax(np.minimum(np.abs(hand), np.abs(auto)), 0.0)
-    return np.asarray(AGREED[dtype] * size + UNITS * EPS * np.fmax(pieces, size))
+    return np.asarray(AGREED["float64"] * size + UNITS * EPS * np.fmax(pieces, size))
 
 
-def careful_bound(
-    hand: Gradient, probe: Probe, *, dtype: str, sizes: Vector, scale: Vector | None
-) -> tuple[Vector, Vector]:
+def allowance(hand: Vector, auto: Vector, bound: Vector, *, dtype: str) -> Vector:
+    """Return the difference (k,) that is not called wrong in a precision: at least the bound of float64."""
+    size = np.fmax(np.minimum(np.abs(hand), np.abs(auto)), 0.0)
+    return np.asarray(np.fmax(bound, AGREED[dtype] * size))
+
+
+def careful_bound(hand: Gradient, probe: Probe, *, sizes: Vector, scale: Vector | None) -> tuple[Vector, Vector]:
     """Return the difference (k,) that rounding explains, and the size (k,) of the pieces that are summed.
 
     Args:
         hand: the handwritten gradient.
         probe: the function, at the point.
-        dtype: the precision in which agreement is asked for.
         sizes: (k,), typical sizes of the coordinates.
         scale: (k,), the sum of the absolute pieces where the caller knows it.
     """
     point, args = probe.point, probe.args
     here_hand, here_auto = hand(point, args), probe.autodiff()[1]
-    fluctuation, pieces = np.zeros(point.size), np.fmax(np.abs(here_auto), 0.0)
-    if scale is not None:
-        pieces = np.fmax(pieces, scale)
+    pieces = np.fmax(np.abs(here_auto), 0.0 if scale is None else scale)
+    middles, jitter = [], np.zeros(point.size)
     rng = np.random.default_rng(11)
-    for move, with_params, with_data in ((SENSING, True, False), (SENSING, False, True), (ROUNDING, True, True)):
-        shift = move * sizes * _signed(rng, point.size) * with_params
-        factors = move * _signed(rng, 64) * with_data
-        seen = []
-        for side in (1.0, -1.0):
-            moved = _scaled(args, side * factors)
-            where = point + side * shift
-            seen.append((hand(where, moved), probe.autodiff_with(where, moved)[1]))
-        (up_hand, up_auto), (down_hand, down_auto) = seen
+    # Params are moved in every case: a formula may be special at the very point.
+    for params_move, data_move in ((SENSING, 0.0), (ROUNDING, SENSING), (ROUNDING, ROUNDING)):
+        shift, factors = params_move * sizes * _signed(rng, point.size), data_move * _signed(rng, 64)
+        up_hand, up_auto = _both(hand, probe, point + shift, _scaled(args, factors))
+        down_hand, down_auto = _both(hand, probe, point - shift, _scaled(args, -factors))
         with np.errstate(invalid="ignore"):
-            bend = (up_hand - up_auto) - 2.0 * (here_hand - here_auto) + (down_hand - down_auto)
-            fluctuation = np.fmax(fluctuation, np.abs(bend) / 2.0)
-            if move == SENSING:
-                for up, down in ((up_hand, down_hand), (up_auto, down_auto)):
-                    pieces = np.fmax(pieces, np.abs(up - down) / (2.0 * move))
-    bound = cheap_bound(here_hand, here_auto, dtype=dtype, pieces=pieces)
-    return np.fmax(bound, SYSTEMATIC * fluctuation), pieces
+            up, down = up_hand - up_auto, down_hand - down_auto
+            middles.append((up + down) / 2.0)
+            if max(params_move, data_move) == SENSING:
+                for high, low in ((up_hand, down_hand), (up_auto, down_auto)):
+                    pieces = np.fmax(pieces, np.abs(high - low) / (2.0 * SENSING))
+            else:
+                jitter = np.fmax(jitter, np.abs(up - down) / 2.0)
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        jitter = np.fmax(jitter, np.abs(middles[i] - middles[j]))
+    bound = cheap_bound(here_hand, here_auto, pieces=pieces)
+    return np.fmax(bound, SYSTEMATIC * jitter), pieces
+
+
+def _both(hand: Gradient, probe: Probe, point: Vector, args: Any) -> tuple[Vector, Vector]:
+    return hand(point, args), probe.autodiff_with(point, args)[1]
 
 
 def _signed(rng: np.random.Generator, count: int) -> Vector:
@@ -91,11 +100,13 @@ def _scaled(args: Any, factors: Vector) -> Any:
     if not np.any(factors):
         return args
     leaves, treedef = jax.tree_util.tree_flatten(args)
-    moved = []
-    for i, leaf in enumerate(leaves):
-        array = np.asarray(leaf)
-        if np.issubdtype(array.dtype, np.floating):
-            array = np.where(array == np.round(array), array, array * (1.0 + factors[i % len(factors)]))
-            leaf = jax.numpy.asarray(array)
-        moved.append(leaf)
+    moved = [
+        _scaled_leaf(leaf, factors[i % len(factors)]) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+        for i, leaf in enumerate(leaves)
+    ]
     return jax.tree_util.tree_unflatten(treedef, moved)
+
+
+@jax.jit
+def _scaled_leaf(leaf: Array, factor: Array) -> Array:
+    return jnp.where(leaf == jnp.round(leaf), leaf, leaf * (1.0 + factor)).astype(leaf.dtype)

@@ -74,7 +74,7 @@ def judge_autodiff(trio: Trio, insignificant: float) -> Verdict:
         return Verdict.NOT_FINITE
     if trio.jump != 0.0:
         return _judge_kink(trio._replace(hand=trio.auto))
-    enough = max(0.01 * max(abs(trio.auto), abs(trio.numeric)), insignificant)
+    enough = max(0.01 * max(abs(trio.auto), abs(trio.numeric)), insignificant, trio.bound)
     if not trio.error <= enough:
         return Verdict.UNCLEAR
     return _judge_agreement(trio._replace(hand=trio.auto))
