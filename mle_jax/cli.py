@@ -42,9 +42,9 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from mle_jax import text
+    from mle_jax.text import check
 
-    report = text.check(arguments.seed, dtype=arguments.dtype)
+    report = check(arguments.seed, dtype=arguments.dtype)
     print(report)
     return 0 if report.passed else 1
 

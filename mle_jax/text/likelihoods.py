@@ -10,8 +10,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from mle_jax import models
 from mle_jax.likelihood import Model
+from mle_jax.models import gaussian, gaussian_mean, laplace_regression, linear_gaussian
 from mle_jax.text.example import Example, Function, answer
 
 ROWS, COLUMNS = 30, 3
@@ -91,8 +91,8 @@ def _maximizer(model: Model) -> Function:
     return answer(lambda data: solve(data, None))
 
 
-_mean, _sample = models.gaussian_mean(VARIANCE), models.gaussian()
-_line, _laplace = models.linear_gaussian(), models.laplace_regression()
+_mean, _sample = gaussian_mean(VARIANCE), gaussian()
+_line, _laplace = linear_gaussian(), laplace_regression()
 
 T4 = Example(
     id="T4",

@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from mle_jax import models
+from mle_jax.models import linear_gaussian
 from mle_jax.optimizers.least_squares import solve_least_squares
 from mle_jax.text.example import Example, answer
 from mle_jax.text.likelihoods import COLUMNS, OPERATIONS, ROWS, Case, absolute_residuals, lines
 
-_likelihood = models.linear_gaussian()
+_likelihood = linear_gaussian()
 
 
 def mean_squared_error(params: Any, x: Any, y: Any) -> Array:
