@@ -272,3 +272,22 @@ def test_closed_form_is_certified_and_not_trusted():
     mended = mle.fit(wrong, problem.data)
     assert mended.converged and mended.steps > 0
     assert_close(mended.params, problem.estimates, rtol=1e-12)
+
+
+def test_lists_serve_as_arrays_everywhere():
+    data = {"x": LINE.data["x"].tolist(), "y": LINE.data["y"].tolist()}
+    point = {"w": LINE.estimates["w"].tolist(), "sigma": float(LINE.estimates["sigma"])}
+    fit = mle.fit(LINE.model, data, start=point)
+    assert_close(fit.params, LINE.estimates, rtol=1e-11, atol=1e-12)
+    assert mle.evaluate(LINE.model, data, point).converged
+    np.testing.assert_allclose(LINE.model.log_likelihood(point, data), LINE.log_likelihood, rtol=1e-5)
+
+
+def test_closed_forms_never_see_masked_rows():
+    model = mle.Model(
+        PROBLEMS["gamma rate"].model.log_density,
+        {"rate": mle.Positive()},
+        closed_form=lambda d, w: {"rate": 2.0 * jnp.sum(w) / jnp.sum(w * d["t"])},
+    )
+    fit = mle.fit(model, {"t": np.array([np.nan, 1.0, 3.0])}, weights=[0.0, 1.0, 1.0])
+    assert fit.steps == 0 and fit.params["rate"] == pytest.approx(1.0, rel=1e-14)

@@ -32,11 +32,12 @@ def start_theta(
     """
     space = coordinates.space
     params = space.default_start()
+    clean = _without_masked_rows(model, data, weights)
     if closed_form:
         assert model.closed_form is not None
-        params = space.merge(params, model.closed_form(data, weights), what="closed_form")
+        params = space.merge(params, model.closed_form(clean, weights), what="closed_form")
     elif model.start is not None:
-        params = space.merge(params, model.start(_without_masked_rows(model, data, weights)), what="the model's start")
+        params = space.merge(params, model.start(clean), what="the model's start")
     return coordinates.theta(space.merge(params, given))
 
 

@@ -30,7 +30,7 @@ def check_model_gradient(
     if model.start is not None:
         begin = space.merge(begin, to_numpy(model.start(data)))
     point = space.merge(begin, params, what="params")
-    space.check(point, what="params")
+    space.check(point, what="value", remedy="check the gradient at a point inside the domain")
     check_call(model, point, data)
     theta = np.asarray(space.unconstrain(point))
     rng = np.random.default_rng(seed)

@@ -237,6 +237,6 @@ class Model:
         return check_model_gradient(self, data, params, **options)
 
     def _run(self, function: Callable[..., Any], params: Any, data: Any, weights: Any, **static: Any) -> Any:
-        data = lists_to_arrays(data)
+        params, data = lists_to_arrays(params), lists_to_arrays(data)
         check_call(self, params, data)
         return program(self, function, **static)(params, data, weights)

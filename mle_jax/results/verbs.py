@@ -8,6 +8,7 @@ import numpy as np
 
 from mle_jax._precision import in_float64
 from mle_jax._status import ConvergenceWarning
+from mle_jax._trees import lists_to_arrays
 from mle_jax.data.arrays import CleanData, clean_data
 from mle_jax.fitting.evaluating import solve_at
 from mle_jax.fitting.maximizing import make_plan
@@ -169,6 +170,7 @@ def evaluate(
     """
     clean = clean_data(model, data, columns=columns, weights=weights, missing=missing)
     space = model_space(model, clean.data, clean.column_names)
+    params = lists_to_arrays(params)
     given = space.merge(space.default_start(), params, what="params")
     space.check(params, what="value", remedy="evaluate at a value inside the domain")
     check_call(model, given, clean.data)
