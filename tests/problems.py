@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jax.scipy.special import gammaln
 from jax.scipy.stats import norm
 
@@ -117,4 +118,11 @@ def _regression() -> Problem:
     )
 
 
+# A rate of 0.03 suits all problems: their curvature per observation, in free coordinates, is at most 2 / 0.06.
+OPTIMIZERS = {
+    "auto": "auto",
+    "Newton": mle.optimizers.Newton(),
+    "L-BFGS": mle.optimizers.Optax(optax.lbfgs()),
+    "GradientDescent": mle.optimizers.GradientDescent(0.03),
+}
 PROBLEMS = {problem.name: problem for problem in (_gamma(), _poisson(), _bernoulli(), _categorical(), _regression())}
