@@ -183,7 +183,9 @@ def _second_order(function: Function, point: Array, positions: Any, data: Any) -
 
 
 def _not_finite(coords: Coordinates, value: float, gradient: Vector, hessian: Vector) -> CriticalPoint:
-    bad = ~(np.isfinite(gradient) & np.all(np.isfinite(hessian), axis=1))
+    # One bad coordinate spoils its whole row and column, so the diagonal points at it, if it can.
+    bad = ~(np.isfinite(gradient) & np.isfinite(np.diagonal(hessian)))
+    bad = bad if np.any(bad) else ~np.all(np.isfinite(hessian), axis=1)
     what = f"the function is {value}" if not np.isfinite(value) else ""
     if not what:
         names = [name for name, is_bad in zip(coords.names, bad, strict=True) if is_bad]
