@@ -50,11 +50,12 @@ def main() -> None:
     print(f"After {descent.steps} steps, and the one Newton step that ends every certified fit, the descent")
     print(f"is {apart:.0e} standard errors from the closed form.\n")
 
-    slope = exact.params["w"][1] * food.std() / income.std()
-    error = errors["w"][1] * food.std() / income.std()
-    level = food.mean() + exact.params["w"][0] * food.std() - slope * income.mean()
+    print("4. The closed form in francs\n")
+    francs = mle.fit(model, {"x": np.column_stack([np.ones(income.size), income]), "y": food})
+    print(francs.summary(), end="\n\n")
+
+    slope, error = francs.params["w"][1], francs.standard_errors()["w"][1]
     share = (food / income).mean()
-    print(f"In francs: food = {level:.2f} + {slope:.4f} income.")
     print(f"Of one more franc of income {slope:.3f} +- {error:.3f} go into food, of the present income {share:.3f}:")
     print("who earns more spends a smaller share on food. This is Engel's law.")
 
