@@ -374,6 +374,16 @@ def test_thin_evidence_is_not_named():
     assert not log.passed and "times the right" not in log.diagnosis and "sign" not in log.diagnosis
 
 
+def test_what_is_almost_a_pattern_is_not_named():
+    twice = check_gradient(lambda p: jnp.sum(p**3), lambda p: 6 * p**2 + 1e-3 * p, np.array([1.0, 2.0]))
+    assert "2 times the right one" not in twice.diagnosis and not twice.passed
+    # A symmetric gradient with one wrong entry on the diagonal equals its transpose, too.
+    s = np.array([[2.0, 0.5], [0.5, 1.0]])
+    for size in (4e-9, 1e-6):
+        square = check_gradient(lambda s: jnp.sum(s * s.T) / 2, lambda s, size=size: s.T.at[0, 0].multiply(1 + size), s)
+        assert "transposed" not in square.diagnosis and "'params[0,0]'" in square.diagnosis
+
+
 def test_an_accident_at_one_point_does_not_pass():
     # At sigma = 1 the derivative with respect to log(sigma) is the same.
     for options in ({}, {"draw": lambda key: jax.random.uniform(key, (), minval=0.5, maxval=2.0)}, {"others": [1.5]}):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mle_jax import difference_curve, finite_difference
-from mle_jax.gradients.coordinates import coordinates, typical_sizes
+from mle_jax.gradients.coordinates import name_coordinates, typical_sizes
 from mle_jax.gradients.evaluation import Probe, noise_level
 from mle_jax.gradients.extrapolation import slopes
 from mle_jax.gradients.footprint import batch_size
@@ -255,7 +255,7 @@ def test_noise_is_estimated_from_the_function():
         return q * jnp.round((jnp.sin(1e3 * p[0]) + jnp.cos(777.7 * p[1])) / q)
 
     with jax.enable_x64(True):
-        coords, point = coordinates(np.array([1.0, 2.0]))
+        coords, point = name_coordinates(np.array([1.0, 2.0]))
         probe = Probe(rounded, coords.positions, (), point, 2**20)
         found = noise_level(probe, 1.0, typical_sizes(coords, point))
         exact = Probe(lambda p: jnp.sum(p), coords.positions, (), point, 2**20)
@@ -283,6 +283,12 @@ def test_batches_count_only_what_vectorising_multiplies():
     assert batch_size(thin, [point], memory=10 * budget, most=10_000) == 500
     assert batch_size(thin, [point], memory=10 * budget, most=64) == 64
     assert batch_size(thick, [point], memory=1, most=64) == 1
+
+    @jax.jit
+    def inner(x, values):
+        return x * jnp.sum(jnp.exp(values))  # large, but not made from x
+
+    assert batch_size(lambda x: inner(x, data), [point], memory=10 * budget, most=64) == 64
 
 
 def test_a_tight_memory_bound_changes_nothing():

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from mle_jax._precision import in_float64
-from mle_jax.gradients.coordinates import coordinates, require_dtype, typical_sizes
+from mle_jax.gradients.coordinates import name_coordinates, require_dtype, typical_sizes
 from mle_jax.gradients.diagnosis import diagnose
 from mle_jax.gradients.evaluation import MEMORY, Function
 from mle_jax.gradients.evidence import Evidence, Task, build_probes, gather
-from mle_jax.gradients.neighbors import given, neighbors
+from mle_jax.gradients.neighbors import draw_neighbors, given
 from mle_jax.gradients.report import DirectionRow, GradientReport, GradientRow
 
 
@@ -77,7 +77,7 @@ def check_gradient(
         'The sign of the handwritten gradient is flipped in every coordinate.'
     """
     require_dtype(dtype)
-    coords, point = coordinates(params)
+    coords, point = name_coordinates(params)
     if dtype == "float32":
         point = point.astype(np.float32).astype(np.float64)
     probe, single = build_probes(function, coords, point, args=args, dtype=dtype, memory=memory)
@@ -86,7 +86,7 @@ def check_gradient(
     if others:
         further = given(coords, others)
     else:
-        further = neighbors(coords, probe, sizes=typical_sizes(coords, point), points=points, seed=seed, draw=draw)
+        further = draw_neighbors(coords, probe, sizes=typical_sizes(coords, point), points=points, seed=seed, draw=draw)
     for other in further:
         rounded = other if single is None else other.astype(np.float32).astype(np.float64)
         evidence.append(gather(task, rounded, first=False))
@@ -99,7 +99,13 @@ def _report(task: Task, evidence: Sequence[Evidence]) -> GradientReport:
         number = min(range(len(evidence)), key=lambda p, i=i: _merit(evidence[p], i))  # type: ignore[misc]
         rows.append(_row(task, evidence[number], i, point=number))
     directions = tuple(_direction_row(task, one, number) for number, one in enumerate(evidence))
-    return GradientReport(tuple(rows), directions, diagnose(task, evidence), task.gradient is not None, task.dtype)
+    return GradientReport(
+        rows=tuple(rows),
+        directions=directions,
+        diagnosis=diagnose(task, evidence),
+        handwritten=task.gradient is not None,
+        dtype=task.dtype,
+    )
 
 
 def _merit(one: Evidence, i: int) -> tuple[int, float]:
@@ -134,4 +140,12 @@ def _row(task: Task, one: Evidence, i: int, *, point: int) -> GradientRow:
 def _direction_row(task: Task, one: Evidence, number: int) -> DirectionRow:
     trio = one.trio(task.coords.size)
     hand = trio.hand if task.gradient is not None else np.nan
-    return DirectionRow(number, hand, trio.auto, trio.numeric, trio.error, one.order, one.verdicts[-1])
+    return DirectionRow(
+        point=number,
+        handwritten=hand,
+        autodiff=trio.auto,
+        numeric=trio.numeric,
+        numeric_error=trio.error,
+        order=one.order,
+        verdict=one.verdicts[-1],
+    )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mle_jax._text import listing
-from mle_jax._trees import entry_names, named_leaves
+from mle_jax._trees import entry_names, lists_to_arrays, named_leaves
 
 Vector = NDArray[np.float64]
 
@@ -77,7 +77,7 @@ class Coordinates:
         return np.concatenate([np.asarray(leaves[name], np.float64).ravel() for name in self.leaf_names])
 
 
-def coordinates(params: Any) -> tuple[Coordinates, Vector]:
+def name_coordinates(params: Any) -> tuple[Coordinates, Vector]:
     """Name the coordinates of a pytree of floats and flatten it.
 
     Args:
@@ -119,14 +119,14 @@ def typical_sizes(coords: Coordinates, point: Vector) -> Vector:
     return np.asarray(sizes)
 
 
-def cast(tree: Any, dtype: str) -> Any:
-    """Turn the leaves of the data into arrays, real floats into the given precision."""
+def cast(args: tuple[Any, ...], dtype: str) -> tuple[Any, ...]:
+    """Turn the data into arrays, lists of numbers too, and real floats into the given precision."""
 
     def convert(leaf: Any) -> Any:
         array = jnp.asarray(leaf)
         return array.astype(dtype) if jnp.issubdtype(array.dtype, jnp.floating) else array
 
-    return jax.tree_util.tree_map(convert, tree)
+    return tuple(jax.tree_util.tree_map(convert, lists_to_arrays(arg)) for arg in args)
 
 
 def require_dtype(dtype: str) -> None:

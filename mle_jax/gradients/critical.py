@@ -2,7 +2,7 @@
 
 import functools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -10,7 +10,7 @@ from jax import Array
 
 from mle_jax._precision import in_float64
 from mle_jax._text import grid, listing, significant
-from mle_jax.gradients.coordinates import Coordinates, Vector, cast, coordinates, typical_sizes
+from mle_jax.gradients.coordinates import Coordinates, Vector, cast, name_coordinates, typical_sizes
 from mle_jax.gradients.evaluation import MEMORY, Function, Probe, noise_level, value_at
 from mle_jax.gradients.rounding import EPS
 
@@ -23,7 +23,7 @@ SENTENCES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CriticalPoint:
     """The verdict of the second-derivative test, with its numbers. Made by `critical_point`.
 
@@ -99,41 +99,66 @@ def critical_point(function: Function, params: Any, *args: Any, tolerance: float
     """
     if not tolerance >= 0.0:
         raise ValueError(f"tolerance is {tolerance}, but it must be at least 0; pass for instance tolerance=1e-6")
-    coords, point = coordinates(params)
+    coords, point = name_coordinates(params)
     data = cast(args, "float64")
     value, gradient, hessian = _derivatives(function, point, coords, data)
     if not (np.isfinite(value) and np.all(np.isfinite(gradient)) and np.all(np.isfinite(hessian))):
         return _not_finite(coords, value, gradient, hessian)
     sizes = typical_sizes(coords, point)
     rounding, wobble = _rounding(function, coords, point, data=data, here=(gradient, hessian), sizes=sizes)
-    units = _equilibrating_units(hessian, sizes)
-    scaled = hessian * units[:, None] * units[None, :]
-    eigenvalues, vectors = np.linalg.eigh(scaled)
-    floor = max(32.0 * len(units) * EPS, 8.0 * float(np.linalg.norm(wobble * np.outer(units, units), 2)))
+    noise = noise_level(Probe(function, coords.positions, data, point, MEMORY), value, sizes)
+    shape = _Quadratic.of(hessian, wobble, sizes)
+    critical, step = _vanishes(shape, gradient, point, rounding=rounding, noise=noise, tolerance=tolerance)
+    verdict = _verdict(critical, shape)
+    return CriticalPoint(
+        verdict=verdict,
+        names=coords.names,
+        value=value,
+        gradient=gradient,
+        hessian=hessian,
+        eigenvalues=np.asarray(np.linalg.eigvalsh(hessian)),
+        scaled_eigenvalues=shape.eigenvalues,
+        newton_step=step,
+        message=SENTENCES[verdict],
+    )
+
+
+class _Quadratic(NamedTuple):
+    """The Hessian in units in which its entries are comparable."""
+
+    units: Vector
+    eigenvalues: Vector
+    vectors: Vector
+    floor: float
+    """Eigenvalues below it are rounding."""
+
+    @classmethod
+    def of(cls, hessian: Vector, wobble: Vector, sizes: Vector) -> "_Quadratic":
+        units = _equilibrating_units(hessian, sizes)
+        eigenvalues, vectors = np.linalg.eigh(hessian * np.outer(units, units))
+        shaken = float(np.linalg.norm(wobble * np.outer(units, units), 2))
+        return cls(units, np.asarray(eigenvalues), np.asarray(vectors), max(32.0 * len(units) * EPS, 8.0 * shaken))
+
+
+def _vanishes(
+    shape: _Quadratic, gradient: Vector, point: Vector, *, rounding: Vector, noise: float, tolerance: float
+) -> tuple[bool, Vector]:
+    """Say whether the gradient counts as zero, and return the Newton step (NaN where a direction has no curvature)."""
+    units, eigenvalues, vectors, floor = shape
     flat = np.abs(eigenvalues) <= floor
     along = vectors.T @ (units * gradient)
     with np.errstate(divide="ignore", invalid="ignore"):
         moves = np.where(flat, 0.0, -along / eigenvalues)
-    noise = noise_level(Probe(function, coords.positions, data, point, MEMORY), value, sizes)
     unseen = 0.5 * np.sum(np.abs(moves * along)) <= 8.0 * noise
     near = np.linalg.norm(moves) <= tolerance * np.linalg.norm(point / units)
-    level = bool(np.all(np.abs(along[flat]) <= np.abs(vectors[:, flat]).T @ (units * rounding)))
-    verdict = _verdict(bool(unseen or near or np.all(moves == 0.0)) and level, eigenvalues, floor)
-    step = units * (vectors @ moves) if not np.any(flat) else np.full(point.size, np.nan)
-    return CriticalPoint(
-        verdict,
-        coords.names,
-        value,
-        gradient,
-        hessian,
-        np.asarray(np.linalg.eigvalsh(hessian)),
-        np.asarray(eigenvalues),
-        step,
-        SENTENCES[verdict],
-    )
+    # Without curvature to hold it against, the gradient has to be zero within its own rounding.
+    level = np.all(np.abs(along[flat]) <= np.abs(vectors[:, flat]).T @ (units * rounding))
+    step = np.full(point.size, np.nan) if np.any(flat) else units * (vectors @ moves)
+    return bool((unseen or near or not np.any(moves)) and level), np.asarray(step)
 
 
-def _verdict(critical: bool, eigenvalues: Vector, floor: float) -> str:
+def _verdict(critical: bool, shape: _Quadratic) -> str:
+    eigenvalues, floor = shape.eigenvalues, shape.floor
     if not critical:
         return "not critical"
     if np.any(eigenvalues > floor) and np.any(eigenvalues < -floor):
@@ -192,5 +217,13 @@ def _not_finite(coords: Coordinates, value: float, gradient: Vector, hessian: Ve
         what = f"the derivatives are not finite in {listing(names)}"
     blank = np.full(len(coords.names), np.nan)
     return CriticalPoint(
-        "undecided", coords.names, value, gradient, hessian, blank, blank, blank, f"Undecided: {what}."
+        verdict="undecided",
+        names=coords.names,
+        value=value,
+        gradient=gradient,
+        hessian=hessian,
+        eigenvalues=blank,
+        scaled_eigenvalues=blank,
+        newton_step=blank,
+        message=f"Undecided: {what}.",
     )

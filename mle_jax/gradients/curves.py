@@ -8,12 +8,12 @@ import numpy as np
 
 from mle_jax._precision import in_float64
 from mle_jax._text import grid, listing, significant
-from mle_jax.gradients.coordinates import Coordinates, Vector, cast, coordinates, require_dtype, typical_sizes
+from mle_jax.gradients.coordinates import Coordinates, Vector, cast, name_coordinates, require_dtype, typical_sizes
 from mle_jax.gradients.differences import quotients, require_method
 from mle_jax.gradients.evaluation import MEMORY, Function, Probe
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DifferenceCurve:
     """The errors of forward and central quotients at a sequence of steps, for one coordinate.
 
@@ -105,7 +105,7 @@ def difference_curve(
     """
     require_dtype(dtype)
     require_method(method)
-    coords, point = coordinates(params)
+    coords, point = name_coordinates(params)
     place = _place(coordinate, coords)
     if dtype == "float32":
         point = point.astype(np.float32).astype(np.float64)
@@ -120,7 +120,14 @@ def difference_curve(
             np.abs(quotients(probe, indices, chosen, value=value, method=kind, exact_steps=False) - exact)
             for kind in ("forward", "central")
         )
-    return DifferenceCurve(coords.names[place], float(exact), chosen, forward, central, method)
+    return DifferenceCurve(
+        name=coords.names[place],
+        derivative=float(exact),
+        steps=chosen,
+        forward=forward,
+        central=central,
+        method=method,
+    )
 
 
 def _place(coordinate: str | int | None, coords: Coordinates) -> int:

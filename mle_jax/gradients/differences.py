@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mle_jax._precision import in_float64
-from mle_jax.gradients.coordinates import Coordinates, Vector, cast, coordinates, require_dtype, typical_sizes
+from mle_jax.gradients.coordinates import Coordinates, Vector, cast, name_coordinates, require_dtype, typical_sizes
 from mle_jax.gradients.evaluation import MEMORY, Function, Probe, noise_level
 
 METHODS = ("forward", "central")
@@ -58,7 +58,7 @@ def finite_difference(
     """
     require_dtype(dtype)
     require_method(method)
-    coords, point = coordinates(params)
+    coords, point = name_coordinates(params)
     probe = Probe(function, coords.positions, cast(args, dtype), point.astype(dtype), memory)
     everything = np.arange(coords.size)
     value = float(probe.at(probe.point[None])[0])

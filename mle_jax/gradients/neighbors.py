@@ -13,7 +13,7 @@ RADIUS = 2.0**-5
 """Relative size of the move: far beyond rounding, yet rarely out of the function's domain."""
 
 
-def neighbors(
+def draw_neighbors(
     coords: Coordinates, probe: Probe, *, sizes: Vector, points: int, seed: int, draw: Callable[[Any], Any] | None
 ) -> list[Vector]:
     """Return points around (or drawn) at which the function is finite.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 12
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GradientRow:
     """One named coordinate, at the point where it looks worst."""
 
@@ -36,7 +36,7 @@ class GradientRow:
     """Number of the point: 0 for params itself."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DirectionRow:
     """The slope along a random direction at one point."""
 
@@ -51,7 +51,7 @@ class DirectionRow:
     verdict: Verdict
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GradientReport:
     """Say whether a gradient is right, coordinate by coordinate, and what seems to be wrong.
 
