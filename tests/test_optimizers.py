@@ -66,7 +66,11 @@ def rosenbrock(w):
     return (1 - w["a"]) ** 2 + 100 * (w["b"] - w["a"] ** 2) ** 2
 
 
-@pytest.mark.parametrize("optimizer", [Newton(), Newton(1e3), Newton(1e-2), Optax(optax.lbfgs())], ids=str)
+@pytest.mark.parametrize(
+    "optimizer",
+    [Newton(), Newton(1e3), Newton(1e-2), Optax(optax.lbfgs())],
+    ids=["Newton", "Newton 1e3", "Newton 1e-2", "L-BFGS"],
+)
 def test_rosenbrock(optimizer):
     run = mle.minimize(rosenbrock, {"a": -1.2, "b": 1.0}, optimizer=optimizer, max_steps=60)
     np.testing.assert_allclose([run.params["a"], run.params["b"]], [1, 1], rtol=1e-8)
