@@ -235,6 +235,8 @@ def test_right_gradients_at_odd_points(name):
     assert not wrong.passed, str(wrong)
 
 
+MANY = np.random.default_rng(2).poisson(1000, size=100_000).astype(float)
+
 CANCELLING = {
     "sum of centered data": (lambda p, x: jnp.sum(p * x), lambda p, x: x.mean() * x.size, 0.7, X - X.mean()),
     "summed backward": (
@@ -254,6 +256,12 @@ CANCELLING = {
         lambda p, x: 2 * x.size * (x.mean() - p),
         float(np.round(10 * X).mean()),
         np.round(10 * X).astype(int),
+    ),
+    "mean of many counts": (
+        lambda p, x: -jnp.sum((x - p) ** 2),
+        lambda p, x: 2 * x.size * (x.mean() - p),
+        float(MANY.mean()),
+        MANY,
     ),
     "singles inside": (
         lambda p, x: jnp.sum(jnp.sin(jnp.asarray(p, jnp.float32) * jnp.asarray(x, jnp.float32))),
