@@ -40,6 +40,8 @@ def to_numpy(tree: Any) -> Any:
         array = np.asarray(leaf)
         if np.issubdtype(array.dtype, np.floating):
             array = array.astype(np.float64)
+        if array.flags.writeable and array.ndim:
+            array.flags.writeable = False  # results are immutable
         return array[()]
 
     return jax.tree_util.tree_map(convert, tree)

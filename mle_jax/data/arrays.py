@@ -53,6 +53,8 @@ def read_data(data: Any, columns: Mapping[str, Any] | None) -> tuple[Any, Column
 
 
 def _widened(leaf: Any) -> np.ndarray:
+    if isinstance(leaf, np.ma.MaskedArray):
+        leaf = np.where(np.ma.getmaskarray(leaf), np.nan, np.asarray(leaf, np.float64))  # masked means missing
     array = np.asarray(leaf)
     if array.dtype == bool:
         return array
@@ -96,11 +98,14 @@ def clean_data(
 
 def check_weights(weights: Any, size: int) -> np.ndarray:
     """Return the weights as float64, or raise where they are not one finite number of at least 0 per row."""
-    array = np.asarray(weights)
+    try:
+        array = np.asarray(weights)
+    except ValueError as error:
+        raise ValueError("weights are ragged, but there must be one number per row") from error
     if array.dtype == object or not (np.issubdtype(array.dtype, np.number) or array.dtype == bool):
         raise TypeError(f"weights are of type {array.dtype}, but must be real numbers; convert them")
     array = array.astype(np.float64)
-    if array.shape[-1:] != (size,):
+    if array.shape != (size,):
         raise ValueError(f"weights have shape {array.shape}, but the data have {size} rows; pass one weight per row")
     bad = np.flatnonzero(~(np.isfinite(array) & (array >= 0)).ravel())
     if bad.size:

@@ -23,6 +23,7 @@ from mle_jax.parameters import Coordinates, Interval, ParameterSpace, Positive, 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
 
+HIGHER = 1e-6  # log-likelihood units that the point on the boundary may lack: the search stopped as near to it
 NEAR = 1e-2  # of the distance from the start to the end: closer than this, an entry may be on its way there
 OPEN_ENDED = (Status.rising, Status.not_identified, Status.max_steps, Status.precision_lost, Status.saddle)
 
@@ -43,23 +44,34 @@ def on_boundary(
         The coordinates to read the solution in (those on the boundary held), and the solution; both unchanged where
         the maximum is not on a boundary.
     """
+    if Status(int(solution.status)) not in OPEN_ENDED:
+        return place, solution
+    ends = _ends_ahead(place.space, np.asarray(place.flat(solution.theta)), np.asarray(place.fixed))
+    steps = solution.steps
+    while ends:
+        bound = _held_at(place, ends)
+        theta = bound.theta(solution.params)
+        found, slope = program(model, _solve_bound)(bound, theta, data, weights, tolerance, max_steps)
+        steps = steps + found.steps
+        higher = float(found.log_likelihood) >= float(solution.log_likelihood) - HIGHER
+        # A score of 0/0 at the end itself is replaced by what is known: the log-likelihood rose all the way to it.
+        outward = np.nan_to_num(np.asarray(slope), nan=0.0)
+        inward = [i for i, (_, side) in ends.items() if side * outward[i] < 0]
+        if Status(int(found.status)).certified and higher and not inward:
+            free = ~np.asarray(bound.fixed) | np.asarray(place.fixed)
+            status = jnp.int32(Status.at_boundary.value)
+            return bound, found._replace(status=status, reliable=free, steps=steps)
+        if not inward:
+            break
+        ends = {i: end for i, end in ends.items() if i not in inward}
+    return place, solution
+
+
+def _held_at(place: Coordinates, ends: dict[int, tuple[float, int]]) -> Coordinates:
+    """Return the coordinates with some more entries held at the ends of their domains."""
     space = place.space
-    ends = _ends_ahead(space, np.asarray(place.flat(solution.theta)), np.asarray(place.fixed))
-    if Status(int(solution.status)) not in OPEN_ENDED or not ends:
-        return place, solution
     held = {name: place.fixed_values[i] for i, name in enumerate(space.names) if place.fixed[i]}
-    bound = coordinates(space, {**_fixable(space, held), **{space.names[i]: end for i, (end, _) in ends.items()}})
-    theta = bound.theta(solution.params)
-    found, slope = program(model, _solve_bound)(bound, theta, data, weights, tolerance, max_steps)
-    slope = np.asarray(slope)
-    outward = all(side * slope[i] >= 0 for i, (_, side) in ends.items())
-    higher = float(found.log_likelihood) >= float(solution.log_likelihood) - 1e-6
-    if not (Status(int(found.status)).certified and outward and higher):
-        return place, solution
-    free = ~np.asarray(bound.fixed) | np.asarray(place.fixed)
-    return bound, found._replace(
-        status=jnp.int32(Status.at_boundary.value), reliable=free, steps=found.steps + solution.steps
-    )
+    return coordinates(space, {**_fixable(space, held), **{space.names[i]: end for i, (end, _) in ends.items()}})
 
 
 def _solve_bound(

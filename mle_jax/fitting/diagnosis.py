@@ -33,7 +33,7 @@ def diagnose(model: "Model", place: Any, solution: Solution, data: Any, weights:
     status = Status(int(solution.status))
     details = {
         Status.max_steps: _distance,
-        Status.precision_lost: _distance,
+        Status.precision_lost: _precision,
         Status.rising: _rising,
         Status.not_identified: _unidentified,
         Status.non_finite: _non_finite,
@@ -85,6 +85,18 @@ def _distance(model: Any, place: Any, solution: Solution, data: Any, weights: An
     if np.isfinite(decrement):
         return f"By the curvature there, the maximum is about {significant(decrement, 2)} standard errors away."
     return "The information is not positive definite there."
+
+
+def _precision(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
+    if bool(solution.certificate.sound):
+        return _distance(model, place, solution, data, weights)
+    direction = _in_original(place, np.asarray(solution.certificate.unsound))
+    along = combination(direction, _names(place), _sizes(place, solution, direction))
+    return (
+        f"The second derivatives along {along} are not those of the log-likelihood: either they are rounding "
+        "errors, as where a parameter runs to the end of its domain, or the log density has a kink there (declare "
+        "smooth=False)."
+    )
 
 
 def _saddle(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:

@@ -6,7 +6,6 @@ import jax.numpy as jnp
 from jax import Array
 
 from mle_jax._status import Status
-from mle_jax.fitting.certificate import LEAST_DROP
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
 from mle_jax.optimizers import GradientDescent, Newton
@@ -43,9 +42,8 @@ def judged_to_rounding(solution: Solution, *, below: float) -> Solution:
         solution: the float64 numbers at the point that the search found.
         below: the largest decrement that still counts as rounding, in standard errors.
     """
-    certified = (
-        (solution.certificate.drop > LEAST_DROP) & jnp.isfinite(solution.decrement) & (solution.decrement < below)
-    )
+    proved = solution.certificate.drops & solution.certificate.sound
+    certified = proved & jnp.isfinite(solution.decrement) & (solution.decrement < below)
     open_ended = (solution.status == Status.converged) | (solution.status == Status.max_steps)
     status = jnp.where(open_ended & certified, Status.converged_to_rounding, solution.status)
     status = jnp.where(open_ended & ~certified, Status.precision_lost, status).astype(jnp.int32)

@@ -47,10 +47,12 @@ def second_look(
     Returns:
         The coordinates to read the solution in, and the solution.
     """
-    bound, found = on_boundary(model, place, solution, data, weights, tolerance=tolerance, max_steps=max_steps)
-    if bound is not place:
-        return bound, found
-    return refine(model, place, solution, data, weights, tolerance=tolerance, max_steps=max_steps)
+    seen: Any
+    seen, found = on_boundary(model, place, solution, data, weights, tolerance=tolerance, max_steps=max_steps)
+    if seen is place:
+        seen, found = refine(model, place, solution, data, weights, tolerance=tolerance, max_steps=max_steps)
+    # The history stays that of the first search, whose coordinates were the declared ones.
+    return seen, found._replace(trace=solution.trace)
 
 
 def refine(

@@ -26,6 +26,7 @@ from mle_jax.parameters import Positive
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
 
+ORDINARY = 1e5  # mean absolute contribution; log(1e-308) is -709, a row may have many parts
 COLLAPSED = 450  # times eps: a relative standard error below this (1e-13) is known better than it can be computed
 
 
@@ -122,9 +123,8 @@ def _polished(
     objective: Objective, here: Evaluation, certificate: Certificate, scale: Array | int, *, allowed: Array
 ) -> tuple[Evaluation, Certificate]:
     trial = objective.with_hessian(here.point + certificate.step)
-    after = curve(trial, scale)._replace(
-        drop=certificate.drop, uphill_drop=certificate.uphill_drop, flat=certificate.flat
-    )
+    measured = {name: getattr(certificate, name) for name in ("drop", "uphill_drop", "flat", "sound", "unsound")}
+    after = curve(trial, scale)._replace(**measured)
     rounding = 10 * jnp.finfo(here.point.dtype).eps * here.magnitude
     keeps_height = trial.is_finite & (trial.value <= here.value + rounding)
     kept = allowed & keeps_height & after.is_definite & (after.decrement <= certificate.decrement)
@@ -146,7 +146,9 @@ def _collapse(coordinates: Place, here: Evaluation, certificate: Certificate) ->
     held = 1.0 / jnp.sqrt(jnp.abs(jnp.diagonal(certificate.information)))
     errors = jnp.max(jnp.abs(coordinates.jacobian(here.point)) * jnp.where(jnp.isfinite(held), held, 0.0), axis=1)
     too_exact = free & (errors > 0) & (errors < COLLAPSED * eps * jnp.abs(flat))
-    return Collapse(jnp.any(too_exact), jnp.any(is_scale & (flat < eps**2)))
+    # Log densities are of the size of logarithms: far larger ones belong to a lost search, not to a perfect fit.
+    ordinary = here.magnitude < ORDINARY
+    return Collapse(ordinary & jnp.any(too_exact), ordinary & jnp.any(is_scale & (flat < eps**2)))
 
 
 def _unsmooth(coordinates: Place, run: Run, scale: Array | int) -> Solution:
@@ -171,6 +173,11 @@ def _unsmooth(coordinates: Place, run: Run, scale: Array | int) -> Solution:
             uphill=line,
             uphill_drop=unknown,
             weakest=line,
+            sound=jnp.asarray(False),
+            unsound=line,
+            informed_decrement=unknown,
+            directions=jnp.full((size, size), jnp.nan, dtype),
+            signs=line,
             flat=jnp.asarray(False),
             undetermined=jnp.zeros(size, bool),
         ),

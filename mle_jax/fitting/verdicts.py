@@ -39,15 +39,18 @@ def verdict(
     definite, drops = certificate.is_definite, certificate.drops
     near = certificate.decrement < tolerance
     curved_up = certificate.smallest_eigenvalue < -rounding_floor(certificate.step.size, certificate.step.dtype)
+    proved = definite & drops & certificate.sound
+    settled = stalled & (certificate.informed_decrement < ROUNDING_DECREMENT)
     cases = [
         # A collapse comes first: at a scale of zero the derivatives are often not finite.
-        (collapsed.surely | (collapsed.vanished & ~(near & definite & drops)), Status.scale_collapsed),
+        (collapsed.surely | (collapsed.vanished & ~(near & proved)), Status.scale_collapsed),
         (~finite, Status.non_finite),
-        (near & definite & drops, Status.converged),
-        (near & definite, Status.rising),
+        (near & proved, Status.converged),
+        (near & definite & ~drops, Status.rising),
+        ((near | stalled) & ~certificate.sound, Status.precision_lost),
         (near & curved_up, Status.saddle),
-        (near | (stalled & ~definite & ~curved_up), Status.not_identified),
-        (stalled & definite & drops & (certificate.decrement < ROUNDING_DECREMENT), Status.converged_to_rounding),
+        (near | (settled & ~definite & ~curved_up), Status.not_identified),
+        (settled & proved, Status.converged_to_rounding),
         (stalled, Status.precision_lost),
     ]
     codes = [jnp.int32(status.value) for _, status in cases]

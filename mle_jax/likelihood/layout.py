@@ -55,7 +55,12 @@ def count_rows(model: "Model", data: Any) -> int:
         return int(model.n_observations(data))
     if model.n_observations is not None:
         return int(model.n_observations)
-    lengths = Counter(jnp.shape(leaf)[0] for leaf in jax.tree_util.tree_leaves(data) if jnp.ndim(leaf) > 0)
+    shapes = shapes_of(data)
+    params = jax.tree_util.tree_map(abstract, model_space(model, data).default_start())
+    result = jax.eval_shape(model.log_density, params, shapes)
+    if len(result.shape) == 1:
+        return int(result.shape[0])
+    lengths = Counter(leaf.shape[0] for leaf in jax.tree_util.tree_leaves(shapes) if leaf.shape)
     return max(lengths, key=lambda length: (lengths[length], length), default=1)
 
 

@@ -92,16 +92,17 @@ class Newton:
         # 5: accept or reject
         usable = trial.is_finite & jnp.all(jnp.isfinite(trial.hessian))
         fall = here.value - trial.value
-        rounding = 10 * jnp.finfo(here.point.dtype).eps * jnp.maximum(here.magnitude, trial.magnitude)
+        pieces = jnp.where(usable, jnp.maximum(here.magnitude, trial.magnitude), here.magnitude)
+        rounding = 10 * jnp.finfo(here.point.dtype).eps * pieces
         trial_state = _state(trial, state.radius, state.stalls)
         tie = jnp.abs(fall) <= rounding
         smaller_gradient = _norm(trial.gradient / eigen.scale) <= _norm(slope)
         accepted = usable & jnp.where(tie, smaller_gradient, fall > 1e-4 * predicted)
         radius = _next_radius(state.radius, length / unit, ratio=fall / predicted, usable=usable, tie=tie)
         radius = jnp.where(state.accepted, radius, jnp.minimum(radius, state.radius))  # grow on a second success
-        no_gain = ~accepted | (tie & (trial_state.decrement >= 0.5 * state.decrement))
-        spent = (damping <= 0.0) | (predicted <= rounding)  # a longer step is not to be had, or not worth having
-        idle = (spent & no_gain) | jnp.all(trial.point == here.point)
+        hidden = predicted <= rounding  # nothing to be gained that could be seen
+        same = tie & (~accepted | (trial_state.decrement >= 0.5 * state.decrement))
+        idle = (same & ((damping <= 0.0) | hidden)) | (hidden & ~accepted) | jnp.all(trial.point == here.point)
         stalls = jnp.where(idle, state.stalls + 1, 0)
         kept = jax.tree_util.tree_map(lambda new, old: jnp.where(accepted, new, old), trial_state, state)
         return kept._replace(radius=radius, stalls=stalls, accepted=accepted)

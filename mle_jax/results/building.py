@@ -37,7 +37,7 @@ def build_fit(
     clusters: np.ndarray | None,
     optimizer: str,
     kind: str,
-    fixed: tuple[bool, ...] | None = None,
+    searched: Any = None,
     given: bool = False,
 ) -> Fit:
     """Put a single solution into people's hands.
@@ -51,9 +51,10 @@ def build_fit(
         clusters: labels of the rows or None.
         optimizer: how the maximum was sought, in words.
         kind: the kind of covariance.
-        fixed: which flat parameters the user held fixed; by default those that `place` holds.
+        searched: the coordinates of the search, where they are not those of the solution.
         given: the point was given and not sought, so standard errors are shown although it may be no maximum.
     """
+    searched = place if searched is None else searched
     status = Status(int(solution.status))
     reliable = np.asarray(solution.reliable)
     record = Record(
@@ -67,7 +68,7 @@ def build_fit(
         withheld=withheld_entries(np.asarray(int(status)), reliable, given=given),
         kind=kind,
         optimizer=optimizer,
-        fixed=place.fixed if fixed is None else fixed,
+        fixed=searched.fixed,
         dropped=clean.dropped,
     )
     return Fit(
@@ -81,7 +82,7 @@ def build_fit(
         decrement=float(solution.decrement),
         n_observations=count_observations(model, clean.data, clean.weights, weight_kind),
         n_parameters=place.size + sum(place.fixed) - sum(record.fixed),
-        history=_history(model, place, solution, clean),
+        history=_history(model, searched, solution, clean),
         _record=record,
     )
 
@@ -106,17 +107,16 @@ def count_observations(model: "Model", data: Any, weights: np.ndarray | None, we
     return int(total) if total.is_integer() else total
 
 
-def _history(model: "Model", place: Any, solution: Solution, clean: CleanData) -> History | None:
+def _history(model: "Model", searched: Any, solution: Solution, clean: CleanData) -> History | None:
     """Turn the trace of the loss into the history of the log-likelihood."""
     if solution.trace is None:
         return None
-    rows = slice(0, int(solution.steps) + 1)
+    recorded = int(np.sum(~np.isnan(np.asarray(solution.trace.point)).any(axis=1)))
+    rows = slice(0, recorded)
     scale = loss_scale(model, clean.data, clean.weights)
-    original = getattr(place, "base", place)
+    params = jax.vmap(searched.params)(np.asarray(solution.trace.point)[rows])
     return History(
         value=np.asarray(to_log_likelihood(solution.trace.value[rows], scale), np.float64),
         gradient_norm=np.abs(np.asarray(to_score(solution.trace.gradient_norm[rows], scale), np.float64)),
-        params=in_order(
-            to_numpy(jax.vmap(original.params)(np.asarray(solution.trace.point)[rows])), original.space.leaf_names
-        ),
+        params=in_order(to_numpy(params), searched.space.leaf_names),
     )

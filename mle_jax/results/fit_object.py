@@ -179,7 +179,7 @@ class Fit:
         """The kind of covariance that intervals and tables of this fit use."""
         return self._record.kind
 
-    def confidence_intervals(self, level: float = 0.95, *, method: str = "wald") -> Table:
+    def confidence_intervals(self, level: float = 0.95, method: str = "wald") -> Table:
         """Return a table of confidence intervals: estimate -+ quantile * standard error.
 
         Args:
@@ -261,6 +261,10 @@ class Fit:
         """
         self._needs_batch("failed()")
         return reports.failed_table(self)
+
+    def __bool__(self) -> bool:
+        """A fit is something, even where it did not converge: ask for `converged`."""
+        return True
 
     def __len__(self) -> int:
         """Return the number of datasets of a batch."""

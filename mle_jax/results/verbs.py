@@ -16,7 +16,7 @@ from mle_jax.fitting.precision import check_dtype, solve_in
 from mle_jax.fitting.refining import second_look
 from mle_jax.likelihood.layout import check_call, count_rows, model_space
 from mle_jax.likelihood.programs import program
-from mle_jax.parameters import ParameterSpace, coordinates
+from mle_jax.parameters import Coordinates, ParameterSpace, coordinates
 from mle_jax.results.building import build_fit, default_kind
 from mle_jax.results.covariance_access import check_clusters
 from mle_jax.results.fit_object import Fit
@@ -118,7 +118,7 @@ def fit(
         clusters=labels,
         optimizer=plan.description(model),
         kind="clustered" if labels is not None else default_kind(model),
-        fixed=place.fixed,
+        searched=place,
     )
     if not result.converged:
         warnings.warn(f"{model.label}: {result.status.name}. {result.message}", ConvergenceWarning, stacklevel=3)
@@ -177,6 +177,7 @@ def evaluate(
     check_options(tolerance=tolerance, weight_kind=weight_kind)
     labels = kept_labels(clusters, clean, count_rows(model, clean.data))
     place = coordinates(space, fixed)
+    _check_held(place, given)
     solution = program(model, solve_at)(place, clean.data, clean.weights, given, tolerance)
     return build_fit(
         model,
@@ -189,6 +190,16 @@ def evaluate(
         kind="clustered" if labels is not None else default_kind(model),
         given=True,
     )
+
+
+def _check_held(place: Coordinates, params: Any) -> None:
+    """Raise where a value held fixed is not the one given in params."""
+    given = np.asarray(place.space.flatten(params))
+    for name, held, value, here in zip(
+        place.space.names, place.fixed, np.asarray(place.fixed_values), given, strict=True
+    ):
+        if held and value != here:
+            raise ValueError(f"fixed holds '{name}' at {value}, but params gives it as {here}; make them equal")
 
 
 def checked_space(model: "Model", clean: CleanData, start: Any) -> ParameterSpace:
