@@ -1,5 +1,7 @@
 """Bad input to the verbs: every message says what was given, what is allowed, what to do."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -62,6 +64,8 @@ def test_bad_data(data, kind, message):
         ({"max_steps": -1}, ValueError, "max_steps is -1, but it must be a whole number"),
         ({"max_steps": 2.5}, ValueError, "max_steps is 2.5"),
         ({"tolerance": 0.0}, ValueError, "tolerance is 0.0, but it must be above 0"),
+        ({"tolerance": "a"}, ValueError, "tolerance is 'a', but it must be above 0"),
+        ({"weights": np.ones((3, N))}, ValueError, r"weights have shape \(3, 30\), but the data have 30 rows"),
         ({"gradient": "handwritten"}, ValueError, "but line has none"),
         ({"gradient": "finite"}, ValueError, "must be 'autodiff' or 'handwritten'"),
         ({"weights": -np.ones(N)}, ValueError, "weight 0 is -1.0, but weights must be finite and at least 0"),
@@ -129,3 +133,47 @@ def test_foreign_names_are_translated(name, here):
         getattr(fit, name)
     assert f"'{name}' is called {here} here" in str(caught.value)
     assert not hasattr(fit, "nonsense")
+
+
+def test_verbs_say_what_their_first_arguments_are():
+    with pytest.raises(TypeError, match=r"fit takes a Model and then the data, .* is a function; declare one with"):
+        mle.fit(MODEL.log_density, DATA)
+    with pytest.raises(TypeError, match="is a dict; swap the arguments"):
+        mle.fit(DATA, MODEL)
+    with pytest.raises(TypeError, match="is the class Model"):
+        mle.fit_batch(mle.Model, DATA)
+    with pytest.raises(TypeError, match=r"inside jax.jit, .* use mle_jax.maximize there"):
+        jax.jit(lambda y: mle.fit(MODEL, {"x": X, "y": y}).params["w"])(Y)
+
+
+def test_evaluate_refuses_two_values_for_one_parameter():
+    point = {"w": np.zeros(2), "sigma": 1.0}
+    with pytest.raises(ValueError, match=r"fixed holds 'sigma' at 5.0, but params gives it as 1.0"):
+        mle.evaluate(MODEL, DATA, point, fixed={"sigma": 5.0})
+    held = mle.evaluate(MODEL, DATA, point, fixed={"sigma": 1.0})
+    assert held.n_parameters == 2 and held.standard_errors()["sigma"] == 0.0
+
+
+def test_a_masked_array_is_missing_where_it_is_masked():
+    masked = np.ma.masked_array(Y, np.arange(N) == 7)
+    with pytest.raises(ValueError, match="'y' has NaN values in 1 of its rows, the first in row 7"):
+        mle.fit(MODEL, {"x": X, "y": masked})
+    assert mle.fit(MODEL, {"x": X, "y": masked}, missing="drop").n_observations == N - 1
+
+
+def test_functions_of_the_user_with_the_wrong_layout():
+    short = mle.Model(MODEL.log_density, MODEL.parameters, gradient=lambda p, d: {"w": p["w"]})
+    with pytest.raises(ValueError, match=r"the handwritten gradient has the entries .* return one derivative per"):
+        mle.fit(short, DATA, gradient="handwritten")
+    flat = mle.Model(MODEL.log_density, MODEL.parameters, expected_information=lambda p, d: jnp.eye(2))
+    with pytest.raises(ValueError, match=r"returned shape \(2, 2\), but the model has 3 flat parameters"):
+        mle.fit(flat, DATA).covariance("expected")
+
+
+def test_a_fit_is_true_and_cannot_be_changed():
+    fit = mle.fit(MODEL, DATA)
+    assert fit
+    with pytest.raises(ValueError, match="read-only"):
+        fit.params["w"][0] = 99.0
+    with pytest.raises(AttributeError):
+        fit.steps = 0

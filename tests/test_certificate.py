@@ -241,3 +241,71 @@ def test_finite_controls_are_not_called_separated():
         with jax.enable_x64(True):
             slope = x.T @ (y - np.exp(x @ fit.params["b"]))  # the score of a Poisson regression
         np.testing.assert_allclose(slope, 0, atol=1e-10 * np.abs(x.T @ y).max())
+
+
+def student_t(params, row):
+    nu, z = params["nu"], (row["y"] - params["mu"]) / params["s"]
+    constant = gammaln((nu + 1) / 2) - gammaln(nu / 2) - 0.5 * jnp.log(nu * jnp.pi) - jnp.log(params["s"])
+    return constant - (nu + 1) / 2 * jnp.log1p(z * z / nu)
+
+
+def test_curvature_that_is_rounding_noise_certifies_nothing():
+    # Uniform data have lighter tails than any t: the maximum is at nu = infinity, where the second derivative in nu
+    # is a difference of large numbers. Used to be called converged in 43 of 60 samples.
+    model = mle.Model(student_t, {"mu": mle.Real(), "s": mle.Positive(), "nu": mle.Positive()})
+    for seed in range(12):
+        fit = fit_with_warning(model, {"y": np.random.default_rng(seed).uniform(size=100)})
+        assert "nu" in fit.message and not fit.reliable["nu"]
+    heavy = np.random.default_rng(0).standard_t(4, size=100)
+    assert mle.fit(model, {"y": heavy}).converged  # where nu is finite, it is found
+
+
+def test_a_support_written_with_minus_infinity_does_not_stop_the_search():
+    def log_density(params, row):  # generalized Pareto
+        z = 1 + params["xi"] * row["y"] / params["s"]
+        inside = z > 0
+        value = -jnp.log(params["s"]) - (1 / params["xi"] + 1) * jnp.log(jnp.where(inside, z, 1.0))
+        return jnp.where(inside, value, -jnp.inf)
+
+    u = (np.arange(400) + 0.5) / 400
+    y = 2.0 * ((1 - u) ** 0.2 - 1) / -0.2  # quantiles for s = 2, xi = -0.2
+    model = mle.Model(log_density, {"s": mle.Positive(), "xi": mle.Real(start=0.1)})
+    far = mle.fit(model, {"y": y}, start={"s": 3.0, "xi": -0.3})
+    near = mle.fit(model, {"y": y}, start={"s": 2.0, "xi": -0.1})
+    assert far.converged and near.converged
+    np.testing.assert_allclose([far.params["s"], far.params["xi"]], [near.params["s"], near.params["xi"]], rtol=1e-8)
+    np.testing.assert_allclose([far.params["s"], far.params["xi"]], [2.0, -0.2], atol=0.15)  # quantiles, not a sample
+
+
+def test_a_lost_search_is_no_perfect_fit():
+    def weibull(p, r):
+        return (
+            jnp.log(p["k"])
+            - p["k"] * jnp.log(p["scale"])
+            + (p["k"] - 1) * jnp.log(r["y"])
+            - (r["y"] / p["scale"]) ** p["k"]
+        )
+
+    model = mle.Model(weibull, {"k": mle.Positive(), "scale": mle.Positive()})
+    y = np.random.default_rng(2).weibull(1.5, size=100)
+    fit = fit_with_warning(model, {"y": y}, start={"k": 30.0, "scale": 1e-3})
+    assert fit.status is not Status.scale_collapsed
+    assert mle.fit(model, {"y": y}).converged
+
+
+def test_which_ends_the_maximum_is_on_does_not_depend_on_units():
+    # Balanced one-way layout: five groups of four with equal group means, so the variance between groups is zero.
+    def log_density(params, row):
+        within = jnp.sum((row["y"] - row["y"].mean()) ** 2)
+        total = params["se2"] + 4 * params["sa2"]
+        between = 4 * (row["y"].mean() - params["mu"]) ** 2
+        return -0.5 * (3 * jnp.log(params["se2"]) + jnp.log(total) + within / params["se2"] + between / total)
+
+    parts = {"mu": mle.Real(), "se2": mle.Positive(closed=True), "sa2": mle.Positive(closed=True)}
+    model = mle.Model(log_density, parts)
+    y = np.random.default_rng(3).normal(size=(5, 4))
+    y -= 0.99 * y.mean(axis=1, keepdims=True)
+    for unit in (1.0, 0.05):
+        fit = fit_with_warning(model, {"y": unit * y})
+        assert fit.status is Status.at_boundary and fit.params["sa2"] == 0.0
+        assert fit.params["se2"] == pytest.approx(unit**2 * y.var(), rel=1e-7)

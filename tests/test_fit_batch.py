@@ -158,3 +158,30 @@ def test_other_batches_of_the_same_shape_do_not_compile_again():
     fits.standard_errors()
     assert len(traces) == seen
     np.testing.assert_allclose(fits.params["a"], 2 * np.arange(20.0).reshape(5, 4).mean(axis=1), rtol=1e-12)
+
+
+def test_lanes_get_the_second_look_of_a_single_fit():
+    closed = mle.Model(
+        lambda p, r: -0.5 * jnp.log(1 + p["tau2"]) - 0.5 * (r["y"] - p["mu"]) ** 2 / (1 + p["tau2"]),
+        {"mu": mle.Real(), "tau2": mle.Positive(closed=True)},
+    )
+    y = np.array([[0.1, -0.3, 0.5, 0.2], [1.0, -3.0, 5.0, 2.0]])
+    with pytest.warns(mle.ConvergenceWarning, match="1 of 2"):
+        fits = mle.fit_batch(closed, {"y": y})
+    assert [Status(code) for code in fits.status] == [Status.at_boundary, Status.converged]
+    assert fits.params["tau2"][0] == 0.0 and fits.params["mu"][0] == pytest.approx(y[0].mean(), rel=1e-9)
+    assert fits[0].status is Status.at_boundary and fits[0].reliable["mu"]
+    np.testing.assert_allclose(fits.standard_errors()["mu"], [0.5, np.sqrt(y[1].var() / 4)], rtol=1e-8)
+    assert np.isnan(fits.standard_errors()["tau2"][0]) and fits[0].n_parameters == 2
+
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=N)
+    x = np.column_stack([np.ones(N), z, z + 1e-7 * rng.normal(size=N)])
+    response = z + 0.1 * rng.normal(size=N)
+    near = mle.fit_batch(MODEL, {"x": np.stack([x, x]), "y": np.stack([response, 2 * response])})
+    single = mle.fit(MODEL, {"x": x, "y": response})
+    assert single.converged and near.converged.all()
+    # The design has a condition of 1e7, so least squares itself keeps about 8 of 16 digits.
+    np.testing.assert_allclose(near.params["w"][0], single.params["w"], rtol=1e-7)
+    np.testing.assert_allclose(near.standard_errors()["w"][0], single.standard_errors()["w"], rtol=1e-7)
+    np.testing.assert_allclose(single.params["w"], np.linalg.lstsq(x, response, rcond=None)[0], rtol=1e-6)

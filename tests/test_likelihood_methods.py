@@ -133,13 +133,17 @@ def test_joint_models_take_the_whole_dataset_and_refuse_what_needs_rows():
     with pytest.raises(ValueError, match=r"weights were given, but .* is a joint likelihood"):
         model.log_likelihood({"rho": 0.5}, {"y": y}, weights=np.ones(4))
     fit = mle.fit(model, {"y": y})
+    assert fit.n_observations == 3  # contributions, not values
     np.testing.assert_allclose(fit.params["rho"], (y[1:] @ y[:-1]) / (y[:-1] @ y[:-1]), rtol=1e-12)
     with pytest.raises(ValueError, match="needs independent rows"):
         fit.covariance("sandwich")
     total = mle.Model.joint(lambda p, d: log_likelihood(p, d).sum(), {"rho": mle.Real()}, n_observations=3)
     with pytest.raises(ValueError, match="returns one number, so it has no contributions"):
         total.contributions({"rho": 0.5}, {"y": y})
-    assert mle.fit(total, {"y": y}).n_observations == 3
+    of_total = mle.fit(total, {"y": y})
+    assert of_total.n_observations == 3
+    with pytest.raises(ValueError, match="needs contributions"):
+        of_total.covariance("outer_product")
 
 
 def test_the_same_shapes_never_compile_or_trace_again():

@@ -178,3 +178,15 @@ def test_bad_arguments(arguments, kind, message):
 def test_a_function_that_returns_no_scalar_is_refused():
     with pytest.raises(TypeError, match=r"returned an array of shape \(2,\) .* sum over the data inside the function"):
         mle.minimize(lambda w: w**2, np.ones(2), optimizer=GradientDescent(0.1), max_steps=5)
+
+
+def test_help_for_the_usual_slips():
+    descent = GradientDescent(0.25)
+    run = mle.minimize(lambda w: jnp.sum((w - 1) ** 2), [0.0, 4.0], optimizer=descent, max_steps=60)
+    np.testing.assert_allclose(run.params, [1.0, 1.0], rtol=1e-12)
+    with pytest.raises(TypeError, match="uses a Python condition"):
+        mle.minimize(lambda w: w**2 if w > 0 else -w, 1.0, optimizer=descent, max_steps=5)
+    with pytest.raises(TypeError, match=r"args is a ndarray, but it must be a tuple of data; write args=\(y,\)"):
+        mle.minimize(lambda w, y: jnp.sum((y - w) ** 2), 1.0, args=np.ones(3), optimizer=descent, max_steps=5)
+    with pytest.raises(TypeError, match=r"stop is 1e-06, but it must be a rule"):
+        mle.minimize(lambda w: w**2, 1.0, optimizer=descent, max_steps=5, stop=1e-6)

@@ -15,6 +15,7 @@ from jax import Array
 from mle_jax._status import Status
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
+from mle_jax.fitting.verdicts import taking_part, touching
 from mle_jax.likelihood.evaluation import sample, total_and_magnitude
 from mle_jax.likelihood.programs import program
 from mle_jax.optimizers import Newton
@@ -47,6 +48,10 @@ def on_boundary(
     if Status(int(solution.status)) not in OPEN_ENDED:
         return place, solution
     ends = _ends_ahead(place.space, np.asarray(place.flat(solution.theta)), np.asarray(place.fixed))
+    # A small entry is not yet on its way to zero: those that take part in the climb go first.
+    certificate = solution.certificate
+    climbing = touching(place, solution.theta, taking_part(certificate.uphill, certificate.information))
+    ends = {i: end for i, end in ends.items() if climbing[i]} or ends
     steps = solution.steps
     while ends:
         bound = _held_at(place, ends)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from mle_jax._text import listing
 from mle_jax._trees import lists_to_arrays
 from mle_jax.fitting.choosing import choose_optimizer, default_steps
 from mle_jax.fitting.rotation import Rotated, whitening_basis
@@ -156,7 +157,8 @@ def maximize(
         >>> import mle_jax as mle
         >>> model = mle.models.gaussian()
         >>> mean_of = lambda y: mle.maximize(model, {"y": y}).params["mu"]
-        >>> jax.vmap(mean_of)(jnp.array([[1.0, 2.0, 6.0], [0.0, 1.0, 5.0]])).round(3).tolist()
+        >>> means = jax.vmap(mean_of)(jnp.array([[1.0, 2.0, 6.0], [0.0, 1.0, 5.0]]))
+        >>> [round(float(mean), 3) for mean in means]
         [3.0, 2.0]
     """
     data = lists_to_arrays(data)
@@ -222,6 +224,12 @@ def expected_free_information(
         natural = jnp.asarray(model.expected_information(params, data), jacobian.dtype)
     else:
         natural = _weighted_information(model, params, data, weights).astype(jacobian.dtype)
+    size = jacobian.shape[0]
+    if natural.shape != (size, size):
+        raise ValueError(
+            f"expected_information of {model.label} returned shape {natural.shape}, but the model has {size} flat "
+            f"parameters ({listing(place.space.names)}); return shape ({size}, {size}) in that order"
+        )
     return jacobian.T @ natural @ jacobian
 
 

@@ -8,7 +8,7 @@ from jax import Array
 
 from mle_jax._linalg import rounding_floor
 from mle_jax._status import Status
-from mle_jax.fitting.boundary import on_boundary
+from mle_jax.fitting.boundary import OPEN_ENDED, on_boundary
 from mle_jax.fitting.certificate import LEAST_DROP
 from mle_jax.fitting.rotation import Rotated, ScoreBasis, score_basis
 from mle_jax.fitting.solution import Solution
@@ -51,8 +51,23 @@ def second_look(
     seen, found = on_boundary(model, place, solution, data, weights, tolerance=tolerance, max_steps=max_steps)
     if seen is place:
         seen, found = refine(model, place, solution, data, weights, tolerance=tolerance, max_steps=max_steps)
+    if found is solution:
+        return place, solution
     # The history stays that of the first search, whose coordinates were the declared ones.
     return seen, found._replace(trace=solution.trace)
+
+
+def needs_second_look(status: np.ndarray, smallest_eigenvalue: np.ndarray, place: Coordinates) -> np.ndarray:
+    """Say for each of many solutions whether a second look could change its verdict, bool (B,)."""
+    closed = any(getattr(declaration, "closed", False) for declaration in place.space.declarations)
+    on_boundary_perhaps = np.isin(status, [int(s) for s in OPEN_ENDED]) & closed
+    unclear = np.isin(status, [int(s) for s in SECOND_LOOK]) & (smallest_eigenvalue < rotation_limit(place.size))
+    return on_boundary_perhaps | unclear
+
+
+def rotation_limit(size: int) -> float:
+    """Return k sqrt(eps): below this the smallest scaled eigenvalue has lost half of its digits."""
+    return size * float(np.sqrt(np.finfo(np.float64).eps))
 
 
 def refine(
@@ -73,9 +88,10 @@ def refine(
         The coordinates to read the solution in, and the solution.
     """
     size = place.size
-    limit = size * float(np.sqrt(np.finfo(np.float64).eps))
     left = max_steps - int(solution.steps)
-    unclear = Status(int(solution.status)) in SECOND_LOOK and float(solution.certificate.smallest_eigenvalue) < limit
+    unclear = Status(int(solution.status)) in SECOND_LOOK and float(
+        solution.certificate.smallest_eigenvalue
+    ) < rotation_limit(size)
     if size == 0 or left <= 0 or model.is_joint or not unclear:
         return place, solution
     seen, best, origin = place, solution, solution.theta

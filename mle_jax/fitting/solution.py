@@ -25,8 +25,8 @@ class Solution(NamedTuple):
     Example:
         >>> import mle_jax as mle
         >>> solution = mle.maximize(mle.models.gaussian(), {"y": [1.0, 2.0, 6.0]})
-        >>> mle.Status(int(solution.status)).name, round(float(solution.params["mu"]), 4)
-        ('converged_to_rounding', 3.0)
+        >>> mle.Status(int(solution.status)).certified, round(float(solution.params["mu"]), 4)
+        (True, 3.0)
     """
 
     params: Any

@@ -41,7 +41,6 @@ def covariance_matrix(
     clusters: Array | None = None,
     kind: str,
     frequency: bool = True,
-    n_clusters: int = 0,
 ) -> Array:
     """Return the covariance of the flat natural parameters, shape (k, k).
 
@@ -55,7 +54,6 @@ def covariance_matrix(
         clusters: (n,) codes 0, 1, ... for the kind "clustered".
         kind: one of `KINDS`.
         frequency: a weight counts equal rows (else it is the importance of one row).
-        n_clusters: the number of clusters.
     """
     jacobian = place.jacobian(theta)
     if kind == "expected":
@@ -65,7 +63,8 @@ def covariance_matrix(
     else:
         scores = theta_scores(model, place, theta, sample(model, data, weights))
         if clusters is not None:
-            scores, weights = jax.ops.segment_sum(scores, clusters, n_clusters), None
+            # There are at most as many clusters as rows; the empty ones add nothing.
+            scores, weights = jax.ops.segment_sum(scores, clusters, len(scores)), None
         products = outer_products(scores, weights if frequency else None)
         bread = inverse(products if kind == "outer_product" else information)
         free = bread if kind == "outer_product" else bread @ products @ bread
@@ -99,7 +98,7 @@ def outer_products(scores: Array, frequencies: Array | None) -> Array:
     return once.T @ scores
 
 
-def check_kind(model: "Model", kind: str) -> None:
+def check_kind(model: "Model", kind: str, *, has_contributions: bool = True) -> None:
     """Raise where a covariance of this kind does not exist for the model.
 
     Raises:
@@ -115,6 +114,11 @@ def check_kind(model: "Model", kind: str) -> None:
     if kind in ("observed", "sandwich", "clustered") and not model.smooth:
         raise ValueError(
             f"kind='{kind}' needs second derivatives, but {model.label} is declared smooth=False; use kind='expected'"
+        )
+    if kind == "outer_product" and model.is_joint and not has_contributions:
+        raise ValueError(
+            f"kind='outer_product' needs contributions, but the log-likelihood of {model.label} returns one number; "
+            "return an array (n,) of contributions, or use kind='observed'"
         )
     if kind in ("sandwich", "clustered") and model.is_joint:
         raise ValueError(

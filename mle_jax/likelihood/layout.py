@@ -55,13 +55,37 @@ def count_rows(model: "Model", data: Any) -> int:
         return int(model.n_observations(data))
     if model.n_observations is not None:
         return int(model.n_observations)
-    shapes = shapes_of(data)
-    params = jax.tree_util.tree_map(abstract, model_space(model, data).default_start())
-    result = jax.eval_shape(model.log_density, params, shapes)
-    if len(result.shape) == 1:
-        return int(result.shape[0])
-    lengths = Counter(leaf.shape[0] for leaf in jax.tree_util.tree_leaves(shapes) if leaf.shape)
+    contributions = count_contributions(model, data)
+    if contributions is not None:
+        return contributions
+    lengths = Counter(leaf.shape[0] for leaf in jax.tree_util.tree_leaves(shapes_of(data)) if leaf.shape)
     return max(lengths, key=lambda length: (lengths[length], length), default=1)
+
+
+def count_contributions(model: "Model", data: Any) -> int | None:
+    """Return how many contributions a joint log-likelihood returns, or None where it returns their sum."""
+    params = jax.tree_util.tree_map(abstract, model_space(model, data).default_start())
+    result = jax.eval_shape(model.log_density, params, shapes_of(data))
+    return int(result.shape[0]) if len(result.shape) == 1 else None
+
+
+def laid_out_like(params: Any, gradient: Any) -> Any:
+    """Return a handwritten gradient in the layout and the types of params.
+
+    Raises:
+        ValueError: an entry is missing, unknown, or of another shape.
+    """
+    given, wanted = named_leaves(gradient, root="params"), named_leaves(params, root="params")
+    shapes = {name: jnp.shape(leaf) for name, leaf in zip(given.names, given.leaves, strict=True)}
+    needed = {name: jnp.shape(leaf) for name, leaf in zip(wanted.names, wanted.leaves, strict=True)}
+    if shapes != needed:
+        raise ValueError(
+            f"the handwritten gradient has the entries {shapes}, but params has {needed}; return one derivative per "
+            "parameter, laid out like params (model.check_gradient(data) shows both)"
+        )
+    by_name = dict(zip(given.names, given.leaves, strict=True))
+    leaves = zip(wanted.names, wanted.leaves, strict=True)
+    return wanted.rebuild([jnp.asarray(by_name[name], leaf.dtype) for name, leaf in leaves])
 
 
 def check_call(model: "Model", params: Any, data: Any) -> None:

@@ -14,7 +14,7 @@ from jax import Array
 
 from mle_jax._objective import Objective
 from mle_jax.likelihood.evaluation import sample, total_and_magnitude
-from mle_jax.likelihood.layout import count_rows
+from mle_jax.likelihood.layout import count_rows, laid_out_like
 
 if TYPE_CHECKING:
     from mle_jax.likelihood.model import Model
@@ -54,8 +54,7 @@ def loss_objective(
     def gradient(theta: Array) -> Array:
         assert model.gradient is not None
         params, pull = jax.vjp(coordinates.params, theta)
-        by_hand = jax.tree_util.tree_map(lambda g, p: jnp.asarray(g, p.dtype), model.gradient(params, data), params)
-        return -pull(by_hand)[0] / scale
+        return -pull(laid_out_like(params, model.gradient(params, data)))[0] / scale
 
     return Objective(function, gradient if handwritten else None)
 

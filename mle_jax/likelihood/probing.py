@@ -3,43 +3,15 @@
 `jax.eval_shape` runs the user's function once without numbers: cheap, and before anything is compiled.
 """
 
-import traceback
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import errors
 
 from mle_jax._text import listing
+from mle_jax._tracing_errors import advice_on, place_of
 from mle_jax._trees import named_leaves
-
-_ADVICE: tuple[tuple[type[Exception], str], ...] = (
-    (
-        errors.TracerBoolConversionError,
-        "uses a Python condition (if, and, or, not, while, min, max) on a value that is not known while JAX compiles; "
-        "write jnp.where(condition, a, b), jnp.logical_and, jnp.minimum and the like",
-    ),
-    (
-        errors.TracerArrayConversionError,
-        "hands a traced value to NumPy, SciPy or another library that needs numbers; use the functions of jax.numpy "
-        "and jax.scipy instead",
-    ),
-    (
-        errors.TracerIntegerConversionError,
-        "uses a traced value as a Python integer (an index of a list, a range, a shape); turn the list into an array "
-        "with jnp.asarray and index that",
-    ),
-    (
-        errors.NonConcreteBooleanIndexError,
-        "selects with a boolean mask, whose size is not known while JAX compiles; write jnp.where(mask, value, 0.0)",
-    ),
-    (
-        errors.ConcretizationTypeError,
-        "turns a traced value into a Python number (float(), int(), a function of the math module); leave it an array "
-        "and use jax.numpy",
-    ),
-)
 
 
 def probe(function: Callable[..., Any], params: Any, row: Any, *, kind: str, scalar_only: bool = True) -> None:
@@ -68,10 +40,10 @@ def probe(function: Callable[..., Any], params: Any, row: Any, *, kind: str, sca
             f"{name} reads {error}, which is not there; params has {known[0]} and the data have {known[1]}"
         ) from error
     except Exception as error:
-        advice = next((text for kind_of, text in _ADVICE if isinstance(error, kind_of)), None)
+        advice = advice_on(function, error, name)
         if advice is not None:
-            raise TypeError(f"{name} {advice}{_place(function, error)}") from error
-        error.add_note(f"This happened inside {name}{_place(function, error)}, called with {context}.")
+            raise TypeError(advice) from error
+        error.add_note(f"This happened inside {name}{place_of(function, error)}, called with {context}.")
         raise
     _check_result(result, name, context, scalar_only)
 
@@ -112,14 +84,3 @@ def describe(tree: Any) -> str:
     """List the leaves of a pytree with their shapes: ``x (3,), y ()``."""
     named = named_leaves(tree, root="value")
     return ", ".join(f"{name} {tuple(jnp.shape(leaf))}" for name, leaf in zip(named.names, named.leaves, strict=True))
-
-
-def _place(function: Callable[..., Any], error: Exception) -> str:
-    """Say where in the user's own file it happened, when that can be told."""
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return ""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == code.co_filename]
-    if not frames:
-        return ""
-    return f" (line {frames[-1].lineno}: {frames[-1].line})" if frames[-1].line else f" (line {frames[-1].lineno})"

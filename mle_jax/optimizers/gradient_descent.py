@@ -1,9 +1,10 @@
 """Gradient descent with a fixed learning rate, as the text defines it (T11)."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from jax import Array
 
 from mle_jax._objective import Evaluation, Objective
@@ -52,6 +53,7 @@ class GradientDescent:
 
     def complaint(self) -> str | None:
         """Say what is wrong with the configuration, or return None."""
-        if float(self.learning_rate) > 0.0:
+        rate: Any = self.learning_rate
+        if isinstance(rate, int | float | np.number) and rate > 0.0:
             return None
-        return f"GradientDescent's learning_rate is {self.learning_rate}, but it must be above 0; pass e.g. 0.05"
+        return f"GradientDescent's learning_rate is {rate!r}, but it must be a number above 0; pass e.g. 0.05"

@@ -14,7 +14,8 @@ from jax.flatten_util import ravel_pytree
 from mle_jax._objective import Objective
 from mle_jax._precision import at_highest_precision, in_float64, to_numpy
 from mle_jax._status import Status
-from mle_jax._trees import named_leaves
+from mle_jax._tracing_errors import advice_on
+from mle_jax._trees import lists_to_arrays, named_leaves
 from mle_jax.optimizers._loop import NON_FINITE, STOPPED, Run, begin, proceed
 from mle_jax.optimizers._protocol import Optimizer, Stop
 
@@ -84,7 +85,7 @@ def minimize(
 
     Args:
         function: ``function(params, *args) -> scalar``, written with jax.numpy.
-        start: pytree of numbers or arrays; integers are taken as floats.
+        start: pytree of numbers or arrays; integers are taken as floats, lists of numbers as arrays.
         args: data of the function, pytrees of arrays: passed as arguments, never compiled in.
         optimizer: from ``mle_jax.optimizers``.
         max_steps: the most steps.
@@ -109,8 +110,10 @@ def minimize(
     """
     check_optimizer(optimizer)
     most = check_steps(max_steps)
-    first = jax.tree_util.tree_map(_floating, start)
-    args = tuple(args)
+    first = jax.tree_util.tree_map(_floating, lists_to_arrays(start))
+    args = _checked_args(args)
+    if stop is not None and not callable(stop):
+        raise TypeError(f"stop is {stop!r}, but it must be a rule; write stop=mle_jax.stops.value_change(1e-6)")
     _check_scalar(function, first, args)
     params, ended = _run(first, args, optimizer, stop, most, function=function, room=most if record else None)
     status = {STOPPED: Status.stopped_by_rule, NON_FINITE: Status.non_finite}.get(int(ended.outcome), Status.max_steps)
@@ -163,8 +166,20 @@ def _floating(leaf: Any) -> Array:
     return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)
 
 
+def _checked_args(args: Any) -> tuple[Any, ...]:
+    if not isinstance(args, tuple | list):
+        raise TypeError(f"args is a {type(args).__name__}, but it must be a tuple of data; write args=(y,)")
+    return tuple(lists_to_arrays(arg) for arg in args)
+
+
 def _check_scalar(function: Callable[..., Any], start: Any, args: tuple[Any, ...]) -> None:
-    result = jax.eval_shape(function, start, *args)
+    try:
+        result = jax.eval_shape(function, start, *args)
+    except Exception as error:
+        advice = advice_on(function, error, f"the function ({getattr(function, '__name__', 'without a name')})")
+        if advice is None:
+            raise
+        raise TypeError(advice) from error
     is_array = isinstance(result, jax.ShapeDtypeStruct)
     if not is_array or result.shape != () or not jnp.issubdtype(result.dtype, jnp.floating):
         what = f"an array of shape {result.shape} and type {result.dtype}" if is_array else f"a {type(result).__name__}"

@@ -18,7 +18,8 @@ from mle_jax.likelihood.programs import program
 from mle_jax.parameters import ParameterSpace, coordinates
 from mle_jax.results.building import default_kind
 from mle_jax.results.fit_object import Fit
-from mle_jax.results.lanes import build_batch
+from mle_jax.results.guards import check_verb
+from mle_jax.results.lanes import build_batch, look_again
 from mle_jax.results.record import Record
 from mle_jax.results.verbs import check_options, checked_space
 
@@ -71,13 +72,14 @@ def fit_batch(
         >>> fits.params["mu"].round(6).tolist(), fits.converged.tolist(), len(fits)
         ([3.0, 2.0], [True, True], 2)
     """
+    check_verb("fit_batch", model, data, start, weights)
     arrays, _ = read_data(data, None)
     names = (shared,) if isinstance(shared, str) else tuple(shared)
     axes = lane_axes(arrays, names)
     lanes = count_lanes(arrays, axes)
     sample = first_lane(arrays, axes)
     checked = _checked_weights(model, weights, lanes, sample)
-    check_options(tolerance=tolerance, weight_kind=weight_kind)
+    tolerance = check_options(tolerance=tolerance, weight_kind=weight_kind)
     space = checked_space(model, CleanData(sample, {}, None, None), None)
     begin = _checked_start(space, start, lanes)
     place = coordinates(space, fixed)
@@ -106,6 +108,7 @@ def fit_batch(
         n_lanes=lanes,
         shared=names,
     )
+    record = look_again(record, solution, tolerance=tolerance, max_steps=plan.max_steps)
     fits = build_batch(record, solution, sample)
     _warn_of_failures(fits)
     return fits

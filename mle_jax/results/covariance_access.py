@@ -11,7 +11,7 @@ from mle_jax._status import Status
 from mle_jax._trees import in_order
 from mle_jax.fitting.lanes import common_weights, lane_axes, lane_weights, map_lanes
 from mle_jax.inference.covariances import check_kind, covariance_matrix, identified_inverse
-from mle_jax.likelihood.layout import count_rows
+from mle_jax.likelihood.layout import count_contributions, count_rows
 from mle_jax.likelihood.programs import program
 from mle_jax.results.record import Record
 
@@ -23,7 +23,9 @@ def covariance_of(fit: "Fit", kind: str | None, *, clusters: Any = None, correct
     """Return the covariance of the flat parameters, (k, k) or (B, k, k); see `Fit.covariance`."""
     record = with_kind(fit, fit._record.kind if kind is None else kind, clusters=clusters, correction=correction)
     if fit.is_batch:
-        matrix = _batch_covariance(record)
+        matrix = np.array(_batch_covariance(record))
+        for lane in record.second_looks:
+            matrix[lane] = covariance_of(fit[lane], record.kind)
     elif fit.status == Status.not_identified and record.kind == "observed":
         jacobian = np.asarray(record.place.jacobian(record.solution.theta))
         matrix = (
@@ -44,7 +46,8 @@ def with_kind(fit: "Fit", kind: str, *, clusters: Any = None, correction: str = 
             correction than "none".
     """
     record = fit._record
-    check_kind(record.model, kind)
+    contributes = not record.model.is_joint or count_contributions(record.model, record.data) is not None
+    check_kind(record.model, kind, has_contributions=contributes)
     if correction != "none":
         raise ValueError(f"correction is {correction!r}, but 'none' is the only one so far; leave it out")
     if clusters is not None:
@@ -86,16 +89,14 @@ def _row_count(record: Record) -> int:
 
 
 def _single_covariance(record: Record) -> np.ndarray:
-    codes, n_clusters = None, 0
+    codes = None
     if record.kind == "clustered" and record.clusters is not None:
-        labels, codes = np.unique(record.clusters, return_inverse=True)
-        n_clusters = len(labels)
+        codes = np.unique(record.clusters, return_inverse=True)[1]
     run = program(
         record.model,
         covariance_matrix,
         kind=record.kind,
         frequency=record.weight_kind == "frequency",
-        n_clusters=n_clusters,
     )
     solution = record.solution
     return np.asarray(

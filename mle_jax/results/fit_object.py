@@ -254,8 +254,11 @@ class Fit:
             TypeError: this is a single fit.
 
         Example:
+            >>> import warnings
             >>> import mle_jax as mle
-            >>> fits = mle.fit_batch(mle.models.gaussian(), {"y": [[1.0, 2.0, 6.0], [1.0, 1.0, 1.0]]})
+            >>> with warnings.catch_warnings():
+            ...     warnings.simplefilter("ignore", mle.ConvergenceWarning)
+            ...     fits = mle.fit_batch(mle.models.gaussian(), {"y": [[1.0, 2.0, 6.0], [1.0, 1.0, 1.0]]})
             >>> list(fits.failed()["status"])
             ['scale_collapsed']
         """

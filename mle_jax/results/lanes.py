@@ -11,6 +11,7 @@ from mle_jax._status import Status
 from mle_jax._trees import in_order
 from mle_jax.data.arrays import CleanData
 from mle_jax.fitting.lanes import lane_axes, lane_weights, split_lanes
+from mle_jax.fitting.refining import needs_second_look, second_look
 from mle_jax.fitting.solution import Solution
 from mle_jax.results.building import build_fit, count_observations, withheld_entries
 from mle_jax.results.covariance_access import unflatten_numpy
@@ -27,6 +28,8 @@ def build_batch(record: Record, solution: Solution, lane_data: Any) -> Fit:
         lane_data: the dataset of one lane, which tells the number of rows.
     """
     found = to_numpy(solution._replace(trace=None))
+    for lane, (_, settled) in record.second_looks.items():
+        found = _with_lane(found, lane, settled)
     space = record.place.space
     status = found.status.astype(int)
     filled = replace(record, solution=found, withheld=withheld_entries(status, found.reliable))
@@ -51,6 +54,43 @@ def build_batch(record: Record, solution: Solution, lane_data: Any) -> Fit:
     )
 
 
+def _with_lane(stacked: Solution, lane: int, one: Solution) -> Solution:
+    """Write the answer of one lane into the stack; its derivatives stay its own, which have other coordinates."""
+
+    def put(all_lanes: Any, value: Any) -> np.ndarray:
+        copy = np.array(all_lanes)
+        copy[lane] = value
+        return copy
+
+    answers = {name: getattr(one, name) for name in ("log_likelihood", "status", "decrement", "steps", "reliable")}
+    updated: dict[str, Any] = {name: put(getattr(stacked, name), value) for name, value in answers.items()}
+    return stacked._replace(params=jax.tree_util.tree_map(put, stacked.params, to_numpy(one.params)), **updated)
+
+
+def look_again(record: Record, solution: Solution, *, tolerance: float, max_steps: int) -> Record:
+    """Give the lanes that did not settle the second look that a single fit gets, one by one."""
+    if not record.model.smooth:
+        return record
+    status, smallest = np.asarray(solution.status), np.asarray(solution.certificate.smallest_eigenvalue)
+    unclear = np.flatnonzero(needs_second_look(status, smallest, record.place))
+    settled = {}
+    for lane in unclear.tolist():
+        one = jax.tree_util.tree_map(lambda leaf, lane=lane: leaf[lane], solution)
+        data, weights = _lane_inputs(record, lane)
+        seen, better = second_look(
+            record.model, record.place, one, data, weights, tolerance=tolerance, max_steps=max_steps
+        )
+        if better is not one:
+            settled[lane] = (seen, better._replace(trace=None))
+    return replace(record, second_looks=settled)
+
+
+def _lane_inputs(record: Record, lane: int) -> tuple[Any, Any]:
+    own, join = split_lanes(record.data, lane_axes(record.data, record.shared))
+    by_lane = bool(lane_weights(record.weights)) and record.weights is not None
+    return join([leaf[lane] for leaf in own]), record.weights[lane] if by_lane else record.weights  # type: ignore[index]
+
+
 @in_float64
 def one_lane(fits: Fit, lane: int) -> Fit:
     """Return the single fit of one dataset of a batch.
@@ -65,16 +105,18 @@ def one_lane(fits: Fit, lane: int) -> Fit:
         raise TypeError(f"a batch is indexed by one whole number, not by {lane!r}; use fits[3] for the dataset 3")
     if not -lanes <= lane < lanes:
         raise IndexError(f"lane {lane} was asked for, but the batch has {lanes} datasets, 0 to {lanes - 1}")
-    own, join = split_lanes(record.data, lane_axes(record.data, record.shared))
-    data = join([leaf[lane] for leaf in own])
-    weights = record.weights[lane] if lane_weights(record.weights) else record.weights  # type: ignore[index]
+    lane = int(lane) % lanes
+    data, weights = _lane_inputs(record, lane)
+    stacked = jax.tree_util.tree_map(lambda leaf: leaf[lane], record.solution)
+    place, solution = record.second_looks.get(lane, (record.place, stacked))
     return build_fit(
         record.model,
-        record.place,
-        jax.tree_util.tree_map(lambda leaf: leaf[lane], record.solution),
+        place,
+        solution,
         CleanData(data, {}, weights, None),
         weight_kind=record.weight_kind,
         clusters=None,
         optimizer=record.optimizer,
         kind=record.kind,
+        searched=record.place,
     )

@@ -1,6 +1,6 @@
 """What a `Fit` remembers of how it came about; everything here is by reference, never copied."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +29,7 @@ class Record:
         fixed: which flat parameters the user held fixed (`place` may hold more: those on a boundary).
         n_lanes: B, or None for a single fit.
         shared: names of the data leaves that all lanes share.
+        second_looks: lanes that were settled by a second look: lane -> (what its free coordinates mean, its solution).
         dropped: rows left out because of missing values.
     """
 
@@ -45,4 +46,5 @@ class Record:
     fixed: tuple[bool, ...]
     n_lanes: int | None = None
     shared: tuple[str, ...] = ()
+    second_looks: dict[int, tuple[Any, Solution]] = field(default_factory=dict)
     dropped: int = 0

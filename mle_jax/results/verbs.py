@@ -20,6 +20,7 @@ from mle_jax.parameters import Coordinates, ParameterSpace, coordinates
 from mle_jax.results.building import build_fit, default_kind
 from mle_jax.results.covariance_access import check_clusters
 from mle_jax.results.fit_object import Fit
+from mle_jax.results.guards import check_verb, checked_tolerance
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
@@ -88,6 +89,7 @@ def fit(
         >>> fit.params["w"].round(6).tolist(), fit.status.name
         ([0.5, 2.5], 'converged')
     """
+    check_verb("fit", model, data, start, weights)
     clean = clean_data(model, data, columns=columns, weights=weights, missing=missing)
     space = checked_space(model, clean, start)
     labels = kept_labels(clusters, clean, count_rows(model, clean.data))
@@ -102,7 +104,7 @@ def fit(
         max_steps=max_steps,
         record=record,
     )
-    check_options(tolerance=tolerance, weight_kind=weight_kind)
+    tolerance = check_options(tolerance=tolerance, weight_kind=weight_kind)
     solution = solve_in(check_dtype(dtype), model, plan, clean.data, clean.weights, start, tolerance)
     seen: Any = place
     if model.smooth and dtype != "float32" and not plan.handwritten:
@@ -168,13 +170,14 @@ def evaluate(
         >>> point.status.name, round(float(point.decrement), 6)  # (3 - 2) / sqrt(variance / n)
         ('max_steps', 1.0)
     """
+    check_verb("evaluate", model, data, params, weights)
     clean = clean_data(model, data, columns=columns, weights=weights, missing=missing)
     space = model_space(model, clean.data, clean.column_names)
     params = lists_to_arrays(params)
     given = space.merge(space.default_start(), params, what="params")
     space.check(params, what="value", remedy="evaluate at a value inside the domain")
     check_call(model, given, clean.data)
-    check_options(tolerance=tolerance, weight_kind=weight_kind)
+    tolerance = check_options(tolerance=tolerance, weight_kind=weight_kind)
     labels = kept_labels(clusters, clean, count_rows(model, clean.data))
     place = coordinates(space, fixed)
     _check_held(place, given)
@@ -211,15 +214,11 @@ def checked_space(model: "Model", clean: CleanData, start: Any) -> ParameterSpac
     return space
 
 
-def check_options(*, tolerance: float, weight_kind: str) -> None:
-    """Raise where the tolerance is not a positive number or the kind of weights is unknown."""
-    if not tolerance > 0:
-        raise ValueError(
-            f"tolerance is {tolerance!r}, but it must be above 0: the distance to the maximum in standard errors; "
-            "leave it out for 1e-6"
-        )
+def check_options(*, tolerance: Any, weight_kind: str) -> float:
+    """Return the tolerance as a number, or raise where it is not one above 0 or the kind of weights is unknown."""
     if weight_kind not in WEIGHT_KINDS:
         raise ValueError(f"weight_kind is {weight_kind!r}, but it must be 'frequency' or 'importance'")
+    return checked_tolerance(tolerance)
 
 
 def kept_labels(clusters: Any, clean: CleanData, size: int) -> np.ndarray | None:
