@@ -166,7 +166,8 @@ def test_the_boundary_of_a_closed_domain():
     inside = mle.fit(model, {"y": 10 * y})
     assert inside.converged and inside.params["tau2"] == pytest.approx(100 * y.var() - 1, rel=1e-9)
     opened = mle.Model(model.log_density, {"mu": mle.Real(), "tau2": mle.Positive()})
-    assert fit_with_warning(opened, {"y": y}).status is Status.rising
+    rising = fit_with_warning(opened, {"y": y})
+    assert rising.status is Status.rising and "declare it with closed=True" in rising.message
 
 
 def test_no_certificate_without_smoothness():

@@ -187,7 +187,7 @@ def test_a_handwritten_gradient_drives_the_search_on_request():
         LINE.model.parameters,
         gradient=lambda p, d: jax.tree_util.tree_map(jnp.negative, gradient(p, d)),
     )
-    with pytest.warns(mle.ConvergenceWarning):
+    with pytest.warns(mle.ConvergenceWarning, match=r"hold it against model.check_gradient\(data\)"):
         assert not mle.fit(wrong, LINE.data, gradient="handwritten", max_steps=50).converged
 
 

@@ -11,6 +11,7 @@ from mle_jax.fitting.certificate import SHARE
 from mle_jax.fitting.solution import Solution
 from mle_jax.likelihood.evaluation import contributions, sample, theta_scores
 from mle_jax.likelihood.programs import program
+from mle_jax.parameters import Interval, Positive
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
@@ -110,7 +111,8 @@ def _rising(model: "Model", place: Any, solution: Solution, data: Any, weights: 
     uphill, weakest = np.asarray(solution.certificate.uphill), np.asarray(solution.certificate.weakest)
     move = uphill if np.any(uphill) else weakest
     direction = _in_original(place, move)
-    sentence = f"It rises along {combination(direction, _names(place), _sizes(place, solution, direction))}."
+    sizes = _sizes(place, solution, direction)
+    sentence = f"It rises along {combination(direction, _names(place), sizes)}.{_open_ends(place, sizes)}"
     if model.is_joint:
         return sentence
     run = program(model, contributions)
@@ -121,6 +123,24 @@ def _rising(model: "Model", place: Any, solution: Solution, data: Any, weights: 
     return f"{sentence} {_rows('Its contributions come from', rows)}".strip()
 
 
+def _open_ends(place: Any, sizes: np.ndarray) -> str:
+    """Say which of the parameters that climb could be declared closed."""
+    moving = getattr(place, "base", place)
+    leaves = [
+        moving.space.free_leaf[i] for i, size in zip(moving.active, sizes, strict=True) if size > SHARE * sizes.max()
+    ]
+    names = [
+        moving.space.leaf_names[leaf] for leaf in dict.fromkeys(leaves) if _is_open(moving.space.declarations[leaf])
+    ]
+    if not names:
+        return ""
+    return f" If the end of the domain of {listing(names)} is an allowed value, declare it with closed=True."
+
+
+def _is_open(declaration: Any) -> bool:
+    return isinstance(declaration, Positive | Interval) and not declaration.closed
+
+
 def _unidentified(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
     direction = _in_original(place, np.asarray(solution.certificate.weakest))
     sizes = np.abs(direction)
@@ -128,8 +148,6 @@ def _unidentified(model: Any, place: Any, solution: Solution, data: Any, weights
 
 
 def _collapsed(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
-    from mle_jax.parameters import Positive
-
     space = place.space
     scales = [n for n, d in zip(space.leaf_names, space.declarations, strict=True) if isinstance(d, Positive)]
     return f"Look at {listing(scales)}."

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from mle_jax.results.guards import check_verb, checked_tolerance
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
 
+FOLLOWED_BY_HAND = "The search followed the handwritten gradient; hold it against model.check_gradient(data)."
 WEIGHT_KINDS = ("frequency", "importance")
 
 
@@ -122,6 +124,8 @@ def fit(
         kind="clustered" if labels is not None else default_kind(model),
         searched=place,
     )
+    if not result.converged and plan.handwritten:
+        result = replace(result, message=f"{result.message} {FOLLOWED_BY_HAND}")
     if not result.converged:
         warnings.warn(f"{model.label}: {result.status.name}. {result.message}", ConvergenceWarning, stacklevel=3)
     return result
