@@ -36,10 +36,12 @@ def check_model_gradient(
     rng = np.random.default_rng(seed)
     moves = SPREAD * np.maximum(1.0, np.abs(theta)) * rng.standard_normal((OTHER_POINTS, theta.size))
     others = tuple(to_numpy(space.constrain(theta + move)) for move in moves)
-    scale = None
-    if not model.is_joint:
-        magnitudes = program(model, evaluation.scores)(point, data, None)
-        scale = to_numpy(jax.tree_util.tree_map(lambda leaf: abs(leaf).sum(axis=0), magnitudes))
+
+    def sum_of_sizes(at: Any, data: Any) -> Any:
+        scores = program(model, evaluation.scores)(at, data, None)
+        return to_numpy(jax.tree_util.tree_map(lambda leaf: abs(leaf).sum(axis=0), scores))
+
+    scale = None if model.is_joint else sum_of_sizes
     return check_gradient(
         model.log_likelihood, model.gradient, point, data, others=others, scale=scale, seed=seed, **options
     )
