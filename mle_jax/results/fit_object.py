@@ -259,7 +259,7 @@ class Fit:
             >>> with warnings.catch_warnings():
             ...     warnings.simplefilter("ignore", mle.ConvergenceWarning)
             ...     fits = mle.fit_batch(mle.models.gaussian(), {"y": [[1.0, 2.0, 6.0], [1.0, 1.0, 1.0]]})
-            >>> list(fits.failed()["status"])
+            >>> fits.failed()["status"].tolist()
             ['scale_collapsed']
         """
         self._needs_batch("failed()")
