@@ -37,7 +37,8 @@ def solve_in(dtype: str, model: "Model", plan: Plan, data: Any, weights: Any, st
     run = program(model, solve_from_start, **plan.static)
     inputs = plan.coordinates, data, weights, start, plan.optimizer, tolerance, plan.max_steps
     if dtype == "float64":
-        return _typed(run(*inputs))
+        solution: Solution = run(*inputs)
+        return solution
     with jax.enable_x64(False):
         rough = run(*jax.tree_util.tree_map(_single, inputs[:4]), *inputs[4:])
         params, steps, trace = to_numpy(rough.params), int(rough.steps), rough.trace
@@ -50,7 +51,7 @@ def solve_in(dtype: str, model: "Model", plan: Plan, data: Any, weights: Any, st
     else:
         solution = rough._replace(params=params)
     taken = steps + (int(solution.steps) if dtype == "mixed" else 0)
-    return _typed(solution._replace(steps=jnp.int32(taken), trace=trace))
+    return solution._replace(steps=jnp.int32(taken), trace=trace)
 
 
 def _single(leaf: Any) -> Any:
@@ -58,8 +59,3 @@ def _single(leaf: Any) -> Any:
     if np.issubdtype(array.dtype, np.floating):
         return array.astype(np.float32)
     return array.astype(np.int32) if np.issubdtype(array.dtype, np.integer) else array
-
-
-def _typed(solution: Any) -> Solution:
-    result: Solution = solution
-    return result

@@ -61,13 +61,13 @@ def needs_second_look(status: np.ndarray, smallest_eigenvalue: np.ndarray, place
     """Say for each of many solutions whether a second look could change its verdict, bool (B,)."""
     closed = any(getattr(declaration, "closed", False) for declaration in place.space.declarations)
     on_boundary_perhaps = np.isin(status, [int(s) for s in OPEN_ENDED]) & closed
-    unclear = np.isin(status, [int(s) for s in SECOND_LOOK]) & (smallest_eigenvalue < rotation_limit(place.size))
-    return on_boundary_perhaps | unclear
+    return on_boundary_perhaps | _is_unclear(status, smallest_eigenvalue, place.size)
 
 
-def rotation_limit(size: int) -> float:
-    """Return k sqrt(eps): below this the smallest scaled eigenvalue has lost half of its digits."""
-    return size * float(np.sqrt(np.finfo(np.float64).eps))
+def _is_unclear(status: np.ndarray, smallest_eigenvalue: np.ndarray, size: int) -> np.ndarray:
+    """Say where the smallest scaled eigenvalue is below k sqrt(eps), and so has lost half of its digits."""
+    limit = size * float(np.sqrt(np.finfo(np.float64).eps))
+    return np.isin(status, [int(s) for s in SECOND_LOOK]) & (np.asarray(smallest_eigenvalue) < limit)
 
 
 def refine(
@@ -89,9 +89,7 @@ def refine(
     """
     size = place.size
     left = max_steps - int(solution.steps)
-    unclear = Status(int(solution.status)) in SECOND_LOOK and float(
-        solution.certificate.smallest_eigenvalue
-    ) < rotation_limit(size)
+    unclear = _is_unclear(np.asarray(solution.status), np.asarray(solution.certificate.smallest_eigenvalue), size)
     if size == 0 or left <= 0 or model.is_joint or not unclear:
         return place, solution
     seen, best, origin = place, solution, solution.theta

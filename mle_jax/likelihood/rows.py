@@ -86,11 +86,6 @@ def map_rows(function: Callable[[Any], Any], layout: RowLayout) -> Any:
     return jax.vmap(lambda *rows: function(layout.with_rows(list(rows))))(*layout.rows)
 
 
-def first_row(layout: RowLayout) -> Any:
-    """Return the first row, with the shared leaves as they are."""
-    return layout.with_rows([leaf[0] for leaf in layout.rows])
-
-
 def without_masked_rows(layout: RowLayout, weights: Array) -> RowLayout:
     """Put a row of positive weight in place of every row of weight zero.
 

@@ -27,9 +27,7 @@ def build_batch(record: Record, solution: Solution, lane_data: Any) -> Fit:
         solution: stacked over the lanes.
         lane_data: the dataset of one lane, which tells the number of rows.
     """
-    found = to_numpy(solution._replace(trace=None))
-    for lane, (_, settled) in record.second_looks.items():
-        found = _with_lane(found, lane, settled)
+    found = _with_second_looks(to_numpy(solution._replace(trace=None)), record.second_looks)
     space = record.place.space
     status = found.status.astype(int)
     filled = replace(record, solution=found, withheld=withheld_entries(status, found.reliable))
@@ -54,28 +52,33 @@ def build_batch(record: Record, solution: Solution, lane_data: Any) -> Fit:
     )
 
 
-def _with_lane(stacked: Solution, lane: int, one: Solution) -> Solution:
-    """Write the answer of one lane into the stack; its derivatives stay its own, which have other coordinates."""
+def _with_second_looks(stacked: Any, settled: dict[int, tuple[Any, Solution]]) -> Any:
+    """Write the answers of some lanes into the stack; their derivatives stay apart, having other coordinates."""
+    if not settled:
+        return stacked
+    lanes = list(settled)
+    answers = [to_numpy(solution) for _, solution in settled.values()]
 
-    def put(all_lanes: Any, value: Any) -> np.ndarray:
+    def put(all_lanes: Any, *values: Any) -> np.ndarray:
         copy = np.array(all_lanes)
-        copy[lane] = value
+        copy[lanes] = np.stack(values)
         return copy
 
-    answers = {name: getattr(one, name) for name in ("log_likelihood", "status", "decrement", "steps", "reliable")}
-    updated: dict[str, Any] = {name: put(getattr(stacked, name), value) for name, value in answers.items()}
-    return stacked._replace(params=jax.tree_util.tree_map(put, stacked.params, to_numpy(one.params)), **updated)
+    names = ("log_likelihood", "status", "decrement", "steps", "reliable")
+    updated: dict[str, Any] = {n: put(getattr(stacked, n), *(getattr(one, n) for one in answers)) for n in names}
+    params = jax.tree_util.tree_map(put, stacked.params, *(one.params for one in answers))
+    return stacked._replace(params=params, **updated)
 
 
 def look_again(record: Record, solution: Solution, *, tolerance: float, max_steps: int) -> Record:
     """Give the lanes that did not settle the second look that a single fit gets, one by one."""
     if not record.model.smooth:
         return record
-    status, smallest = np.asarray(solution.status), np.asarray(solution.certificate.smallest_eigenvalue)
-    unclear = np.flatnonzero(needs_second_look(status, smallest, record.place))
+    found = to_numpy(solution._replace(trace=None))
+    unclear = np.flatnonzero(needs_second_look(found.status, found.certificate.smallest_eigenvalue, record.place))
     settled = {}
     for lane in unclear.tolist():
-        one = jax.tree_util.tree_map(lambda leaf, lane=lane: leaf[lane], solution)
+        one = jax.tree_util.tree_map(lambda leaf, lane=lane: leaf[lane], found)
         data, weights = _lane_inputs(record, lane)
         seen, better = second_look(
             record.model, record.place, one, data, weights, tolerance=tolerance, max_steps=max_steps
