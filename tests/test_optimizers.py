@@ -56,6 +56,20 @@ def test_the_texts_stopping_rule():
         mle.stops.value_change(0)
 
 
+@pytest.mark.parametrize("shape", [(9, 8), (1000, 1), (8, 9), (9, 9), (1001, 2)])
+def test_the_function_sees_its_data_as_given(shape):
+    # Small tall matrices are stored by columns inside; no function may notice.
+    x = np.arange(np.prod(shape), dtype=float).reshape(shape)
+
+    def distance(w, data):
+        assert data["x"].shape == shape and data["labels"].shape == (9, 2)
+        return jnp.sum((w - data["x"][1:2] @ data["x"][0]) ** 2) + 0 * jnp.sum(data["labels"])
+
+    args = ({"x": x, "labels": np.ones((9, 2), int)},)
+    run = mle.minimize(distance, 0.0, args=args, optimizer=GradientDescent(0.5), max_steps=1)
+    np.testing.assert_allclose(run.params, x[1] @ x[0], rtol=1e-13)  # one step of 1/2 lands on the minimum
+
+
 def test_a_diverging_descent_keeps_the_last_finite_point():
     run = mle.minimize(lambda w: w**2, 1.0, optimizer=GradientDescent(10.0), max_steps=1000)
     assert run.status is mle.Status.non_finite and run.steps < 1000
