@@ -1,0 +1,216 @@
+"""`mle-jax fit`: a ready-made model, a file, and the table that a statistician expects."""
+
+import argparse
+import ast
+import sys
+import textwrap
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mle_jax.cli.columns import Choice, Selection
+    from mle_jax.likelihood import Model
+    from mle_jax.results import Fit
+
+DESCRIPTION = """\
+Fit a ready-made model to a CSV or Parquet file by maximum likelihood, and print the table of estimates.
+An intercept is added and called 'intercept'. Computed in float64."""
+
+EPILOG = """\
+exit status:
+  0  the maximum was found and certified
+  1  the fit ended without a certificate: the table is printed all the same, the reason on stderr
+  2  the usage or the data are bad: one line on stderr says what to do
+
+example:
+  mle-jax fit linear_gaussian households.csv --response food --features income,size --json fit.json
+
+'mle-jax models' lists the models. Needs the extra 'data': pip install 'mle-jax[data]'."""
+
+WORDS = {"tab": "\t", "\\t": "\t"}
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "fit",
+        help="fit a ready-made model to a CSV or Parquet file",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "model", metavar="MODEL", type=_model_name, help="name of a ready-made model, such as linear_gaussian"
+    )
+    parser.add_argument(
+        "data", metavar="DATA", type=Path, help="CSV (first line: names of the columns) or Parquet file"
+    )
+    _add_columns(parser.add_argument_group("columns"))
+    _add_settings(parser.add_argument_group("settings"))
+    _add_outputs(parser.add_argument_group("outputs"))
+    parser.set_defaults(run=_run)
+
+
+def _add_columns(group: "argparse._ArgumentGroup") -> None:
+    add = group.add_argument
+    add("--response", required=True, metavar="NAME", help="the column to be explained")
+    add(
+        "--features",
+        action="append",
+        default=[],
+        metavar="NAME,NAME",
+        help="the columns that explain it; may be repeated (for names with commas, once per name)",
+    )
+    add("--no-intercept", dest="intercept", action="store_false", help="add no column of ones before the features")
+    add("--weights", metavar="NAME", help="column of frequencies: a row of weight 2 stands for two equal rows")
+    add(
+        "--leaf",
+        action="append",
+        default=[],
+        type=_pair,
+        metavar="DATA=NAME",
+        help="column for further data of a model",
+    )
+    add("--separator", type=_separator, metavar="CHAR", help="between the columns of a CSV file (default: found out)")
+    add(
+        "--missing",
+        choices=("raise", "drop"),
+        default="raise",
+        help="what to do about missing values (empty cells, NA): stop, or leave the row out (default: raise)",
+    )
+
+
+def _add_settings(group: "argparse._ArgumentGroup") -> None:
+    add = group.add_argument
+    add("--option", action="append", default=[], type=_option, metavar="NAME=VALUE", help="option of the model")
+    add("--level", type=_level, default=0.95, help="level of the confidence intervals (default: 0.95)")
+
+
+def _add_outputs(group: "argparse._ArgumentGroup") -> None:
+    add = group.add_argument
+    add("--json", type=Path, metavar="FILE", help="write estimates, covariance and status as JSON")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from mle_jax.cli import outputs
+
+    try:
+        model, choice, selection = _prepare(arguments)
+        fit = _fit_quietly(model, selection)
+    except (ValueError, TypeError, KeyError, OSError, ImportError) as error:
+        return _refuse(error)
+    print(_described(arguments.data, choice, selection), end="\n\n")
+    print(fit.summary(arguments.level))
+    try:
+        if arguments.json is not None:
+            request = _request(arguments, model, choice, selection)
+            outputs.write_json(arguments.json, outputs.document(fit, request, arguments.level))
+    except OSError as error:
+        return _refuse(error)
+    if not fit.converged:
+        print(f"mle-jax fit: not certified: {fit.status.name}. {_one_line(fit.message)}", file=sys.stderr)
+    return 0 if fit.converged else 1
+
+
+def _prepare(arguments: argparse.Namespace) -> "tuple[Model, Choice, Selection]":
+    """Check everything that can be checked before a fit: cheap things first, the values in the file last."""
+    from mle_jax.cli import columns, outputs, ready_made
+    from mle_jax.data.files import read_file
+
+    model = ready_made.build_model(arguments.model, dict(arguments.option))
+    outputs.check_outputs({"--json": arguments.json}, arguments.data)
+    file = read_file(arguments.data, separator=arguments.separator)
+    choice = columns.choose(
+        model.label,
+        ready_made.leaves_read(model),
+        response=arguments.response,
+        features=columns.split_features(arguments.features, file.names),
+        intercept=arguments.intercept,
+        leaves=dict(arguments.leaf),
+        weights=arguments.weights,
+    )
+    return model, choice, columns.select(file, choice, drop_missing=arguments.missing == "drop")
+
+
+def _fit_quietly(model: "Model", selection: "Selection") -> "Fit":
+    """Fit without the warning about a missing certificate, which the command says in its own way."""
+    import mle_jax as mle
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mle.ConvergenceWarning)
+        return mle.fit(model, selection.table, columns=selection.columns, weights=selection.weights)
+
+
+def _described(path: Path, choice: "Choice", selection: "Selection") -> str:
+    rows = f"{selection.n_read} rows"
+    if selection.n_dropped:
+        rows += f", {selection.n_dropped} of them left out for missing values"
+    parts = [f"Data: {path.name}, {rows}", f"response {choice.response}"]
+    parts += [f"features {', '.join(choice.x_names)}"] * bool(choice.x_names)
+    parts += [f"{leaf} {name}" for leaf, name in choice.leaves.items()]
+    parts += [f"frequency weights {choice.weights}"] * (choice.weights is not None)
+    return textwrap.fill("; ".join(parts), 100, subsequent_indent="  ")
+
+
+def _request(arguments: argparse.Namespace, model: "Model", choice: "Choice", selection: "Selection") -> dict[str, Any]:
+    return {
+        "model": arguments.model,
+        "options": dict(arguments.option),
+        "data": str(arguments.data),
+        "response": choice.response,
+        "features": list(choice.features or ()),
+        "intercept": choice.intercept,
+        "leaves": dict(choice.leaves),
+        "weights": choice.weights,
+        "n_rows": selection.n_read,
+        "n_dropped": selection.n_dropped,
+    }
+
+
+def _refuse(error: BaseException) -> int:
+    """Say in one line what is wrong, and return the exit status for it."""
+    text = error.args[0] if isinstance(error, KeyError) and error.args else error  # str() of a KeyError adds quotes
+    print(f"mle-jax fit: error: {_one_line(text)}", file=sys.stderr)
+    return 2
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())
+
+
+def _model_name(word: str) -> str:
+    return word.replace("-", "_")
+
+
+def _pair(word: str) -> tuple[str, str]:
+    name, equals, value = word.partition("=")
+    if not (name and equals and value):
+        raise argparse.ArgumentTypeError(f"{word!r} must be NAME=VALUE, such as variance=2.0")
+    return name, value
+
+
+def _option(word: str) -> tuple[str, Any]:
+    """Read a number, a tuple or a truth value as Python writes it; anything else stays a text."""
+    name, text = _pair(word)
+    try:
+        return name, ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return name, text
+
+
+def _level(word: str) -> float:
+    try:
+        level = float(word)
+    except ValueError:
+        level = 0.0
+    if not 0.0 < level < 1.0:
+        raise argparse.ArgumentTypeError(f"{word!r} must lie between 0 and 1, such as 0.95")
+    return level
+
+
+def _separator(word: str) -> str:
+    character = WORDS.get(word, word)
+    if len(character) != 1 or character in '"\r\n' or not character.isascii():
+        raise argparse.ArgumentTypeError(f"{word!r} must be a single character, such as ';', or the word tab")
+    return character

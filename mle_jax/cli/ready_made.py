@@ -1,0 +1,123 @@
+"""The ready-made models as the command line sees them: found by name, described by their own files.
+
+There is no second list: the names are the public ones of `mle_jax.models`, the options are the arguments of the
+constructors, and the formula is the line ``log f(y; parameters | other data) = ...`` that opens each model's file.
+"""
+
+import difflib
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from mle_jax import models
+from mle_jax._text import listing
+from mle_jax.likelihood import Model
+from mle_jax.parameters import resolve
+
+NAMES = tuple(models.__all__)
+
+
+class Description(NamedTuple):
+    """What `mle-jax models` prints about one model."""
+
+    name: str
+    data: tuple[str, ...]
+    parameters: tuple[str, ...]
+    options: tuple[str, ...]
+    formula: str
+
+
+def describe(name: str) -> Description:
+    """Read the description of a model from its constructor and the docstring of its module."""
+    constructor = _constructor(name)
+    document = inspect.cleandoc(sys.modules[constructor.__module__].__doc__ or "")  # python -OO drops docstrings
+    found = re.search(r"^log f\(([^;]+); ([^|)]+?)(?: \| ([^)]+))?\) = (.+?)(?:\n\n|\Z)", document, re.M | re.S)
+    options = tuple(
+        f"{option.name}={'...' if option.default is option.empty else option.default}"
+        for option in inspect.signature(constructor).parameters.values()
+    )
+    if found is None:
+        return Description(name, (), (), options, "")
+    response, parameters, given, formula = found.groups()
+    data = (response, *_words(given or ""))
+    return Description(name, data, _words(parameters), options, " ".join(formula.split()))
+
+
+def build_model(name: str, options: Mapping[str, Any]) -> Model:
+    """Construct a ready-made model.
+
+    Args:
+        name: as in `mle_jax.models`.
+        options: the arguments of its constructor.
+
+    Raises:
+        ValueError: there is no such model or option, an option is missing, or has a bad value.
+        TypeError: an option is of the wrong kind.
+    """
+    if name not in NAMES:
+        hint = nearest(name, NAMES)
+        raise ValueError(
+            f"there is no model '{name}'; " + (f"did you mean '{hint}'?" if hint else "'mle-jax models' lists them all")
+        )
+    constructor = _constructor(name)
+    allowed = inspect.signature(constructor).parameters
+    for option in options:
+        if option not in allowed:
+            known = f"its options are {listing(list(allowed))}" if allowed else "it has none; leave --option out"
+            raise ValueError(f"--option names '{option}', but {name} has no such option; {known}")
+    needed = [option.name for option in allowed.values() if option.default is option.empty]
+    lacking = [option for option in needed if option not in options]
+    if lacking:
+        raise ValueError(f"{name} needs a value for {listing(lacking)}; pass --option {lacking[0]}=VALUE")
+    return constructor(**options)
+
+
+def leaves_read(model: Model) -> tuple[str, ...]:
+    """Return the names of the data leaves that a log density reads, found by tracing it on made-up shapes."""
+    declared = {"x", *(getattr(leaf, "columns", None) for leaf in jax.tree_util.tree_leaves(model.parameters))}
+    shapes = {name: jax.ShapeDtypeStruct((2, 2), jnp.result_type(float)) for name in declared if name}
+    params = resolve(model.parameters, shapes).default_start()
+    # Whole numbers, because a category may be an index.
+    row = _Asked(lambda name: jnp.zeros(2 if name in shapes else (), int))
+    jax.eval_shape(lambda: model.log_density(params, row))
+    return tuple(row)
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that was probably meant, in whatever case it was written."""
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1)
+    return by_lower[close[0]] if close else None
+
+
+class _Asked(Mapping[str, Any]):
+    """A row that answers for every leaf and keeps in mind which were asked for."""
+
+    def __init__(self, answer: Callable[[str], Any]) -> None:
+        self._answer = answer
+        self._names: list[str] = []
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._names:
+            self._names.append(name)
+        return self._answer(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def _constructor(name: str) -> Callable[..., Model]:
+    constructor: Callable[..., Model] = getattr(models, name)
+    return constructor
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())

@@ -1,0 +1,85 @@
+"""`mle-jax models`: one row per ready-made model, and each row true. A new model needs no line here."""
+
+import inspect
+import re
+
+import pytest
+
+from mle_jax import models
+from mle_jax.cli import main
+from mle_jax.cli.ready_made import NAMES, Description, build_model, describe, leaves_read, nearest
+
+REQUIRED = {"variance": 2.0}
+"""A value for every option without a default that some model has."""
+
+
+def built(name):
+    needed = [p.name for p in inspect.signature(getattr(models, name)).parameters.values() if p.default is p.empty]
+    return build_model(name, {option: REQUIRED[option] for option in needed})
+
+
+@pytest.mark.parametrize("name", models.__all__)
+def test_file_of_a_model_opens_with_its_log_density(name):
+    row = describe(name)
+    assert row.formula, f"the docstring of the module of {name} has no line 'log f(y; parameters | x) = ...'"
+    model = built(name)
+    assert sorted(row.parameters) == sorted(model.parameters), f"the formula of {name} names other parameters"
+    assert sorted(row.data) == sorted(leaves_read(model)), f"the formula of {name} names other data"
+    for word in (*row.parameters, *row.data):
+        assert re.search(rf"\b{re.escape(word)}\b", row.formula), f"'{word}' of {name} does not occur in its formula"
+
+
+@pytest.mark.parametrize("name", models.__all__)
+def test_every_model_has_a_response_for_the_command(name):
+    assert "y" in leaves_read(built(name))
+
+
+def test_table_has_a_row_per_model(capsys):
+    assert main(["models"]) == 0
+    printed = capsys.readouterr().out
+    assert [line.split()[0] for line in printed.splitlines()[2 : 2 + len(NAMES)]] == sorted(models.__all__)
+    # Gaussian density with mean <x, w>: any textbook.
+    row = next(line for line in printed.splitlines() if line.startswith("linear_gaussian "))
+    assert re.search(r" y, x +w, variance .*-\(1/2\) log\(2 pi variance\) - \(y - <x, w>\)\^2 / \(2 variance\)$", row)
+    assert "variance=..." in printed and "mle-jax fit MODEL" in printed
+
+
+def test_description_without_docstrings_is_empty(monkeypatch):
+    module = inspect.getmodule(models.gaussian)
+    monkeypatch.setattr(module, "__doc__", None)  # as under python -OO
+    assert describe("gaussian") == Description("gaussian", (), (), (), "")
+
+
+def test_formula_may_run_over_lines(monkeypatch):
+    module = inspect.getmodule(models.gaussian)
+    monkeypatch.setattr(module, "__doc__", "Title.\n\nlog f(y; mu | x, exposure) = mu\n    + y\n\nSource: none.")
+    assert describe("gaussian") == Description("gaussian", ("y", "x", "exposure"), ("mu",), (), "mu + y")
+
+
+def test_models_are_the_library_s_own():
+    assert build_model("linear_gaussian", {}) is models.linear_gaussian()
+    assert build_model("gaussian_mean", {"variance": 2}) is models.gaussian_mean(variance=2.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "told"),
+    [
+        ("linear_gausian", {}, "there is no model 'linear_gausian'; did you mean 'linear_gaussian'?"),
+        ("Laplace_Regresion", {}, "did you mean 'laplace_regression'?"),
+        ("xyz", {}, "there is no model 'xyz'; 'mle-jax models' lists them all"),
+        ("gaussian_mean", {}, "gaussian_mean needs a value for 'variance'; pass --option variance=VALUE"),
+        ("gaussian_mean", {"varianz": 1.0}, "--option names 'varianz', but gaussian_mean has no such option; its opt"),
+        ("gaussian", {"variance": 1.0}, "has no such option; it has none; leave --option out"),
+        ("gaussian_mean", {"variance": -1.0}, "variance=-1.0, but it must be finite and above 0"),
+        ("gaussian_mean", {"variance": "much"}, "variance='much', but it must be a real number"),
+    ],
+)
+def test_model_that_cannot_be_built(name, options, told):
+    with pytest.raises((ValueError, TypeError)) as caught:
+        build_model(name, options)
+    assert told in str(caught.value)
+
+
+def test_nearest_overlooks_case():
+    assert nearest("INCOME", ["food", "income"]) == "income"
+    assert nearest("zzz", ["food", "income"]) is None
