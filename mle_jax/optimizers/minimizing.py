@@ -116,7 +116,6 @@ def minimize(
     args = _checked_args(args)
     if stop is not None and not callable(stop):
         raise TypeError(f"stop is {stop!r}, but it must be a rule; write stop=mle_jax.stops.value_change(1e-6)")
-    _check_scalar(function, first, args)
     ended = _run(first, args, optimizer, stop, most, function=function, room=most if record else None)
     status = {STOPPED: Status.stopped_by_rule, NON_FINITE: Status.non_finite}.get(int(ended.outcome), Status.max_steps)
     return Minimum(
@@ -150,6 +149,7 @@ def _run(
     function: Callable[..., Any],
     room: int | None,
 ) -> _End:
+    _check_scalar(function, start, args)  # while tracing: a call that is compiled already has passed
     point, unravel = ravel_pytree(start)
     as_given = _hold_by_columns(args)
 
