@@ -1,0 +1,1 @@
+"""Benchmarks: ours against others, measured in one run. See README.md in this folder."""

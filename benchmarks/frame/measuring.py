@@ -1,0 +1,98 @@
+"""Time contenders in alternation: every round runs each of them once, in an order that moves on by one.
+
+Slow drifts of the machine (heat, neighbors, clock) so fall on all of them alike, and none always runs first.
+"""
+
+import gc
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Call = Callable[[], Any]
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to go on: rounds, and seconds after which a contender with enough runs drops out."""
+
+    rounds: int
+    budget: float
+    fewest: int
+
+
+REAL = Effort(rounds=25, budget=20.0, fewest=3)
+QUICK = Effort(rounds=2, budget=0.5, fewest=1)
+
+
+def wait_for(answer: Any) -> Any:
+    """Wait until an answer is there: JAX returns before it has computed."""
+    import jax
+
+    return jax.block_until_ready(answer)
+
+
+def timed(call: Call, *, clock: Clock = time.perf_counter, wait: Callable[[Any], Any] = wait_for) -> tuple[float, Any]:
+    """Return the seconds from the call until the answer is there, and the answer; no garbage is collected meanwhile."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        begin = clock()
+        answer = wait(call())
+        return clock() - begin, answer
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def order_of_round(names: Sequence[str], number: int) -> list[str]:
+    """Return the order in which the contenders run in a round."""
+    shift = number % len(names) if names else 0
+    return [*names[shift:], *names[:shift]]
+
+
+def alternate(
+    calls: Mapping[str, Call],
+    *,
+    effort: Effort,
+    clock: Clock = time.perf_counter,
+    wait: Callable[[Any], Any] = wait_for,
+) -> tuple[dict[str, list[float]], dict[str, Any]]:
+    """Run every contender once per round.
+
+    Args:
+        calls: the contenders, all called before, so that nothing compiles any more.
+        effort: when to stop. A contender that has used up its budget of seconds drops out after `fewest` runs.
+        clock: in seconds.
+        wait: waits for an answer.
+
+    Returns:
+        The seconds of every run, and the last answer, by name.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    answers: dict[str, Any] = {}
+    for number in range(effort.rounds):
+        going_on = [n for n in calls if len(seconds[n]) < effort.fewest or sum(seconds[n]) < effort.budget]
+        gc.collect()
+        for name in order_of_round(going_on, number):
+            spent, answers[name] = timed(calls[name], clock=clock, wait=wait)
+            seconds[name].append(spent)
+    return seconds, answers
+
+
+def spread(seconds: Iterable[float], share: float = 1.0) -> dict[str, Any]:
+    """Summarize runs: number, min, quartiles, max, for the whole work; the measured seconds as they were."""
+    runs = list(seconds)
+    whole = [run / share for run in runs]
+    low, _, high = statistics.quantiles(whole, n=4, method="inclusive") if len(whole) > 1 else whole * 3
+    return {
+        "n": len(runs),
+        "min": min(whole),
+        "q1": low,
+        "median": statistics.median(whole),
+        "q3": high,
+        "max": max(whole),
+        "measured": runs,
+    }

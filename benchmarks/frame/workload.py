@@ -1,0 +1,124 @@
+"""How a workload is declared: its data, its contenders, its reference answer, its targets."""
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+ROLES = ("ours", "bound", "peer")
+"""Ours; plain JAX written by hand for this one problem, as the bound of what is possible; others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """One way to do the work.
+
+    Args:
+        name: for the table, unique within the workload.
+        role: one of `ROLES`. The first contender that is ours is the one that all are compared with.
+        prepare: ``prepare(data) -> call``: the set-up, which is not timed (imports, arrays to the device). ``call()``
+            does the work and returns the answer; it is timed until the answer is there.
+        needs: packages (import names) that it takes beside ours; where one is absent, so is the contender.
+        device: "jax" for the device of the run, "cpu" for what computes on the CPU in any case.
+        units: how many units of the work it does, for peers that would take minutes; its times are scaled up to all.
+        tolerance: replaces the tolerance of the workload where the method promises less.
+        note: one sentence below the table.
+    """
+
+    name: str
+    role: str
+    prepare: Callable[[Any], Callable[[], Any]]
+    needs: tuple[str, ...] = ()
+    device: str = "jax"
+    units: int | None = None
+    tolerance: float | None = None
+    note: str = ""
+
+    def share(self, work: int) -> float:
+        """Return the part of the work that it does."""
+        return 1.0 if self.units is None else min(self.units, work) / work
+
+    def absent(self) -> tuple[str, ...]:
+        """Return the packages that it needs and that are not installed."""
+        return tuple(name for name in self.needs if importlib.util.find_spec(name) is None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What should come out, to be held against what does.
+
+    Args:
+        text: the target in words.
+        fast: name of the contender that it is about.
+        slow: name of the contender that it is compared with, or None for a limit in seconds.
+        at_least: the smallest ratio of the median times, slow to fast.
+        within: the most seconds, median.
+    """
+
+    text: str
+    fast: str
+    slow: str | None = None
+    at_least: float | None = None
+    within: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """One problem and all who solve it.
+
+    Args:
+        name: unique; for the command line and the JSON.
+        suite: the suite that it belongs to.
+        title: one line: what is done; the sizes are filled in, as in ``"{n} rows"``.
+        generate: ``generate(**size) -> data``, seeded; NumPy arrays on the host.
+        size: sizes of a real run.
+        quick: sizes for `--quick`, which shows that everything runs and nothing else.
+        reference: ``reference(data) -> answer``, from a method to be trusted, however slow.
+        discrepancy: ``discrepancy(answer, reference) -> float``, how far an answer is from the reference.
+        tolerance: the largest discrepancy of a right answer.
+        contenders: who takes part, in the order of the table.
+        measure: what the discrepancy is, in words.
+        work: how many units of work one run does, from the size; None where there is one.
+        unit: what is counted, e.g. "fits".
+        targets: what should come out.
+    """
+
+    name: str
+    suite: str
+    title: str
+    generate: Callable[..., Any]
+    size: Mapping[str, int]
+    quick: Mapping[str, int]
+    reference: Callable[[Any], Any]
+    discrepancy: Callable[[Any, Any], float]
+    tolerance: float
+    contenders: tuple[Contender, ...]
+    measure: str
+    work: Callable[[Mapping[str, int]], int] | None = None
+    unit: str = "runs"
+    targets: tuple[Target, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        """Refuse what would only show after an hour of measuring."""
+        names = [contender.name for contender in self.contenders]
+        if len(set(names)) < len(names):
+            raise ValueError(f"{self.name}: two contenders have one name ({', '.join(names)})")
+        roles = [contender.role for contender in self.contenders]
+        if "ours" not in roles or not set(roles) <= set(ROLES):
+            raise ValueError(f"{self.name}: the roles are {', '.join(roles)}; one must be 'ours', all among {ROLES}")
+        about = {name for target in self.targets for name in (target.fast, target.slow) if name is not None}
+        if not about <= set(names):
+            raise ValueError(f"{self.name}: a target is about {', '.join(sorted(about - set(names)))}, no contender")
+
+    @property
+    def base(self) -> str:
+        """The contender that all are compared with."""
+        return next(contender.name for contender in self.contenders if contender.role == "ours")
+
+    def amount(self, size: Mapping[str, int]) -> int:
+        """Return the units of work in one run."""
+        return 1 if self.work is None else self.work(size)
+
+    def sizes(self, *, quick: bool) -> dict[str, int]:
+        """Return the sizes of the run."""
+        return dict(self.quick if quick else self.size)
