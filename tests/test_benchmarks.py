@@ -1,0 +1,227 @@
+"""The frame of the benchmarks, on contenders and a clock that are made up: no test here measures real time."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from benchmarks.frame import report
+from benchmarks.frame.checking import judged, relative_difference, verdict
+from benchmarks.frame.environment import child_environment
+from benchmarks.frame.measuring import Effort, alternate, order_of_round, spread, timed
+from benchmarks.frame.running import measure_memory, run_workload
+from benchmarks.frame.workload import Contender, Target, Workload
+
+
+class FakeClock:
+    """A clock that only advances when a contender says that it worked."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def instantly(answer):
+    return answer
+
+
+def working(clock, seconds, answer=0.0, log=None, name=""):
+    """Return a call that takes so long on the fake clock; seconds may be a list, one for each call."""
+    durations = iter(seconds) if isinstance(seconds, list) else None
+
+    def call():
+        clock.now += seconds if durations is None else next(durations)
+        if log is not None:
+            log.append(name)
+        return answer
+
+    return call
+
+
+def test_every_round_begins_with_another_contender():
+    assert [order_of_round("abc", number) for number in range(4)] == [
+        list("abc"),
+        list("bca"),
+        list("cab"),
+        list("abc"),
+    ]
+    assert order_of_round([], 3) == []
+
+
+def test_contenders_alternate():
+    clock, log = FakeClock(), []
+    calls = {name: working(clock, 1.0, name, log, name) for name in "abc"}
+    effort = Effort(rounds=3, budget=100.0, fewest=1)
+    seconds, answers = alternate(calls, effort=effort, clock=clock, wait=instantly)
+    assert "".join(log) == "abcbcacab"
+    assert seconds == {name: [1.0, 1.0, 1.0] for name in "abc"} and answers == {name: name for name in "abc"}
+
+
+def test_a_slow_contender_drops_out_when_its_budget_is_used_up():
+    clock = FakeClock()
+    calls = {"fast": working(clock, 1.0), "slow": working(clock, 30.0), "slowest": working(clock, 500.0)}
+    effort = Effort(rounds=10, budget=60.0, fewest=2)
+    seconds, _ = alternate(calls, effort=effort, clock=clock, wait=instantly)
+    assert {name: len(runs) for name, runs in seconds.items()} == {"fast": 10, "slow": 2, "slowest": 2}
+
+
+def test_the_time_ends_when_the_answer_is_there():
+    clock = FakeClock()
+
+    def wait(answer):
+        clock.now += 2.0
+        return answer
+
+    assert timed(working(clock, 1.0, "it"), clock=clock, wait=wait) == (3.0, "it")
+
+
+def test_spread_of_known_numbers():
+    # Quartiles of 1..5 by linear interpolation (type 7 of Hyndman and Fan): 2, 3, 4.
+    found = spread([5.0, 1.0, 4.0, 2.0, 3.0])
+    assert found == {"n": 5, "min": 1.0, "q1": 2.0, "median": 3.0, "q3": 4.0, "max": 5.0, "measured": [5, 1, 4, 2, 3]}
+    part = spread([0.5], share=0.25)
+    assert (part["median"], part["q1"], part["measured"]) == (2.0, 2.0, [0.5])
+
+
+def test_answers_are_held_against_the_reference():
+    reference = {"w": np.array([[1.0, -4.0], [2.0, 3.0]]), "se": np.ones((2, 2))}
+    assert relative_difference({"w": reference["w"][:1]}, reference) == 0.0  # the first lane only
+    assert relative_difference(np.array([1.0, -4.4]), np.array([1.0, -4.0])) == pytest.approx(0.1, rel=1e-12)
+    assert relative_difference(np.zeros(3), np.ones(2)) == relative_difference(np.zeros(0), np.ones(2)) == math.inf
+    assert math.isnan(judged(relative_difference, [np.ones(2), np.array([1.0, np.nan])], np.ones(2)))
+    assert [verdict(value, 0.1) for value in (0.1, 0.2, math.nan, math.inf)] == ["ok", "wrong", "wrong", "wrong"]
+
+
+def workload_of(*contenders, **options):
+    settings = {
+        "name": "made_up",
+        "suite": "none",
+        "title": "the answer, {n} times",
+        "generate": lambda n: n,
+        "size": {"n": 100},
+        "quick": {"n": 10},
+        "reference": lambda n: 42.0,
+        "discrepancy": lambda answer, reference: abs(answer - reference),
+        "tolerance": 0.5,
+        "measure": "distance from 42",
+        "work": lambda size: size["n"],
+    }
+    return Workload(contenders=contenders, **{**settings, **options})
+
+
+def contender(name, call, *, role="peer", **options):
+    return Contender(name=name, role=role, prepare=lambda data: call, **options)
+
+
+def test_a_run_reports_everybody_as_they_are():
+    clock = FakeClock()
+
+    def broken():
+        raise RuntimeError("out of luck\nwith a long story")
+
+    everybody = workload_of(
+        contender("ours", working(clock, [5.0, 2.0, 2.0], 42.0), role="ours"),
+        contender("right", working(clock, 8.0, 42.4)),
+        contender("fast and wrong", working(clock, 0.125, 41.0)),
+        contender("lenient", working(clock, 1.0, 41.0), tolerance=2.0),
+        contender("part", working(clock, 4.0, 42.0), units=5),
+        contender("nan", working(clock, 1.0, math.nan)),
+        contender("absent", broken, needs=("no_such_package",)),
+        contender("broken", broken),
+    )
+    result = run_workload(everybody, quick=True, clock=clock, wait=instantly)
+    found = {record["name"]: record for record in result["contenders"]}
+    assert (result["title"], result["work"], result["base"]) == ("the answer, 10 times", 10, "ours")
+    assert {name: record["status"] for name, record in found.items()} == {
+        **dict.fromkeys(("ours", "right", "lenient", "part"), "ok"),
+        **dict.fromkeys(("fast and wrong", "nan"), "wrong"),
+        **{"absent": "absent", "broken": "failed"},
+    }
+    assert found["ours"]["first_call_s"] == 5.0 and found["ours"]["compile_s"] == 3.0  # 5 at first, then 2
+    assert found["ours"]["rate"] == 5.0 and found["ours"]["ratio"] == 1.0
+    assert found["right"]["ratio"] == 4.0
+    assert found["part"]["share"] == 0.5 and found["part"]["run_s"]["median"] == 8.0 and found["part"]["ratio"] == 4.0
+    assert "ratio" not in found["fast and wrong"] and found["nan"]["discrepancy"] is None
+    assert found["absent"]["message"] == "not installed: pip install no_such_package"
+    assert found["broken"]["message"] == "RuntimeError: out of luck"
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+
+    text = report.workload_text({**result, "device": "cpu", "threads": "1"})
+    assert "WRONG 1.0e+00" in text and "WRONG nan" in text and "one thread" in text
+    assert "absent: not installed: pip install no_such_package" in text
+    assert "part: ran 0.5 of the work; its times are scaled up to all of it" in text
+
+
+def test_targets_are_held_against_what_came_out():
+    clock = FakeClock()
+    targets = (
+        Target(text="4 times as fast", fast="ours", slow="peer", at_least=4.0),
+        Target(text="6 times as fast", fast="ours", slow="peer", at_least=6.0),
+        Target(text="within 3 s", fast="ours", within=3.0),
+        Target(text="within 1 s", fast="ours", within=1.0),
+        Target(text="beats the absent", fast="ours", slow="absent", at_least=1.0),
+    )
+    workload = workload_of(
+        contender("ours", working(clock, 2.0, 42.0), role="ours"),
+        contender("peer", working(clock, 10.0, 42.0)),
+        contender("absent", working(clock, 1.0), needs=("no_such_package",)),
+        targets=targets,
+    )
+    assert run_workload(workload, quick=True, clock=clock, wait=instantly)["targets"] == []  # tiny sizes prove nothing
+    result = run_workload(workload, quick=False, clock=clock, wait=instantly)
+    found = [(target["reached"], target["met"]) for target in result["targets"]]
+    assert found == [(5.0, True), (5.0, False), (2.0, True), (2.0, False), (None, None)]
+    lines = report.workload_text({**result, "device": "cpu", "threads": "default"}).splitlines()[-5:]
+    assert lines == [
+        "target: 4 times as fast: met (5 times)",
+        "target: 6 times as fast: NOT MET (5 times)",
+        "target: within 3 s: met (2.00 s)",
+        "target: within 1 s: NOT MET (2.00 s)",
+        "target: beats the absent: nothing to compare with",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"contenders": ["ours", "ours"]}, "two contenders have one name"),
+        ({"contenders": ["peer"]}, "one must be 'ours'"),
+        ({"targets": (Target(text="", fast="ours", slow="nobody", at_least=1.0),)}, "a target is about nobody"),
+    ],
+)
+def test_a_workload_that_cannot_be_meant_is_refused(options, message):
+    roles = {"ours": "ours", "peer": "peer"}
+    contenders = [contender(name, None, role=roles[name]) for name in options.pop("contenders", ["ours"])]
+    with pytest.raises(ValueError, match=message):
+        workload_of(*contenders, **options)
+
+
+def test_memory_above_what_was_held_before():
+    size = 64 * 2**20
+    filler = contender("filler", lambda: float(np.ones(size // 8).sum()) and 42.0, role="ours")
+    found = measure_memory(workload_of(filler), "filler", quick=True)
+    # Other allocations of this process may have been freed meanwhile, so some slack; the peak holds the array.
+    assert found["peak_bytes"] > size
+    if found["before_bytes"] is not None:
+        assert found["peak_bytes"] >= found["before_bytes"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(2.5, "2.50 s"), (0.0123, "12.3 ms"), (0.5, "500 ms"), (3e-6, "3.00 us"), (0.0, "0.00 us")]
+)
+def test_durations_are_readable(value, text):
+    assert report.seconds(value) == text
+
+
+def test_a_child_gets_its_threads_and_the_checkout():
+    inherited = {"XLA_FLAGS": "--xla_a", "JAX_COMPILATION_CACHE_DIR": "x", "JAX_PLATFORMS": "tpu", "PYTHONPATH": "mine"}
+    single = child_environment("1", "cpu", inherited)
+    assert single["XLA_FLAGS"] == "--xla_a --xla_cpu_multi_thread_eigen=false"
+    assert single["OMP_NUM_THREADS"] == single["OPENBLAS_NUM_THREADS"] == "1"
+    assert single["JAX_PLATFORMS"] == "cpu" and single["JAX_ENABLE_X64"] == "1"
+    assert "JAX_COMPILATION_CACHE_DIR" not in single and single["PYTHONPATH"].endswith("mine")
+    default = child_environment("default", "gpu", {})
+    assert not {"OMP_NUM_THREADS", "XLA_FLAGS", "JAX_PLATFORMS"} & set(default)
