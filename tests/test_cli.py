@@ -67,3 +67,14 @@ def test_module_runs_like_the_command():
     command = [sys.executable, "-m", "mle_jax", "--version"]
     finished = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
     assert finished.stdout == f"mle-jax {mle_jax.__version__}\n"
+
+
+def test_reader_that_stops_early_causes_no_traceback():
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "mle_jax", "models"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()  # as `| true` does
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 1

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import mle_jax as mle
-from mle_jax.cli import main
+from mle_jax.cli import main, outputs
 
 ROOT = Path(__file__).resolve().parents[1]
 ENGEL = ROOT / "examples" / "data" / "engel.csv"
@@ -166,6 +166,32 @@ def test_fit_without_certificate_is_seen_in_the_exit_status(run, tmp_path, recwa
     assert written["covariance"]["matrix"][-1] == [None, None, None]
 
 
+def test_laplace_regression_of_engel(run, tmp_path):
+    run("laplace-regression", ENGEL, *CHOICE, "--json", tmp_path / "fit.json")
+    written = read(tmp_path / "fit.json")
+    estimates = {row["name"]: row["estimate"] for row in written["parameters"]}
+    # Koenker and Bassett (1982): median regression of Engel's data; the exact vertex, through rows 75 and 219 (from 0),
+    # in rational arithmetic, and the log-likelihood there.
+    expected = {"w[intercept]": 81.48224741693625, "w[income]": 0.5601805512094195, "scale": 74.72311764947104}
+    assert list(estimates) == list(expected)
+    np.testing.assert_allclose(list(estimates.values()), list(expected.values()), rtol=1e-6)
+    np.testing.assert_allclose(written["log_likelihood"], -1411.6301240396149, rtol=1e-9)
+    assert written["covariance"]["kind"] == "expected"
+    scale = expected["scale"]  # the expected information is X'X / scale^2 and n / scale^2
+    errors = scale * np.sqrt([*np.diag(np.linalg.inv(X.T @ X)), 1 / 235])
+    np.testing.assert_allclose([row["std_error"] for row in written["parameters"]], errors, rtol=1e-6)
+
+
+def test_disk_that_is_full_does_not_cost_the_table(run, tmp_path, monkeypatch):
+    def write(path: Path, content: dict) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(outputs, "write_json", write)
+    status, out, err = run("linear_gaussian", ENGEL, *CHOICE, "--json", tmp_path / "fit.json")
+    assert status == 2 and "w[income]" in out
+    assert err == "mle-jax fit: error: [Errno 28] No space left on device\n"
+
+
 GOOD = "y,x,z\n1,2,3\n2,1,5\n4,2,2\n3,5,1\n"
 BAD_DATA = [
     ("", "data.csv is empty"),
@@ -210,6 +236,7 @@ BAD_WORDS = [
     ("linear_gaussian", ["--json", "nowhere/fit.json"], "--json names 'nowhere/fit.json', but there is no folder 'now"),
     ("linear_gaussian", ["--json", "."], "--json names '.', which is a folder"),
     ("linear_gaussian", ["--json", "data.csv"], "--json names 'data.csv', which is for the data; name another file"),
+    ("linear_gaussian", ["--json", "a.png", "--plot", "a.png"], "--plot names 'a.png', which is for --json"),
 ]
 
 

@@ -1,6 +1,8 @@
 """The command line: one module per command, each with `add_parser`; what they import heavily, they import late."""
 
 import argparse
+import os
+import sys
 from collections.abc import Sequence
 
 from mle_jax.cli import check_command, fit_command, models_command
@@ -17,7 +19,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments; by default those of the process.
     """
     arguments = _parser().parse_args(argv)
-    status: int = arguments.run(arguments)
+    try:
+        status: int = arguments.run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
+        return 1
     return status
 
 

@@ -26,7 +26,7 @@ exit status:
 example:
   mle-jax fit linear_gaussian households.csv --response food --features income,size --json fit.json
 
-'mle-jax models' lists the models. Needs the extra 'data': pip install 'mle-jax[data]'."""
+'mle-jax models' lists the models. Needs the extra 'data': pip install 'mle-jax[data]'; --plot the extra 'plot'."""
 
 WORDS = {"tab": "\t", "\\t": "\t"}
 
@@ -89,37 +89,41 @@ def _add_settings(group: "argparse._ArgumentGroup") -> None:
 
 def _add_outputs(group: "argparse._ArgumentGroup") -> None:
     add = group.add_argument
+    add("--plot", type=Path, metavar="FILE", help="draw data, fit and residuals into a .png, .pdf or .svg file")
     add("--json", type=Path, metavar="FILE", help="write estimates, covariance and status as JSON")
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from mle_jax.cli import outputs
+    from mle_jax.cli import outputs, pictures
 
     try:
         model, choice, selection = _prepare(arguments)
         fit = _fit_quietly(model, selection)
     except (ValueError, TypeError, KeyError, OSError, ImportError) as error:
         return _refuse(error)
-    print(_described(arguments.data, choice, selection), end="\n\n")
-    print(fit.summary(arguments.level))
+    fault = None
     try:
         if arguments.json is not None:
             request = _request(arguments, model, choice, selection)
             outputs.write_json(arguments.json, outputs.document(fit, request, arguments.level))
-    except OSError as error:
-        return _refuse(error)
+        if arguments.plot is not None:
+            pictures.draw(arguments.plot, fit, model, choice=choice, selection=selection)
+    except (OSError, ValueError) as error:  # a full disk, say: the table is printed all the same
+        fault = error
+    print(_described(arguments.data, choice, selection), end="\n\n")
+    print(fit.summary(arguments.level))
     if not fit.converged:
         print(f"mle-jax fit: not certified: {fit.status.name}. {_one_line(fit.message)}", file=sys.stderr)
-    return 0 if fit.converged else 1
+    return _refuse(fault) if fault is not None else 0 if fit.converged else 1
 
 
 def _prepare(arguments: argparse.Namespace) -> "tuple[Model, Choice, Selection]":
     """Check everything that can be checked before a fit: cheap things first, the values in the file last."""
-    from mle_jax.cli import columns, outputs, ready_made
+    from mle_jax.cli import columns, outputs, pictures, ready_made
     from mle_jax.data.files import read_file
 
     model = ready_made.build_model(arguments.model, dict(arguments.option))
-    outputs.check_outputs({"--json": arguments.json}, arguments.data)
+    outputs.check_outputs({"--json": arguments.json, "--plot": arguments.plot}, arguments.data)
     file = read_file(arguments.data, separator=arguments.separator)
     choice = columns.choose(
         model.label,
@@ -130,6 +134,8 @@ def _prepare(arguments: argparse.Namespace) -> "tuple[Model, Choice, Selection]"
         leaves=dict(arguments.leaf),
         weights=arguments.weights,
     )
+    if arguments.plot is not None:
+        pictures.check_picture(arguments.plot, model, choice)
     return model, choice, columns.select(file, choice, drop_missing=arguments.missing == "drop")
 
 

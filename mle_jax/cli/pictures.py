@@ -1,0 +1,89 @@
+"""The picture of `mle-jax fit --plot`: what was fitted on the left, what is left over on the right."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mle_jax._optional import optional
+from mle_jax._precision import in_float64
+
+if TYPE_CHECKING:
+    from mle_jax.cli.columns import Choice, Selection
+    from mle_jax.likelihood import Model
+    from mle_jax.results import Fit
+
+RESOLUTION = 150
+"""Dots per inch of a .png: sharp on a slide, small enough to send."""
+
+
+def check_picture(path: Path, model: "Model", choice: "Choice") -> None:
+    """Raise where there is nothing to draw, or nothing to draw it with.
+
+    Raises:
+        ValueError: there are no features, the model predicts nothing, or the ending of the path names no format.
+        ImportError: matplotlib is not installed.
+    """
+    if not choice.features:
+        raise ValueError(f"--plot draws the fit against features, but {model.label} was given none; leave --plot out")
+    if model.predict is None:
+        raise ValueError(f"--plot draws fitted values, but {model.label} predicts none; leave --plot out")
+    formats = optional("matplotlib.figure", "plot", "--plot").Figure().canvas.get_supported_filetypes()
+    if path.suffix.lower().removeprefix(".") not in formats:
+        raise ValueError(f"--plot names '{path}', but the name of a picture ends in its format: .png, .pdf or .svg")
+
+
+@in_float64
+def draw(path: Path, fit: "Fit", model: "Model", *, choice: "Choice", selection: "Selection") -> None:
+    """Draw a fit: with one feature data and curve, with several observed against fitted; residuals beside it.
+
+    Args:
+        path: of the picture; its ending says the format.
+        fit: what was fitted.
+        model: with a `predict`.
+        choice: at least one feature.
+        selection: the data of the fit.
+
+    Raises:
+        OSError: the file cannot be written.
+        ValueError: the fitted values are not finite.
+    """
+    from mle_jax import plots
+
+    columns = {name: selection.table.column(name).to_numpy() for name in selection.table.schema.names}
+    further = {leaf: columns[name] for leaf, name in choice.leaves.items()}
+    x = np.stack([columns[name] for name in choice.x_names], axis=1).astype(np.float64)
+    y = columns[choice.response].astype(np.float64)
+    fitted = predictions(model, fit, {**further, "x": x, "y": y})
+    response, model_name = _as_text(choice.response), _as_text(model.label)
+    figure = optional("matplotlib.figure", "plot", "--plot").Figure(figsize=(10, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    if len(choice.features or ()) == 1 and not further:
+
+        def curve(values: Any) -> np.ndarray:
+            ones = [np.ones_like(values)] * choice.intercept
+            return predictions(model, fit, {"x": np.stack([*ones, values], axis=1), "y": np.zeros_like(values)})
+
+        feature = _as_text(choice.x_names[-1])
+        plots.fitted_lines(x[:, -1], y, {model_name: curve}, xlabel=feature, ylabel=response, ax=left)
+    else:
+        label, below = f"observed {response}", f"{response} fitted by {model_name}"
+        plots.fitted_lines(fitted, y, {"observed = fitted": (0.0, 1.0)}, xlabel=below, ylabel=label, ax=left)
+    plots.residuals(fitted, y - fitted, xlabel=f"fitted {response}", ax=right)
+    figure.savefig(path, dpi=RESOLUTION)
+
+
+def predictions(model: "Model", fit: "Fit", data: dict[str, np.ndarray]) -> np.ndarray:
+    """Return what the model predicts for every row, (n,)."""
+    predict = model.predict
+    assert predict is not None  # check_picture has refused such a model
+    rows = jax.tree_util.tree_map(jnp.asarray, data)
+    return np.asarray(jax.vmap(lambda row: predict(fit.params, row))(rows))
+
+
+def _as_text(name: str, most: int = 60) -> str:
+    """Make a label of a name: no longer than an axis, and no formula, which two dollar signs would start."""
+    shown = name if len(name) <= most else f"{name[: most - 3]}..."
+    return shown.replace("$", r"\$")
