@@ -2,6 +2,7 @@
 
 from mle_jax import models as models
 from mle_jax import optimizers as optimizers
+from mle_jax import plots as plots
 from mle_jax import text as text
 from mle_jax._status import ConvergenceWarning as ConvergenceWarning
 from mle_jax._status import Status as Status
@@ -60,6 +61,7 @@ __all__ = [
     "minimize",
     "models",
     "optimizers",
+    "plots",
     "stops",
     "text",
 ]
