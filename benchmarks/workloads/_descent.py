@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import mle_jax as mle
+from benchmarks.workloads._device import put
 from mle_jax.optimizers.minimizing import _run
 from mle_jax.text.squared_error import mean_squared_error
 
@@ -29,8 +30,8 @@ def raw_jax(start: Any, x: Any, y: Any, steps: Any) -> Any:
 
 def resident(function: Callable[..., Any], data: Any) -> Callable[[], Any]:
     """Put the data on the device, and return the call of the compiled function there."""
-    x, y, steps = jax.device_put(data)
-    start = jax.device_put(np.zeros((*np.shape(data[0])[:-2], np.shape(data[0])[-1])))
+    x, y, steps = put(data)
+    start = put(np.zeros((*np.shape(data[0])[:-2], np.shape(data[0])[-1])))
     return partial(jax.jit(function), start, x, y, steps)
 
 

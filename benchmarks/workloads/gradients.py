@@ -11,6 +11,7 @@ import numpy as np
 import mle_jax as mle
 from benchmarks.frame.checking import relative_difference
 from benchmarks.frame.workload import Contender, Target, Workload
+from benchmarks.workloads._device import put
 
 Data = tuple[dict[str, Any], dict[str, np.ndarray]]
 
@@ -27,7 +28,7 @@ def generate(scale: str, *, n: int, p: int) -> Data:
 
 def prepare(function: Callable[..., Any], data: Data) -> Callable[[], Any]:
     """Put params and data on the device; the function is compiled by the first call."""
-    return partial(function, *jax.device_put(data))
+    return partial(function, *put(data))
 
 
 def by_rows(function: Callable[..., Any], product: Callable[[Any, Any], Any], data: Data) -> Callable[[], Any]:

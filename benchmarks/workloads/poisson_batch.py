@@ -11,6 +11,7 @@ from jax.scipy.special import gammaln
 
 import mle_jax as mle
 from benchmarks.frame.workload import Contender, Workload
+from benchmarks.workloads._device import put
 
 Data = dict[str, np.ndarray]
 LOOPED = 200  # datasets that go through a loop of single fits in Python
@@ -104,7 +105,7 @@ def newton(dataset: Any) -> dict[str, Any]:
 
 def on_device(function: Callable[[Any], Any], data: Data) -> Callable[[], Any]:
     """Put the data on the device and compile a function of them all."""
-    return partial(jax.jit(function), jax.device_put(data))
+    return partial(jax.jit(function), put(data))
 
 
 def first(data: Data) -> list[Data]:
