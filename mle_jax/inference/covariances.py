@@ -21,7 +21,7 @@ from jax import Array
 
 from mle_jax._linalg import scaled_eigen
 from mle_jax._text import listing
-from mle_jax.fitting.maximizing import expected_free_information
+from mle_jax.fitting.information import expected_free_information
 from mle_jax.likelihood.evaluation import sample, theta_scores
 
 if TYPE_CHECKING:
