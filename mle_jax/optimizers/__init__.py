@@ -1,7 +1,19 @@
-"""Optimizers: one loop, one algorithm per file."""
+"""Optimizers: one loop, one algorithm per file; and exact solvers, plain functions that a model's closed form calls."""
 
 from mle_jax.optimizers.gradient_descent import GradientDescent as GradientDescent
+from mle_jax.optimizers.least_absolute_deviations import LeastAbsoluteDeviations as LeastAbsoluteDeviations
+from mle_jax.optimizers.least_absolute_deviations import (
+    solve_least_absolute_deviations as solve_least_absolute_deviations,
+)
+from mle_jax.optimizers.least_squares import solve_least_squares as solve_least_squares
 from mle_jax.optimizers.newton import Newton as Newton
 from mle_jax.optimizers.optax_adapter import Optax as Optax
 
-__all__ = ["GradientDescent", "Newton", "Optax"]
+__all__ = [
+    "GradientDescent",
+    "LeastAbsoluteDeviations",
+    "Newton",
+    "Optax",
+    "solve_least_absolute_deviations",
+    "solve_least_squares",
+]

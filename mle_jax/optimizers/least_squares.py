@@ -42,15 +42,30 @@ def solve_least_squares(x: Array, y: Array, weights: Array | None = None) -> Arr
     scale = _power_of_two_above(jnp.sqrt(jnp.sum(x**2, axis=0)))
     scaled = x / scale
     q, r = jnp.linalg.qr(scaled)
-    u, values, vt = jnp.linalg.svd(r, full_matrices=False)
-    kept = values > rounding_floor(x.shape[1], x.dtype) * jnp.max(values)
-    inverse = jnp.where(kept, 1.0 / jnp.where(kept, values, 1.0), 0.0)
+    u, inverse, vt = _pseudo_inverse(r)
 
     def solve(right: Array) -> Array:
         return vt.T @ (inverse * (u.T @ (q.T @ right)))
 
     first = solve(y)
     return (first + solve(y - scaled @ first)) / scale
+
+
+def column_basis(x: Array) -> Array:
+    """Return T, shape (p, min(n, p)), such that the columns of X T are orthonormal, or 0 where X lacks rank.
+
+    Every vector of coefficients b = T beta is the shortest (in columns of equal length) of all that give the same X b.
+    """
+    scale = _power_of_two_above(jnp.sqrt(jnp.sum(x**2, axis=0)))
+    _, inverse, vt = _pseudo_inverse(jnp.linalg.qr(x / scale, mode="r"))
+    return vt.T * inverse / scale[:, None]
+
+
+def _pseudo_inverse(r: Array) -> tuple[Array, Array, Array]:
+    """Return U, 1 / s and V' of R = U diag(s) V', with 0 for 1 / s where s is a rounding error of zero."""
+    u, values, vt = jnp.linalg.svd(r, full_matrices=False)
+    kept = values > rounding_floor(r.shape[1], r.dtype) * jnp.max(values)
+    return u, jnp.where(kept, 1.0 / jnp.where(kept, values, 1.0), 0.0), vt
 
 
 def _power_of_two_above(sizes: Array) -> Array:
