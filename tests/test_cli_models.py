@@ -5,9 +5,13 @@ import re
 
 import pytest
 
+import mle_jax as mle
 from mle_jax import models
 from mle_jax.cli import main
+from mle_jax.cli.columns import choose, select
 from mle_jax.cli.ready_made import NAMES, Description, build_model, describe, leaves_read, nearest
+from mle_jax.data.files import read_file
+from mle_jax.data.tables import read_table
 
 REQUIRED = {"variance": 2.0}
 """A value for every option without a default that some model has."""
@@ -78,6 +82,32 @@ def test_model_that_cannot_be_built(name, options, told):
     with pytest.raises((ValueError, TypeError)) as caught:
         build_model(name, options)
     assert told in str(caught.value)
+
+
+def counts_and_categories(params, row):
+    """A log density with further data: an exposure, and a category that is an index."""
+    return row["y"] * params["level"][row["group"]] + row["x"] @ params["w"] - row["exposure"]
+
+
+def test_further_data_are_found_and_asked_for(tmp_path):
+    model = mle.Model(counts_and_categories, {"w": mle.Real(columns="x"), "level": mle.Real(2)})
+    read = leaves_read(model)
+    assert sorted(read) == ["exposure", "group", "x", "y"]
+    wishes = {"response": "deaths", "features": ["age"], "intercept": True, "weights": None}
+    with pytest.raises(ValueError, match=r"counts also reads 'group' and 'exposure'; pass --leaf group=COLUMN"):
+        choose("counts", ("y", "group", "x", "exposure"), **wishes, leaves={})
+    with pytest.raises(ValueError, match=r"--leaf names 'y', but counts reads .*; its further data are"):
+        choose("counts", read, **wishes, leaves={"y": "deaths"})
+    choice = choose("counts", read, **wishes, leaves={"group": "region", "exposure": "years"})
+    (tmp_path / "data.csv").write_text("region,years,deaths,age\n1,2.5,3,40\n0,,1,50\n1,0.5,0,60\n")
+    selection = select(read_file(tmp_path / "data.csv"), choice, drop_missing=True)
+    data, names = read_table(selection.table, selection.columns)
+    assert {leaf: array.tolist() for leaf, array in data.items()} == {
+        **{"y": [3, 0], "group": [1, 1], "exposure": [2.5, 0.5]},
+        "x": [[1.0, 40.0], [1.0, 60.0]],
+    }
+    assert names == {"x": ("intercept", "age")} and data["group"].dtype == "int64"
+    assert (selection.n_read, selection.n_dropped) == (3, 1)
 
 
 def test_nearest_overlooks_case():

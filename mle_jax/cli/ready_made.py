@@ -84,7 +84,7 @@ def leaves_read(model: Model) -> tuple[str, ...]:
     params = resolve(model.parameters, shapes).default_start()
     # Whole numbers, because a category may be an index.
     row = _Asked(lambda name: jnp.zeros(2 if name in shapes else (), int))
-    jax.eval_shape(lambda: model.log_density(params, row))
+    jax.eval_shape(lambda traced: model.log_density(traced, row), params)
     return tuple(row)
 
 
