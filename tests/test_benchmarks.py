@@ -1,12 +1,13 @@
 """The frame of the benchmarks, on contenders and a clock that are made up: no test here measures real time."""
 
+import itertools
 import json
 import math
 
 import numpy as np
 import pytest
 
-from benchmarks.frame import report
+from benchmarks.frame import report, running
 from benchmarks.frame.checking import judged, relative_difference, verdict
 from benchmarks.frame.environment import child_environment
 from benchmarks.frame.measuring import Effort, alternate, order_of_round, spread, timed
@@ -41,23 +42,23 @@ def working(clock, seconds, answer=0.0, log=None, name=""):
     return call
 
 
-def test_every_round_begins_with_another_contender():
-    assert [order_of_round("abc", number) for number in range(4)] == [
-        list("abc"),
-        list("bca"),
-        list("cab"),
-        list("abc"),
-    ]
-    assert order_of_round([], 3) == []
+def test_the_orders_of_the_rounds_are_shuffled_and_reproducible():
+    orders = [order_of_round("abcd", number) for number in range(40)]
+    assert all(sorted(order) == list("abcd") for order in orders)
+    assert orders == [order_of_round("abcd", number) for number in range(40)]
+    neighbors = {pair for order in orders for pair in itertools.pairwise(order)}
+    assert len(neighbors) == 12  # everybody runs right after everybody else at some time
+    assert {order[0] for order in orders} == set("abcd") and order_of_round([], 3) == []
 
 
 def test_contenders_alternate():
-    clock, log = FakeClock(), []
+    clock, log, pauses = FakeClock(), [], []
     calls = {name: working(clock, 1.0, name, log, name) for name in "abc"}
-    effort = Effort(rounds=3, budget=100.0, fewest=1)
-    seconds, answers = alternate(calls, effort=effort, clock=clock, wait=instantly)
-    assert "".join(log) == "abcbcacab"
+    effort = Effort(rounds=3, budget=100.0, fewest=1, pause=0.25)
+    seconds, answers = alternate(calls, effort=effort, clock=clock, wait=instantly, sleep=pauses.append)
+    assert [sorted(log[i : i + 3]) for i in (0, 3, 6)] == [list("abc")] * 3
     assert seconds == {name: [1.0, 1.0, 1.0] for name in "abc"} and answers == {name: name for name in "abc"}
+    assert pauses == [0.25] * 9
 
 
 def test_a_slow_contender_drops_out_when_its_budget_is_used_up():
@@ -155,8 +156,9 @@ def test_a_run_reports_everybody_as_they_are():
     assert "part: ran 0.5 of the work; its times are scaled up to all of it" in text
 
 
-def test_targets_are_held_against_what_came_out():
+def test_targets_are_held_against_what_came_out(monkeypatch):
     clock = FakeClock()
+    monkeypatch.setattr(running, "REAL", Effort(rounds=3, budget=100.0, fewest=1))
     targets = (
         Target(text="4 times as fast", fast="ours", slow="peer", at_least=4.0),
         Target(text="6 times as fast", fast="ours", slow="peer", at_least=6.0),

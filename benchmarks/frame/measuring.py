@@ -1,9 +1,11 @@
-"""Time contenders in alternation: every round runs each of them once, in an order that moves on by one.
+"""Time contenders in alternation: every round runs each of them once, in an order of its own.
 
-Slow drifts of the machine (heat, neighbors, clock) so fall on all of them alike, and none always runs first.
+Slow drifts of the machine (heat, neighbors, clock) so fall on all of them alike. None always runs after the same other
+one, whose caches and threads it would inherit: mere rotation would leave every contender its predecessor.
 """
 
 import gc
+import random
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,14 +18,22 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to go on: rounds, and seconds after which a contender with enough runs drops out."""
+    """How long to go on.
+
+    Args:
+        rounds: the most runs of each contender.
+        budget: seconds after which a contender with enough runs drops out.
+        fewest: how many runs are enough.
+        pause: seconds before every run, in which the threads of the one before go to sleep (they spin for a while).
+    """
 
     rounds: int
     budget: float
     fewest: int
+    pause: float = 0.0
 
 
-REAL = Effort(rounds=25, budget=20.0, fewest=3)
+REAL = Effort(rounds=25, budget=20.0, fewest=3, pause=0.05)
 QUICK = Effort(rounds=2, budget=0.5, fewest=1)
 
 
@@ -48,9 +58,8 @@ def timed(call: Call, *, clock: Clock = time.perf_counter, wait: Callable[[Any],
 
 
 def order_of_round(names: Sequence[str], number: int) -> list[str]:
-    """Return the order in which the contenders run in a round."""
-    shift = number % len(names) if names else 0
-    return [*names[shift:], *names[:shift]]
+    """Return the order in which the contenders run in a round: shuffled, the same in every run of the benchmark."""
+    return random.Random(number).sample(list(names), len(names))
 
 
 def alternate(
@@ -59,6 +68,7 @@ def alternate(
     effort: Effort,
     clock: Clock = time.perf_counter,
     wait: Callable[[Any], Any] = wait_for,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> tuple[dict[str, list[float]], dict[str, Any]]:
     """Run every contender once per round.
 
@@ -67,6 +77,7 @@ def alternate(
         effort: when to stop. A contender that has used up its budget of seconds drops out after `fewest` runs.
         clock: in seconds.
         wait: waits for an answer.
+        sleep: passes a pause.
 
     Returns:
         The seconds of every run, and the last answer, by name.
@@ -77,6 +88,7 @@ def alternate(
         going_on = [n for n in calls if len(seconds[n]) < effort.fewest or sum(seconds[n]) < effort.budget]
         gc.collect()
         for name in order_of_round(going_on, number):
+            sleep(effort.pause)
             spent, answers[name] = timed(calls[name], clock=clock, wait=wait)
             seconds[name].append(spent)
     return seconds, answers
