@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import mle_jax as mle
+
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 
@@ -47,6 +49,48 @@ def test_gaussian_mean(monkeypatch, capsys):
     assert "Gradient check passed" in printed and re.search(r"Status +converged", printed)
     # The mean of the six numbers is 13.6 / 6, its standard error sqrt(0.25 / 6).
     assert re.search(rf"mu +{13.6 / 6:.4f} +{np.sqrt(0.25 / 6):.5f}", printed)
+
+
+TEXT_PICTURES = [
+    "T1-difference-quotients.png",
+    "T11-descent.png",
+    "T11-loss.png",
+    "T12-laplace-and-gaussian.png",
+    "T12-loss.png",
+    "T6-gradient-arrows.png",
+]
+
+
+@pytest.mark.slow
+def test_text_walks_through_the_chapter_and_names_its_pictures(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["text.py", "--output", str(tmp_path / "album")])
+    printed = printed_by("text.py", monkeypatch, capsys)
+    titles = re.findall(r"^(T\d+)  (.+)\n=+$", printed, flags=re.MULTILINE)
+    assert titles == [(item, example.title) for item, example in mle.text.EXAMPLES.items()]
+    # One gradient derived by hand for each of T2 to T9 but T4, and T12; and the slip that is shown on purpose.
+    assert printed.count("Gradient check passed") == 8 and printed.count("Gradient check FAILED") == 1
+    assert "The sign of the handwritten gradient is flipped" in printed
+    assert "28.818595, 2.583853, 29.000000" in printed  # 2 sin 2 + 27, cos 2 + 3, 29
+    assert re.search(r"Optimizer +exact solver", printed) and re.search(r"Status +converged", printed)
+    assert "2 of 101 residuals are 0" in printed
+    named = re.findall(r"^Picture: (.+)$", printed, flags=re.MULTILINE)
+    assert sorted(Path(path).name for path in named) == TEXT_PICTURES
+    for path in named:
+        content = Path(path).read_bytes()
+        assert content.startswith(b"\x89PNG") and len(content) > 10_000, path  # an empty one has about 5 kB
+
+
+def test_text_without_matplotlib_says_once_what_is_missing(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    chapter = runpy.run_path(str(EXAMPLES / "text.py"))
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    album = chapter["Album"](tmp_path / "album")
+    chapter["derivative_as_a_limit"](album)
+    chapter["critical_points"](album)
+    printed = capsys.readouterr().out
+    assert printed.count("pip install 'mle-jax[plot]'") == 1 and "Picture" not in printed
+    assert "T1  Definition 1" in printed and "saddle" in printed
+    assert not (tmp_path / "album").exists()
 
 
 @pytest.mark.smoke

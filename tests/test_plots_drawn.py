@@ -332,6 +332,11 @@ def test_runs_that_go_up_and_down_show_the_best_so_far():
     np.testing.assert_array_equal(line(plain, "a")[:, 1], [4.0, 2.0, 3.0, 1.0])
 
 
+def test_a_rise_of_rounding_size_is_none():
+    values = [4.0, 2.0, 1.0, 1.0 + 2e-16, 1.0]
+    assert len(plots.loss_curve(values, ax=axes()).get_lines()) == 1
+
+
 def test_of_a_log_likelihood_the_best_is_the_largest():
     ax = plots.loss_curve({"a": [-4.0, -2.0, -3.0]}, larger_is_better=True, ax=axes())
     np.testing.assert_array_equal(line(ax, "a")[:, 1], [-4.0, -2.0, -2.0])

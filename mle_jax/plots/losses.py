@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 ROUNDING = 1e-12
-"""Relative to the optimum: a curve may pass it by the rounding of a sum, not by more."""
+"""Relative: what passes the optimum by less, or rises by less, does so by the rounding of a sum."""
 
 
 class Curve(NamedTuple):
@@ -106,11 +106,11 @@ def _curve(label: str, run: Any, sign: float, *, optimum: float | None, best: bo
         if lost[0] == 0:
             raise ValueError(f"{name} starts with {array[0]}, but a run must start at a finite value; check the start")
         array, label = array[: lost[0]], f"{label} (not finite at step {lost[0]})".strip()
-    if optimum is not None:
-        array = _distances(name, array, sign, optimum)
-        sign = 1.0
     so_far = sign * np.minimum.accumulate(sign * array)
-    return Curve(label, array, so_far if best and not np.array_equal(so_far, array) else None)
+    settled = bool(np.max(np.abs(array - so_far)) <= ROUNDING * np.max(np.abs(array)))
+    if optimum is not None:
+        array, so_far = (_distances(name, line, sign, optimum) for line in (array, so_far))
+    return Curve(label, array, so_far if best and not settled else None)
 
 
 def _distances(name: str, array: Vector, sign: float, optimum: float) -> Vector:
