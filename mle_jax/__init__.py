@@ -13,6 +13,7 @@ from mle_jax.gradients import check_gradient as check_gradient
 from mle_jax.gradients import critical_point as critical_point
 from mle_jax.gradients import difference_curve as difference_curve
 from mle_jax.gradients import finite_difference as finite_difference
+from mle_jax.likelihood import ExactMaximum as ExactMaximum
 from mle_jax.likelihood import Model as Model
 from mle_jax.optimizers import stops as stops
 from mle_jax.optimizers.minimizing import History as History
@@ -36,6 +37,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ConvergenceWarning",
     "Covariance",
+    "ExactMaximum",
     "Fit",
     "Fixed",
     "GradientReport",

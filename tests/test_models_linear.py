@@ -165,20 +165,6 @@ def test_as_many_columns_as_rows():
     assert not fit.converged and np.isnan(fit.standard_errors()["variance"])
 
 
-def test_laplace_fit_says_that_it_is_not_certified():
-    data = {"x": np.ones((5, 1)), "y": np.array([0.0, 1.0, 2.0, 4.0, 9.0])}
-    with pytest.warns(mle.ConvergenceWarning, match="uncertified"):
-        fit = mle.fit(models.laplace_regression(), data)
-    assert fit.status is mle.Status.uncertified
-    # The median, 2, and the mean absolute deviation from it, 12 / 5. Adam ends within its last small steps of them.
-    scale = 12 / 5
-    assert abs(fit.params["w"][0] - 2.0) < 1e-2 * scale
-    assert abs(fit.params["scale"] - scale) < 1e-2 * scale
-    # Expected information: n / scale^2 for both.
-    errors = fit.standard_errors()
-    np.testing.assert_allclose([errors["w"][0], errors["scale"]], [fit.params["scale"] / np.sqrt(5)] * 2, rtol=1e-10)
-
-
 @pytest.mark.parametrize("n", [16, 2500])  # within one block of rows, and in three with a rest
 def test_laplace_weights_weigh_the_information(n):
     data = line(n)

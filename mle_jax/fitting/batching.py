@@ -30,6 +30,7 @@ def solve_lanes(
     *,
     axes: tuple[bool, ...],
     closed_form: bool,
+    compare: bool,
     handwritten: bool,
     whiten: bool,
 ) -> Solution:
@@ -47,6 +48,7 @@ def solve_lanes(
         max_steps: the most steps of every lane.
         axes: from `lane_axes`.
         closed_form: as in `Plan`.
+        compare: as in `Plan`.
         handwritten: as in `Plan`.
         whiten: as in `Plan`.
     """
@@ -63,6 +65,7 @@ def solve_lanes(
             tolerance,
             max_steps,
             closed_form=closed_form,
+            compare=compare,
             handwritten=handwritten,
             whiten=whiten,
             record=None,

@@ -25,18 +25,14 @@ def search(
     scale: Array | int,
     tolerance: Array | float,
     max_steps: Array | int,
-    smooth: bool,
     record: int | None,
 ) -> Run:
     """Run an optimizer until the decrement is below the tolerance or the steps run out.
 
     Newton's method knows its decrement at every step. First-order methods stop on a cheap estimate (the gradient
-    scaled by the diagonal information), are then held against the true decrement, and go on if that fails. A model
-    with kinks has no decrement: it uses all its steps.
+    scaled by the diagonal information), are then held against the true decrement, and go on if that fails.
     """
     first = begin(objective, optimizer, theta, record=record)
-    if not smooth:
-        return proceed(objective, optimizer, first, max_steps=max_steps)
     if isinstance(optimizer, Newton):
         rule = _newton_rule(scale, tolerance)
         arrived = (first.outcome == RUNNING) & rule(None, first.state)

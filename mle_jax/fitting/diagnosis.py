@@ -33,6 +33,8 @@ def diagnose(model: "Model", place: Any, solution: Solution, data: Any, weights:
     """
     status = Status(int(solution.status))
     details = {
+        Status.converged: _stretch,
+        Status.converged_to_rounding: _stretch,
         Status.max_steps: _distance,
         Status.precision_lost: _precision,
         Status.rising: _rising,
@@ -81,15 +83,31 @@ def _sizes(place: Any, solution: Solution, direction: np.ndarray) -> np.ndarray:
     return np.abs(direction) * np.sqrt(np.abs(np.diagonal(np.asarray(solution.certificate.information))))
 
 
+def _stretch(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
+    """Say from where to where the maximum reaches, where it is not a single point."""
+    edge = np.asarray(solution.edge)
+    if not np.any(edge):
+        return ""
+    flat = np.asarray(place.flat(solution.theta))
+    changes = [
+        f"{place.space.names[i]} from {significant(flat[i], 6)} to {significant(flat[i] + edge[i], 6)}"
+        for i in np.flatnonzero(np.abs(edge) > SHARE * np.abs(edge).max())
+    ]
+    return f"It is not unique: the log-likelihood is the same all the way {' and '.join(changes)}."
+
+
 def _distance(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
     decrement = float(solution.decrement)
+    if not model.smooth and np.isfinite(decrement):
+        lack = decrement**2 / 2
+        return f"The log-likelihood there is {significant(lack, 2)} below its exact maximum."
     if np.isfinite(decrement):
         return f"By the curvature there, the maximum is about {significant(decrement, 2)} standard errors away."
     return "The information is not positive definite there."
 
 
 def _precision(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
-    if bool(solution.certificate.sound):
+    if not model.smooth or bool(solution.certificate.sound):
         return _distance(model, place, solution, data, weights)
     direction = _in_original(place, np.asarray(solution.certificate.unsound))
     along = combination(direction, _names(place), _sizes(place, solution, direction))

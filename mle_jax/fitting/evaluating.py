@@ -6,8 +6,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from mle_jax._status import Status
+from mle_jax.fitting.corners import solve_with_corners
+from mle_jax.fitting.maximizing import holds_entries
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
+from mle_jax.fitting.starts import find_exact
 from mle_jax.optimizers import GradientDescent, Newton
 
 if TYPE_CHECKING:
@@ -18,19 +21,15 @@ def solve_at(
     model: "Model", place: Any, data: Any, weights: Array | None, params: Any, tolerance: Array | float
 ) -> Solution:
     """Return the solution of no steps at params: the numbers there, and the verdict on them."""
-    # Any optimizer will do, since none takes a step; Newton's brings the Hessian along where there is one.
-    optimizer: Any = Newton() if model.smooth else GradientDescent(1.0)
-    solution = solve(
-        model,
-        place,
-        place.theta(params),
-        data,
-        weights,
-        optimizer,
-        tolerance=tolerance,
-        max_steps=0,
-        polish=False,
-    )
+    theta = place.theta(params)
+    options: dict[str, Any] = {"tolerance": tolerance, "max_steps": 0}
+    if model.smooth:
+        solution = solve(model, place, theta, data, weights, Newton(), polish=False, **options)
+    else:
+        compare = model.closed_form is not None and not holds_entries(place)
+        exact = find_exact(model, place, data, weights) if compare else None
+        # Any optimizer will do, since none takes a step.
+        solution = solve_with_corners(model, place, theta, data, weights, GradientDescent(1.0), exact, **options)
     # The values given come back to the last bit, not after a round trip through the free coordinates.
     return solution._replace(params=params)
 

@@ -3,16 +3,14 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import jax.numpy as jnp
 from jax import Array
 
 from mle_jax._trees import lists_to_arrays
 from mle_jax.fitting.choosing import choose_optimizer, default_steps
-from mle_jax.fitting.information import expected_free_information
-from mle_jax.fitting.rotation import Rotated, whitening_basis
+from mle_jax.fitting.corners import solve_with_corners
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
-from mle_jax.fitting.starts import start_theta
+from mle_jax.fitting.starts import find_exact, start_theta
 from mle_jax.likelihood.layout import check_call, model_space
 from mle_jax.likelihood.programs import program
 from mle_jax.optimizers._protocol import Optimizer
@@ -32,6 +30,7 @@ class Plan:
         optimizer: the algorithm.
         max_steps: the most steps.
         closed_form: begin at the model's exact maximizer.
+        compare: the model has kinks and an exact maximizer: measure how far from it the search ends.
         handwritten: search with the handwritten gradient.
         whiten: search in coordinates in which the expected information is the identity.
         record: keep the history.
@@ -41,6 +40,7 @@ class Plan:
     optimizer: Optimizer[Any]
     max_steps: int
     closed_form: bool
+    compare: bool
     handwritten: bool
     whiten: bool
     record: bool
@@ -50,6 +50,7 @@ class Plan:
         """The part that a compiled program depends on."""
         return {
             "closed_form": self.closed_form,
+            "compare": self.compare,
             "handwritten": self.handwritten,
             "whiten": self.whiten,
             "record": self.max_steps if self.record else None,
@@ -59,7 +60,7 @@ class Plan:
         """Say in words how the maximum is sought."""
         name = type(self.optimizer).__name__
         if self.closed_form:
-            return f"closed form, certified by {name}"
+            return f"closed form, certified by {name}" if model.smooth else "exact solver"
         return f"{name} with the handwritten gradient" if self.handwritten else name
 
 
@@ -76,7 +77,8 @@ def make_plan(
 ) -> Plan:
     """Decide how to climb.
 
-    "auto" begins at the closed form where the model has one, nothing is fixed and no start is given.
+    "auto" begins at the closed form where the model has one, nothing is fixed and no start is given; where the model
+    has kinks, a start does not matter to it, and nothing is left to search.
 
     Raises:
         ValueError: an unknown gradient, a handwritten one with weights or where the model has none, or options out
@@ -97,16 +99,24 @@ def make_plan(
             "gradient='handwritten' knows nothing of weights: the function takes (params, data) only; "
             "use gradient='autodiff' or leave the weights out"
         )
-    held = sum(place.fixed) > sum(d.free_size == 0 for d in place.space.declarations for _ in range(d.flat_size))
+    exact = model.closed_form is not None and not holds_entries(place)
+    closed_form = automatic and exact and (start is None or not model.smooth)
+    steps = default_steps(chosen) if max_steps is None else check_steps(max_steps)
     return Plan(
         coordinates=place,
         optimizer=chosen,
-        max_steps=default_steps(chosen) if max_steps is None else check_steps(max_steps),
-        closed_form=automatic and model.closed_form is not None and start is None and not held,
+        max_steps=0 if closed_form and not model.smooth else steps,
+        closed_form=closed_form,
+        compare=exact and not model.smooth,
         handwritten=handwritten,
-        whiten=automatic and not model.smooth and model.expected_information is not None,
+        whiten=automatic and not model.smooth and model.expected_information is not None and not closed_form,
         record=record,
     )
+
+
+def holds_entries(place: Coordinates) -> bool:
+    """Say whether some parameter is held that is free by its declaration."""
+    return sum(place.fixed) > sum(d.free_size == 0 for d in place.space.declarations for _ in range(d.flat_size))
 
 
 def maximize(
@@ -185,26 +195,22 @@ def solve_from_start(
     max_steps: Array | int,
     *,
     closed_form: bool,
+    compare: bool,
     handwritten: bool,
     whiten: bool,
     record: int | None,
 ) -> Solution:
     """Find the start and solve: the function that is compiled."""
-    theta = start_theta(model, place, data, weights, start, closed_form=closed_form)
-    seen: Any = place
-    if whiten:
-        seen = Rotated(place, theta, whitening_basis(expected_free_information(model, place, theta, data, weights)))
-        theta = jnp.zeros_like(theta)
-    solution = solve(
-        model,
-        seen,
-        theta,
-        data,
-        weights,
-        optimizer,
-        tolerance=tolerance,
-        max_steps=max_steps,
-        handwritten=handwritten,
-        record=record,
+    exact = find_exact(model, place, data, weights) if closed_form or compare else None
+    theta = start_theta(model, place, data, weights, start, exact=exact if closed_form else None)
+    options: dict[str, Any] = {
+        "tolerance": tolerance,
+        "max_steps": max_steps,
+        "handwritten": handwritten,
+        "record": record,
+    }
+    if model.smooth:
+        return solve(model, place, theta, data, weights, optimizer, **options)
+    return solve_with_corners(
+        model, place, theta, data, weights, optimizer, exact, at_exact=closed_form, whiten=whiten, **options
     )
-    return solution._replace(theta=seen.original(solution.theta)) if whiten else solution

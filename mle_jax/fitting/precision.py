@@ -43,13 +43,11 @@ def solve_in(dtype: str, model: "Model", plan: Plan, data: Any, weights: Any, st
         rough = run(*jax.tree_util.tree_map(_single, inputs[:4]), *inputs[4:])
         params, steps, trace = to_numpy(rough.params), int(rough.steps), rough.trace
     if dtype == "mixed":
-        again = {**plan.static, "closed_form": False, "record": None}
+        again = {**plan.static, "closed_form": plan.closed_form and not model.smooth, "record": None}
         solution = program(model, solve_from_start, **again)(*inputs[:3], params, *inputs[4:])
-    elif model.smooth:
+    else:
         at = program(model, solve_at)(plan.coordinates, data, weights, params, tolerance)
         solution = judged_to_rounding(at, below=ROUNDING_DECREMENT)
-    else:
-        solution = rough._replace(params=params)
     taken = steps + (int(solution.steps) if dtype == "mixed" else 0)
     return solution._replace(steps=jnp.int32(taken), trace=trace)
 

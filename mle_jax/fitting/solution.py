@@ -15,11 +15,14 @@ class Solution(NamedTuple):
         params: pytree laid out like the declaration, natural scale.
         log_likelihood: the total at params, a scalar.
         status: an int32 scalar; ``Status(int(status))`` says it in words.
-        decrement: sqrt(g' I^-1 g), the distance to the maximum in standard errors; NaN where the model is not smooth.
+        decrement: sqrt(g' I^-1 g), the distance to the maximum in standard errors; for a model with kinks
+            sqrt(2 gap), with the duality gap in total log-likelihood (NaN without an exact solver).
         steps: steps taken, int32.
         theta: the free coordinates, (k,).
-        certificate: the numbers behind the verdict; NaN where the model is not smooth.
+        certificate: the numbers behind the verdict.
         reliable: which flat natural parameters hold although the whole may not, bool (k_flat,).
+        edge: a move in flat natural parameters, (k_flat,): params + t edge is a maximum for t in [0, 1]; zeros where
+            none is known (it takes a model with kinks).
         trace: the history in terms of the loss, or None.
 
     Example:
@@ -37,4 +40,5 @@ class Solution(NamedTuple):
     theta: Array
     certificate: Certificate
     reliable: Array
+    edge: Array
     trace: Trace | None

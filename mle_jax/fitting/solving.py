@@ -1,4 +1,4 @@
-"""From a start to a certified `Solution`: the traceable middle of every fit.
+"""From a start to a certified `Solution`: the traceable middle of every fit of a smooth model.
 
 1 build the loss; 2 search; 3 certify; 4 say how it ended; 5 polish a certified maximum by one more full Newton step,
 kept if the log-likelihood does not fall (8 digits become 13); 6 return to named parameters.
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from mle_jax._objective import Evaluation, Objective
@@ -17,17 +16,13 @@ from mle_jax.fitting.certificate import Certificate, certify, curve
 from mle_jax.fitting.climbing import search, stalled
 from mle_jax.fitting.place import Place
 from mle_jax.fitting.solution import Solution
-from mle_jax.fitting.verdicts import Collapse, reliable_entries, verdict
+from mle_jax.fitting.verdicts import collapse, reliable_entries, verdict
 from mle_jax.likelihood.loss import loss_objective, loss_scale, to_log_likelihood
 from mle_jax.optimizers._loop import NON_FINITE, Run
 from mle_jax.optimizers._protocol import Optimizer
-from mle_jax.parameters import Positive
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
-
-ORDINARY = 1e5  # mean absolute contribution; log(1e-308) is -709, a row may have many parts
-COLLAPSED = 450  # times eps: a relative standard error below this (1e-13) is known better than it can be computed
 
 
 def solve(
@@ -70,11 +65,8 @@ def solve(
         scale=scale,
         tolerance=tolerance,
         max_steps=max_steps,
-        smooth=model.smooth,
         record=record,
     )
-    if not model.smooth:
-        return _unsmooth(coordinates, run, scale)
     # 3: by automatic differentiation, whatever drove the search
     objective = objective._replace(gradient=None)
     here = _with_hessian(objective, run, fresh=handwritten)
@@ -95,6 +87,7 @@ def solve(
         theta=here.point,
         certificate=certificate,
         reliable=reliable_entries(coordinates, here.point, certificate, status),
+        edge=jnp.zeros(len(coordinates.fixed), here.point.dtype),
         trace=run.trace,
     )
 
@@ -108,7 +101,7 @@ def _status(
         tolerance=tolerance,
         finite=finite,
         stalled=stalled(run),
-        collapsed=_collapse(coordinates, here, certificate),
+        collapsed=collapse(coordinates, here.point, here.magnitude, certificate.information),
     )
 
 
@@ -130,57 +123,3 @@ def _polished(
     kept = allowed & keeps_height & after.is_definite & (after.decrement <= certificate.decrement)
     choose = lambda new, old: jnp.where(kept, new, old)  # noqa: E731 - a select, not a function worth a name
     return jax.tree_util.tree_map(choose, (trial, after), (here, certificate))
-
-
-def _collapse(coordinates: Place, here: Evaluation, certificate: Certificate) -> Collapse:
-    """Look for a scale parameter that has shrunk to nothing."""
-    declarations = coordinates.space.declarations
-    scales = [isinstance(d, Positive) and not d.closed for d in declarations for _ in range(d.flat_size)]
-    free = ~np.asarray(coordinates.fixed, bool)
-    is_scale = np.asarray(scales, bool) & free
-    if not is_scale.any() or not here.point.size:
-        return Collapse(jnp.asarray(False), jnp.asarray(False))
-    flat = coordinates.flat(here.point)
-    eps = jnp.finfo(flat.dtype).eps
-    # Standard errors with all other coordinates held, which need no positive definite information.
-    held = 1.0 / jnp.sqrt(jnp.abs(jnp.diagonal(certificate.information)))
-    errors = jnp.max(jnp.abs(coordinates.jacobian(here.point)) * jnp.where(jnp.isfinite(held), held, 0.0), axis=1)
-    too_exact = free & (errors > 0) & (errors < COLLAPSED * eps * jnp.abs(flat))
-    # Log densities are of the size of logarithms: far larger ones belong to a lost search, not to a perfect fit.
-    ordinary = here.magnitude < ORDINARY
-    return Collapse(ordinary & jnp.any(too_exact), ordinary & jnp.any(is_scale & (flat < eps**2)))
-
-
-def _unsmooth(coordinates: Place, run: Run, scale: Array | int) -> Solution:
-    """Report the best point seen: without an exact solver nothing about it can be certified."""
-    size, dtype = run.best_point.size, run.best_point.dtype
-    unknown = jnp.asarray(jnp.nan, dtype)
-    line = jnp.full(size, jnp.nan, dtype)
-    status = jnp.where(run.outcome == NON_FINITE, Status.non_finite, Status.uncertified).astype(jnp.int32)
-    return Solution(
-        params=coordinates.params(run.best_point),
-        log_likelihood=to_log_likelihood(run.best_value, scale),
-        status=status,
-        decrement=unknown,
-        steps=run.steps,
-        theta=run.best_point,
-        certificate=Certificate(
-            decrement=unknown,
-            smallest_eigenvalue=unknown,
-            drop=unknown,
-            information=jnp.full((size, size), jnp.nan, dtype),
-            step=line,
-            uphill=line,
-            uphill_drop=unknown,
-            weakest=line,
-            sound=jnp.asarray(False),
-            unsound=line,
-            informed_decrement=unknown,
-            directions=jnp.full((size, size), jnp.nan, dtype),
-            signs=line,
-            flat=jnp.asarray(False),
-            undetermined=jnp.zeros(size, bool),
-        ),
-        reliable=jnp.zeros(len(coordinates.fixed), bool),
-        trace=run.trace,
-    )

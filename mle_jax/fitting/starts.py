@@ -2,9 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
+import jax
+import jax.numpy as jnp
 from jax import Array
 
 from mle_jax.likelihood.evaluation import sample
+from mle_jax.likelihood.exact import ExactMaximum, exact_maximum
 from mle_jax.parameters import Coordinates
 
 if TYPE_CHECKING:
@@ -18,7 +21,7 @@ def start_theta(
     weights: Array | None,
     given: Any,
     *,
-    closed_form: bool,
+    exact: ExactMaximum | None = None,
 ) -> Array:
     """Return the start in free coordinates, shape (k,).
 
@@ -28,17 +31,27 @@ def start_theta(
         data: the dataset.
         weights: (n,) or None.
         given: the user's start values, partial or None.
-        closed_form: begin at the model's exact maximizer, which leaves the search nothing to do but to certify it.
+        exact: begin there, which leaves the search nothing to do but to certify it.
     """
     space = coordinates.space
     params = space.default_start()
-    clean = _without_masked_rows(model, data, weights)
-    if closed_form:
-        assert model.closed_form is not None
-        params = space.merge(params, model.closed_form(clean, weights), what="closed_form")
-    elif model.start is not None:
-        params = space.merge(params, model.start(clean), what="the model's start")
+    if exact is not None:
+        return coordinates.theta(exact.params)
+    if model.start is not None:
+        params = space.merge(params, model.start(_without_masked_rows(model, data, weights)), what="the model's start")
     return coordinates.theta(space.merge(params, given))
+
+
+def find_exact(model: "Model", coordinates: Coordinates, data: Any, weights: Array | None) -> ExactMaximum:
+    """Call the model's closed form."""
+    assert model.closed_form is not None
+    found = exact_maximum(model.closed_form(_without_masked_rows(model, data, weights), weights))
+    space = coordinates.space
+    params = space.merge(space.default_start(), found.params, what="closed_form")
+    if found.edge is None:
+        return found._replace(params=params)
+    still = jax.tree_util.tree_map(jnp.zeros_like, params)
+    return found._replace(params=params, edge=space.merge(still, found.edge, what="the edge of closed_form"))
 
 
 def _without_masked_rows(model: "Model", data: Any, weights: Array | None) -> Any:

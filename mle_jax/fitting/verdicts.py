@@ -3,13 +3,20 @@
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from mle_jax._linalg import rounding_floor
 from mle_jax._status import Status
 from mle_jax.fitting.certificate import SHARE, Certificate
+from mle_jax.fitting.place import Place
+from mle_jax.parameters import Positive
 
 ROUNDING_DECREMENT = 1e-2  # standard errors: above this, stalling is a loss of precision and not its natural end
+
+
+ORDINARY = 1e5  # mean absolute contribution; log(1e-308) is -709, a row may have many parts
+COLLAPSED = 450  # times eps: a relative standard error below this (1e-13) is known better than it can be computed
 
 
 class Collapse(NamedTuple):
@@ -55,6 +62,32 @@ def verdict(
     ]
     codes = [jnp.int32(status.value) for _, status in cases]
     return jnp.select([condition for condition, _ in cases], codes, jnp.int32(Status.max_steps.value))
+
+
+def collapse(coordinates: Place, point: Array, magnitude: Array, information: Array) -> Collapse:
+    """Look for a scale parameter that has shrunk to nothing.
+
+    Args:
+        coordinates: what the free coordinates mean.
+        point: the free coordinates, (k,).
+        magnitude: the mean absolute contribution of the rows there.
+        information: of the total in free coordinates, (k, k).
+    """
+    declarations = coordinates.space.declarations
+    scales = [isinstance(d, Positive) and not d.closed for d in declarations for _ in range(d.flat_size)]
+    free = ~np.asarray(coordinates.fixed, bool)
+    is_scale = np.asarray(scales, bool) & free
+    if not is_scale.any() or not point.size:
+        return Collapse(jnp.asarray(False), jnp.asarray(False))
+    flat = coordinates.flat(point)
+    eps = jnp.finfo(flat.dtype).eps
+    # Standard errors with all other coordinates held, which need no positive definite information.
+    held = 1.0 / jnp.sqrt(jnp.abs(jnp.diagonal(information)))
+    errors = jnp.max(jnp.abs(coordinates.jacobian(point)) * jnp.where(jnp.isfinite(held), held, 0.0), axis=1)
+    too_exact = free & (errors > 0) & (errors < COLLAPSED * eps * jnp.abs(flat))
+    # Log densities are of the size of logarithms: far larger ones belong to a lost search, not to a perfect fit.
+    ordinary = magnitude < ORDINARY
+    return Collapse(ordinary & jnp.any(too_exact), ordinary & jnp.any(is_scale & (flat < eps**2)))
 
 
 def reliable_entries(coordinates: Any, theta: Array, certificate: Certificate, status: Array) -> Array:

@@ -34,7 +34,8 @@ class Model:
         name: the name used in tables and messages.
         start: ``start(data) -> params``, start values from the data.
         expected_information: ``(params, data) -> (k, k)``, natural scale, order of the flat names.
-        closed_form: ``closed_form(data, weights) -> params``, an exact maximizer; weights may be None.
+        closed_form: ``closed_form(data, weights) -> params``, an exact maximizer; weights may be None. Where the log
+            density has kinks it may return an `ExactMaximum`, with the proof that derivatives cannot give.
         smooth: False where the log density has kinks in the parameters.
         constants: names of data leaves that all rows share.
         simulate: ``simulate(key, params, row) -> row``.

@@ -71,7 +71,7 @@ def interior_point(
     quantile: Array | float,
     *,
     scale: Array,
-    tolerance: float,
+    tolerance: Array | float,
     rounding: Array | float = 0.0,
     max_steps: int = MOST_STEPS,
 ) -> InteriorPoint:

@@ -7,6 +7,7 @@ with a better fit.
 Source: Portnoy and Koenker (1997), Statistical Science 12, 279-300, section 5.
 """
 
+import itertools
 import math
 
 import jax
@@ -42,11 +43,11 @@ def solve_by_levels(problem: Problem) -> Exact:
     first = _part(sample, slice(sizes[0]))
     basis = _basis(problem, first)
     b = least_squares_start(first, basis)
-    b, _ = approximate(first, basis, b, ROUGH * columns / sizes[0])
-    for before, size in zip(sizes[:-2], sizes[1:-1], strict=True):
+    b = approximate(first, basis, b, ROUGH * columns / sizes[0]).b
+    for before, size in itertools.pairwise(sizes[:-1]):
         part = _part(sample, slice(size))
         near = nearest(part, part.residuals(b), None, places=_places(size, before, columns))
-        b, _ = approximate(near.problem, basis, b, ROUGH * columns / size)
+        b = approximate(near.problem, basis, b, ROUGH * columns / size).b
     lengths = _lengths(problem, first, basis)
     places = _places(count, sizes[-2], columns)
     return _all_rows(problem, basis, b, lengths, places)
@@ -69,7 +70,7 @@ def _all_rows(problem: Problem, basis: Array, b: Array, lengths: Array, places: 
     rank = jnp.sum(jnp.any(basis != 0, axis=0))
     begin = Exact(b, jnp.asarray(False), -jnp.asarray(jnp.inf, b.dtype), jnp.zeros_like(b), rank)
     exact, _, _ = jax.lax.while_loop(unfinished, solve, (begin, problem.residuals(b), jnp.int32(0)))
-    return jax.lax.cond(exact.optimal, lambda: exact, lambda: solve_exactly(problem, basis, exact.b))
+    return jax.lax.cond(exact.optimal, lambda: exact, lambda: solve_at_once(problem))
 
 
 def _sizes(count: int, columns: int) -> list[int]:

@@ -42,12 +42,14 @@ class Vertex(NamedTuple):
 
     Attributes:
         beta: the coefficients, (k,).
+        first: those of the first basis, (k,): the vertex next to where the walk began.
         optimal: whether the subgradient condition holds.
         pivots: edges walked.
         edge: a move to another optimal vertex, (k,); zero where the solution is unique.
     """
 
     beta: Array
+    first: Array
     optimal: Array
     pivots: Array
     edge: Array
@@ -70,6 +72,7 @@ class Walk(NamedTuple):
     """The last place and the way on from there."""
 
     place: Place
+    first: Array  # (k,), beta at the first
     basis: Array  # the next one
     inverse: Array
     goes_on: Array
@@ -91,18 +94,19 @@ def descend_to_vertex(rows: Rows, beta: Array, *, max_pivots: int) -> Vertex:
         place = _settle(rows, shifts, now.basis, now.inverse)
         basis, inverse, bounded = _pivot(rows, place)
         arrived = jnp.all(jnp.abs(place.excess) <= place.slack)
-        return Walk(place, basis, inverse, ~arrived & bounded & (now.pivots < max_pivots), now.pivots + ~arrived)
+        first = jnp.where(now.pivots == 0, place.beta, now.first)
+        return Walk(place, first, basis, inverse, ~arrived & bounded & (now.pivots < max_pivots), now.pivots + ~arrived)
 
     basis, inverse = _nearest_basis(rows, beta)
     nowhere = jax.tree_util.tree_map(
         lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(_settle, rows, shifts, basis, inverse)
     )
-    begin = Walk(nowhere, basis, inverse, jnp.asarray(True), jnp.int32(0))
-    place, *_, pivots = jax.lax.while_loop(lambda now: now.goes_on, walk, begin)
+    begin = Walk(nowhere, beta, basis, inverse, jnp.asarray(True), jnp.int32(0))
+    place, first, *_, pivots = jax.lax.while_loop(lambda now: now.goes_on, walk, begin)
     own = rows.weights[place.basis]
     slack = jnp.minimum(place.slack, SLACK * jnp.where(own > 0, own, jnp.max(rows.weights)))
     optimal = jnp.all(jnp.abs(place.excess) <= slack) & jnp.all(jnp.isfinite(place.beta))
-    return Vertex(place.beta, optimal, pivots, jnp.where(optimal, _flat_edge(rows, place), 0.0))
+    return Vertex(place.beta, first, optimal, pivots, jnp.where(optimal, _flat_edge(rows, place), 0.0))
 
 
 def _with_anchors(rows: Rows, beta: Array) -> Rows:

@@ -30,6 +30,14 @@ class LeastAbsoluteDeviations(NamedTuple):
         gap: an upper bound on what the objective could still fall: 0 where the subgradient condition was verified.
         edge: a move to another solution, (p,): zero where none was found; b + t edge is optimal for t in [0, 1].
         rank: the number of linearly independent columns; below p, b is one of infinitely many solutions.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from mle_jax.optimizers import solve_least_absolute_deviations
+        >>> solution = solve_least_absolute_deviations(jnp.ones((4, 1)), jnp.array([1.0, 2.0, 5.0, 9.0]))
+        >>> b, edge = float(solution.coefficients[0]), float(solution.edge[0])
+        >>> sorted([b, b + edge])  # every number between is a median
+        [2.0, 5.0]
     """
 
     coefficients: Array

@@ -24,9 +24,9 @@ def covariance_of(fit: "Fit", kind: str | None, *, clusters: Any = None, correct
     record = with_kind(fit, fit._record.kind if kind is None else kind, clusters=clusters, correction=correction)
     if fit.is_batch:
         matrix = np.array(_batch_covariance(record))
-        for lane in record.second_looks:
+        for lane in {*record.second_looks, *_partly_identified_lanes(fit, record)}:
             matrix[lane] = covariance_of(fit[lane], record.kind)
-    elif fit.status == Status.not_identified and record.kind == "observed":
+    elif fit.status == Status.not_identified and _has_its_information(record):
         jacobian = np.asarray(record.place.jacobian(record.solution.theta))
         matrix = (
             jacobian @ np.asarray(identified_inverse(jnp.asarray(record.solution.certificate.information))) @ jacobian.T
@@ -36,6 +36,18 @@ def covariance_of(fit: "Fit", kind: str | None, *, clusters: Any = None, correct
     withheld = record.withheld
     hidden = withheld[..., :, None] | withheld[..., None, :]
     return np.where(hidden, np.nan, matrix)
+
+
+def _has_its_information(record: Record) -> bool:
+    """Say whether the certificate holds the information that this kind of covariance inverts."""
+    return record.kind == ("observed" if record.model.smooth else "expected")
+
+
+def _partly_identified_lanes(fit: "Fit", record: Record) -> list[int]:
+    """Return the lanes of a model with kinks, which get no second look, whose information is singular."""
+    if record.model.smooth or not _has_its_information(record):
+        return []
+    return [int(lane) for lane in np.flatnonzero(np.asarray(fit.status) == Status.not_identified)]
 
 
 def with_kind(fit: "Fit", kind: str, *, clusters: Any = None, correction: str = "none") -> Record:

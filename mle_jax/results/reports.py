@@ -128,7 +128,7 @@ def _remarks(fit: "Fit") -> list[str]:
         notes.append(f"Held fixed: {', '.join(held)}.")
     if record.dropped:
         notes.append(f"{record.dropped} rows with missing values were left out.")
-    if not fit.converged:
+    if not fit.converged or fit.message != fit.status.text:
         notes.append(fit.message)
     return notes
 

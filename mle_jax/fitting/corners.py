@@ -1,0 +1,205 @@
+"""Models with kinks: no derivative certifies their maximum, but a duality gap does.
+
+1 search: the exact solver of the model's closed form, else a first-order method, of which the best point counts;
+2 measure the gap, in total log-likelihood, to the exact maximum, where there is one to be had;
+3 the decrement is sqrt(2 gap): for a smooth model that is the distance to the top in standard errors.
+The expected information tells which parameters the data determine.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from mle_jax._linalg import rounding_floor, scaled_eigen
+from mle_jax._status import Status
+from mle_jax.fitting.certificate import SHARE, Certificate
+from mle_jax.fitting.information import expected_free_information
+from mle_jax.fitting.place import Place
+from mle_jax.fitting.rotation import Rotated, whitening_basis
+from mle_jax.fitting.solution import Solution
+from mle_jax.fitting.verdicts import ROUNDING_DECREMENT, collapse, reliable_entries
+from mle_jax.likelihood.evaluation import log_likelihood
+from mle_jax.likelihood.exact import ExactMaximum
+from mle_jax.likelihood.loss import loss_objective, loss_scale, to_log_likelihood
+from mle_jax.optimizers._loop import NON_FINITE, Run, begin, proceed
+from mle_jax.optimizers._protocol import Optimizer
+
+if TYPE_CHECKING:
+    from mle_jax.likelihood import Model
+
+
+def solve_with_corners(
+    model: "Model",
+    place: Any,
+    theta: Array,
+    data: Any,
+    weights: Array | None,
+    optimizer: Optimizer[Any],
+    exact: ExactMaximum | None,
+    *,
+    tolerance: Array | float,
+    max_steps: Array | int,
+    at_exact: bool = False,
+    handwritten: bool = False,
+    whiten: bool = False,
+    record: int | None = None,
+) -> Solution:
+    """Search, measure the gap, and judge (the numbers are those of the module's docstring).
+
+    Args:
+        model: the model, declared smooth=False.
+        place: what the free coordinates mean.
+        theta: the start, (k,).
+        data: the dataset.
+        weights: (n,) or None.
+        optimizer: a first-order algorithm.
+        exact: the exact maximum, if the model has a closed form and nothing is held.
+        tolerance: of the decrement.
+        max_steps: the most steps; 0 judges the start.
+        at_exact: the start is that maximum, and no step is taken.
+        handwritten: search with the model's handwritten gradient.
+        whiten: search in coordinates in which the expected information is the identity.
+        record: room for the history, or None.
+    """
+    # 1
+    run = _search(model, place, theta, data, weights, optimizer, max_steps, handwritten, whiten, record)
+    scale = loss_scale(model, data, weights)
+    total = to_log_likelihood(run.best_value, scale)
+    # 2
+    rounding = 10 * jnp.finfo(total.dtype).eps * run.state.evaluation.magnitude * scale
+    gap = _gap(model, data, weights, exact, total, rounding, at_exact=at_exact)
+    # 3
+    decrement = jnp.sqrt(2 * gap)
+    certificate = _certificate(model, place, run.best_point, data, weights, decrement)
+    status = _status(place, run, certificate, gap, rounding, tolerance=tolerance, at_exact=at_exact)
+    return Solution(
+        params=place.params(run.best_point),
+        log_likelihood=total,
+        status=status,
+        decrement=decrement,
+        steps=run.steps,
+        theta=run.best_point,
+        certificate=certificate,
+        reliable=reliable_entries(place, run.best_point, certificate, status),
+        edge=_edge(place, exact),
+        trace=run.trace,
+    )
+
+
+def _search(
+    model: "Model",
+    place: Any,
+    theta: Array,
+    data: Any,
+    weights: Array | None,
+    optimizer: Optimizer[Any],
+    max_steps: Array | int,
+    handwritten: bool,
+    whiten: bool,
+    record: int | None,
+) -> Run:
+    """Take all the steps; points are in the coordinates of `place` whatever the search was done in."""
+    seen: Any = place
+    if whiten:
+        seen = Rotated(place, theta, whitening_basis(expected_free_information(model, place, theta, data, weights)))
+        theta = jnp.zeros_like(theta)
+    objective = loss_objective(model, seen, data, weights=weights, handwritten=handwritten)
+    first = begin(objective, optimizer, theta, record=record)
+    run = proceed(objective, optimizer, first, max_steps=max_steps)
+    if not whiten:
+        return run
+    trace = run.trace
+    if trace is not None:
+        trace = trace._replace(point=jax.vmap(seen.original)(trace.point))
+    return run._replace(best_point=seen.original(run.best_point), trace=trace)
+
+
+def _gap(
+    model: "Model",
+    data: Any,
+    weights: Array | None,
+    exact: ExactMaximum | None,
+    total: Array,
+    rounding: Array,
+    *,
+    at_exact: bool,
+) -> Array:
+    """Return what the total log-likelihood lacks to its maximum, at most; NaN where nobody knows."""
+    if exact is None:
+        return jnp.full_like(total, jnp.nan)
+    own = jnp.asarray(exact.gap, total.dtype)
+    if at_exact:
+        return own
+    missing = log_likelihood(model, exact.params, data, weights) - total
+    return own + jnp.where(missing > rounding, missing, 0.0)
+
+
+def _certificate(
+    model: "Model", place: Place, point: Array, data: Any, weights: Array | None, decrement: Array
+) -> Certificate:
+    """Put the expected information in the place of the observed one, which says nothing at a kink."""
+    size, dtype = point.size, point.dtype
+    if model.expected_information is None:
+        information = jnp.full((size, size), jnp.nan, dtype)
+        smallest, weakest = jnp.asarray(jnp.nan, dtype), jnp.full(size, jnp.nan, dtype)
+        undetermined = jnp.zeros(size, bool)
+    else:
+        information = expected_free_information(model, place, point, data, weights)
+        # A matrix that is not finite has no eigenvectors; the status then says why it is not.
+        finite = jnp.where(jnp.isfinite(information), information, 0.0)
+        eigen = scaled_eigen(finite)
+        smallest = eigen.smallest
+        weakest = eigen.vectors[:, 0] / eigen.scale if size else jnp.zeros(0, dtype)
+        undetermined = jnp.any(jnp.abs(eigen.vectors) * (eigen.values <= eigen.floor) > SHARE, axis=1)
+    unknown, line = jnp.asarray(jnp.inf, dtype), jnp.zeros(size, dtype)
+    return Certificate(
+        decrement=decrement,
+        smallest_eigenvalue=smallest,
+        drop=unknown,
+        information=information,
+        step=line,
+        uphill=line,
+        uphill_drop=unknown,
+        weakest=weakest,
+        sound=jnp.asarray(True),
+        unsound=line,
+        informed_decrement=decrement,
+        directions=jnp.zeros((size, size), dtype),
+        signs=line,
+        flat=jnp.asarray(True),
+        undetermined=undetermined,
+    )
+
+
+def _status(
+    place: Place,
+    run: Run,
+    certificate: Certificate,
+    gap: Array,
+    rounding: Array,
+    *,
+    tolerance: Array | float,
+    at_exact: bool,
+) -> Array:
+    """Return the status as an int32 scalar; the first line that applies counts."""
+    decrement = certificate.decrement
+    lost = collapse(place, run.best_point, run.state.evaluation.magnitude, certificate.information)
+    cases = [
+        (lost.surely | lost.vanished, Status.scale_collapsed),
+        ((run.outcome == NON_FINITE) | ~jnp.isfinite(run.best_value), Status.non_finite),
+        (jnp.isnan(gap), Status.uncertified),
+        (certificate.smallest_eigenvalue <= rounding_floor(place.size, decrement.dtype), Status.not_identified),
+        (decrement < tolerance, Status.converged),
+        ((gap <= rounding) & (decrement < ROUNDING_DECREMENT), Status.converged_to_rounding),
+    ]
+    codes = [jnp.int32(status.value) for _, status in cases]
+    otherwise = Status.precision_lost if at_exact else Status.max_steps
+    return jnp.select([condition for condition, _ in cases], codes, jnp.int32(otherwise.value))
+
+
+def _edge(place: Place, exact: ExactMaximum | None) -> Array:
+    if exact is None or exact.edge is None:
+        return jnp.zeros(len(place.fixed))
+    return place.space.flatten(exact.edge)
