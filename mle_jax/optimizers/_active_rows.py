@@ -43,18 +43,15 @@ class Reduction(NamedTuple):
     stays: Array  # (n,) bool
 
 
-def nearest(problem: Problem, residuals: Array, lengths: Array | None, *, places: int) -> Reduction:
-    """Keep about the `places` rows nearest to their fit.
+def nearest(problem: Problem, residuals: Array, distances: Array, *, places: int) -> Reduction:
+    """Keep about the `places` rows nearest to the fit.
 
     Args:
         problem: n rows.
         residuals: at the current coefficients, (n,).
-        lengths: (n,) by which the residuals are measured (0 excludes a row), or None.
+        distances: from the fit, (n,); infinite for rows that never stay.
         places: the most rows that stay.
     """
-    distances = jnp.abs(residuals)
-    if lengths is not None:
-        distances = jnp.where(lengths > 0, distances / jnp.where(lengths > 0, lengths, 1.0), jnp.inf)
     threshold = _threshold(distances, places)
     counts = jnp.cumsum(distances <= threshold, dtype=jnp.int32)
     stays = (distances <= threshold) & (counts <= places)

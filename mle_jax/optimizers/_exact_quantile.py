@@ -23,6 +23,7 @@ class Exact(NamedTuple):
     """An exact solution."""
 
     b: Array  # (p,)
+    objective: Array
     optimal: Array  # the subgradient condition was verified
     bound: Array  # a lower bound of the objective, from the interior point
     edge: Array  # (p,), a move to another solution
@@ -92,11 +93,13 @@ def solve_exactly(problem: Problem, basis: Array, b: Array) -> Exact:
     def look(now: tuple[Exact, Array, Array]) -> tuple[Exact, Array, Array]:
         exact, first, rounds = now
         vertex = _look(problem, z, exact.b)
-        moved = exact._replace(b=exact.b + basis @ vertex.beta, optimal=vertex.optimal, edge=basis @ vertex.edge)
+        b = exact.b + basis @ vertex.beta
+        objective = problem.objective(problem.residuals(b))
+        moved = exact._replace(b=b, objective=objective, optimal=vertex.optimal, edge=basis @ vertex.edge)
         return moved, jnp.where(rounds == 0, exact.b + basis @ vertex.first, first), rounds + 1
 
     rank = jnp.sum(jnp.any(basis != 0, axis=0))
-    begin = Exact(near.b, jnp.asarray(False), near.bound, jnp.zeros_like(b), rank)
+    begin = Exact(near.b, near.bound, jnp.asarray(False), near.bound, jnp.zeros_like(b), rank)
     exact, first, _ = jax.lax.while_loop(unfinished, look, (begin, near.b, jnp.int32(0)))
     return jax.lax.cond(exact.optimal, lambda: exact, lambda: _by_duals(problem, z, exact, first, near))
 
@@ -129,7 +132,7 @@ def _by_duals(problem: Problem, z: Array, exact: Exact, first: Array, near: Appr
     duals = jax.lax.fori_loop(0, 3, share, duals)
     rounding = ROUNDINGS * jnp.finfo(z.dtype).eps * combine(weights, jnp.abs(z))
     inside = jnp.all((duals >= low) & (duals <= high)) & jnp.all(jnp.abs(combine(duals, z)) <= rounding)
-    return exact._replace(b=b, optimal=inside, edge=jnp.zeros_like(b))
+    return exact._replace(b=b, objective=problem.objective(residuals), optimal=inside, edge=jnp.zeros_like(b))
 
 
 def rounding_of(problem: Problem, b: Array) -> Array:
@@ -144,7 +147,9 @@ def _look(problem: Problem, z: Array, b: Array) -> Vertex:
     start = jnp.zeros(z.shape[1], z.dtype)
     if residuals.size <= PLACES:
         return descend_to_vertex(Rows(z, residuals, problem.weights, noise, problem.quantile), start, max_pivots=PIVOTS)
-    near = nearest(around, residuals, jnp.sqrt(jnp.sum(z**2, axis=1)), places=PLACES)
+    lengths = jnp.sqrt(jnp.sum(z**2, axis=1))
+    distances = jnp.where(lengths > 0, jnp.abs(residuals) / jnp.where(lengths > 0, lengths, 1.0), jnp.inf)
+    near = nearest(around, residuals, distances, places=PLACES)
     few = near.problem
     few_noise = noise.at[near.rows].get(mode="fill", fill_value=0.0)
     vertex = descend_to_vertex(Rows(few.x, few.y, few.weights, few_noise, few.quantile), start, max_pivots=PIVOTS)

@@ -20,19 +20,22 @@ def combine(weights: Array, x: Array) -> Array:
 
 
 def _sum_over_blocks(function: Callable[[Array, Array], Array], x: Array, weights: Array) -> Array:
-    count, block = weights.size, BLOCK
-    if count <= 2 * block:
+    count = weights.size
+    if count <= 2 * BLOCK:
         return function(x, weights)
 
     def add(i: Array, total: Array) -> Array:
-        # The last block begins early enough to be whole; its rows that were counted before get weight 0.
-        start = jnp.minimum(i * block, count - block)
-        shares = jax.lax.dynamic_slice_in_dim(weights, start, block)
-        shares = jnp.where(start + jnp.arange(block) >= i * block, shares, 0.0)
-        return total + function(jax.lax.dynamic_slice_in_dim(x, start, block), shares)
+        part, new = block_of(x, i)
+        return total + function(part, jnp.where(new, block_of(weights, i)[0], 0.0))
 
     shape = jax.eval_shape(function, x[:1], weights[:1])
-    return jax.lax.fori_loop(0, -(-count // block), add, jnp.zeros(shape.shape, shape.dtype))
+    return jax.lax.fori_loop(0, -(-count // BLOCK), add, jnp.zeros(shape.shape, shape.dtype))
+
+
+def block_of(leaf: Array, i: Array) -> tuple[Array, Array]:
+    """Return the i-th block of rows, and which of them are new: the last block begins early enough to be whole."""
+    start = jnp.minimum(i * BLOCK, leaf.shape[0] - BLOCK)
+    return jax.lax.dynamic_slice_in_dim(leaf, start, BLOCK), start + jnp.arange(BLOCK) >= i * BLOCK
 
 
 def spread(count: int, dtype: jnp.dtype) -> Array:
