@@ -29,7 +29,8 @@ def test_engel_data_are_complete():
     assert round(income.min(), 1) == 377.1 and round(food.max(), 1) == 2032.7
 
 
-def test_engel(monkeypatch, capsys):
+def test_engel(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["engel.py", "--output", str(tmp_path / "album")])
     printed = printed_by("engel.py", monkeypatch, capsys)
     assert "Gradient check passed" in printed
     assert len(re.findall(r"Status +converged", printed)) == 3
@@ -38,10 +39,20 @@ def test_engel(monkeypatch, capsys):
     apart = re.search(r"is (\S+) standard errors from the closed form", printed)
     assert apart is not None and float(apart.group(1)) < 1e-6
     # Least squares of food on income: 147.475, 0.4853 in the quantile-regression example of statsmodels.
-    assert re.search(r"w\[0\] +147.48 ", printed)
+    assert re.search(r"w\[intercept\] +147.48 ", printed)
     income, food = np.loadtxt(EXAMPLES / "data" / "engel.csv", delimiter=",", skiprows=1, unpack=True)
     slope, level = np.polyfit(income, food, 1)
-    assert re.search(rf"w\[0\] +{level:.2f} ", printed) and re.search(rf"w\[1\] +{slope:.5f} ", printed)
+    assert re.search(rf"w\[intercept\] +{level:.2f} ", printed)
+    assert re.search(rf"w\[income\] +{slope:.5f} ", printed)
+    # Least absolute deviations, in exact rational arithmetic: 81.48224741693625, 0.5601805512094195.
+    assert re.search(r"w\[intercept\] +81.4822 ", printed) and re.search(r"w\[income\] +0.5602 ", printed)
+    table = re.findall(r"^ +(0\.[01]\d+) +(\S+) +(\S+) +\d+$", printed, flags=re.MULTILINE)
+    gaps = np.array(table, float)
+    assert gaps[:, 0].tolist() == [0.1, 0.03, 0.01, 0.003]
+    assert np.all(gaps[:, 1:] > 0) and np.all(gaps[:, 2] <= gaps[:, 1])  # none reaches the exact maximum
+    assert np.all(np.diff(gaps[:, 2]) < 0)  # a smaller rate comes nearer
+    assert {path.name for path in (tmp_path / "album").iterdir()} == {"engel-lines.png", "engel-laplace-descent.png"}
+    assert f"Pictures in {tmp_path / 'album'}" in printed
 
 
 def test_gaussian_mean(monkeypatch, capsys):

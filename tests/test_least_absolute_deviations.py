@@ -1,5 +1,6 @@
 """The exact solver of quantile regression, held against linear programming (SciPy's HiGHS) and exact fractions."""
 
+import math
 from pathlib import Path
 
 import jax
@@ -279,6 +280,28 @@ def test_linear_programming_agrees_on_many_rows(both_ways):
         least = linear_program(x, y, np.ones(len(y)), 0.5)
         for way in both_ways:
             assert float(way(x, y, 0.5).objective) <= least * (1 + RELATIVE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preprocess", [True, False])
+def test_linear_programming_agrees_on_a_million_rows(preprocess, million):
+    x, y, least = million
+    solution = jax.jit(lambda x, y: solve_least_absolute_deviations(x, y, preprocess=preprocess))(x, y)
+    assert float(solution.gap) == 0
+    b = np.asarray(solution.coefficients)
+    assert math.fsum(0.5 * np.abs(y - x @ b)) <= least * (1 + RELATIVE)
+
+
+@pytest.fixture(scope="module")
+def million():
+    """A million rows of 20 columns and the least objective by HiGHS, which takes the dual: 20 constraints."""
+    rng = np.random.default_rng(7)
+    x = with_intercept(rng.normal(size=(1_000_000, 19)))
+    y = x.sum(axis=1) + rng.laplace(size=len(x))
+    options = {"presolve": False}
+    found = linprog(-y, A_eq=x.T, b_eq=np.zeros(20), bounds=(-0.5, 0.5), method="highs-ipm", options=options)
+    assert found.status == 0, found.message
+    return x, y, math.fsum(0.5 * np.abs(y + x @ np.asarray(found.eqlin.marginals)))
 
 
 @pytest.mark.parametrize(
