@@ -40,6 +40,7 @@ class Reduction(NamedTuple):
 
     problem: Problem  # places + 1 rows: those that stay, zeros in the places left over, the sum of the others
     rows: Array  # (places + 1,) their numbers, n where there is none
+    negative: Array  # (n,) bool: whether the residual was taken as negative
     stays: Array  # (n,) bool
 
 
@@ -93,9 +94,17 @@ def _reduced(problem: Problem, residuals: Array, stays: Array, rows: Array) -> R
         kept(weights, jnp.asarray(1 / quantile, weights.dtype), 1.0),
         quantile,
     )
-    return Reduction(together, jnp.append(rows, y.size), stays)
+    return Reduction(together, jnp.append(rows, y.size).astype(jnp.int32), residuals < 0, stays)
 
 
-def keeps_signs(reduction: Reduction, before: Array, after: Array) -> Array:
-    """Say whether no row outside the reduction has changed the sign of its residual."""
-    return jnp.all(reduction.stays | ((before < 0) & (after <= 0)) | ((before >= 0) & (after >= 0)))
+def within(outer: Reduction, inner: Reduction) -> Reduction:
+    """Express a reduction of a reduced problem in the rows of the whole."""
+    rows = outer.rows.at[inner.rows].get(mode="fill", fill_value=outer.stays.size)
+    negative = outer.negative.at[outer.rows].set(inner.negative, mode="drop")
+    stays = jnp.zeros_like(outer.stays).at[rows].set(True, mode="drop")
+    return Reduction(inner.problem, rows, negative, stays)
+
+
+def keeps_signs(reduction: Reduction, residuals: Array) -> Array:
+    """Say whether no row that was summed up has changed the sign of its residual."""
+    return jnp.all(reduction.stays | jnp.where(reduction.negative, residuals <= 0, residuals >= 0))

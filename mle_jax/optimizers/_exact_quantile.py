@@ -153,5 +153,5 @@ def _look(problem: Problem, z: Array, b: Array) -> Vertex:
     few = near.problem
     few_noise = noise.at[near.rows].get(mode="fill", fill_value=0.0)
     vertex = descend_to_vertex(Rows(few.x, few.y, few.weights, few_noise, few.quantile), start, max_pivots=PIVOTS)
-    unchanged = keeps_signs(near, residuals, residuals - z @ vertex.beta)
+    unchanged = keeps_signs(near, residuals - z @ vertex.beta)
     return vertex._replace(optimal=vertex.optimal & unchanged)
