@@ -167,19 +167,22 @@ def test_fit_without_certificate_is_seen_in_the_exit_status(run, tmp_path, recwa
 
 
 def test_laplace_regression_of_engel(run, tmp_path):
-    run("laplace-regression", ENGEL, *CHOICE, "--json", tmp_path / "fit.json")
+    status, out, err = run("laplace-regression", ENGEL, *CHOICE, "--json", tmp_path / "fit.json")
+    assert (status, err) == (0, "") and "exact solver" in out
     written = read(tmp_path / "fit.json")
+    assert (written["status"], written["decrement"], written["reliable"]) == ("converged", 0.0, True)
     estimates = {row["name"]: row["estimate"] for row in written["parameters"]}
     # Koenker and Bassett (1982): median regression of Engel's data; the exact vertex, through rows 75 and 219 (from 0),
     # in rational arithmetic, and the log-likelihood there.
     expected = {"w[intercept]": 81.48224741693625, "w[income]": 0.5601805512094195, "scale": 74.72311764947104}
     assert list(estimates) == list(expected)
-    np.testing.assert_allclose(list(estimates.values()), list(expected.values()), rtol=1e-6)
-    np.testing.assert_allclose(written["log_likelihood"], -1411.6301240396149, rtol=1e-9)
+    # The solver ends on that vertex: what is left is the rounding of two equations and of sums of 235 terms.
+    np.testing.assert_allclose(list(estimates.values()), list(expected.values()), rtol=1e-12)
+    np.testing.assert_allclose(written["log_likelihood"], -1411.6301240396149, rtol=1e-12)
     assert written["covariance"]["kind"] == "expected"
     scale = expected["scale"]  # the expected information is X'X / scale^2 and n / scale^2
     errors = scale * np.sqrt([*np.diag(np.linalg.inv(X.T @ X)), 1 / 235])
-    np.testing.assert_allclose([row["std_error"] for row in written["parameters"]], errors, rtol=1e-6)
+    np.testing.assert_allclose([row["std_error"] for row in written["parameters"]], errors, rtol=CLOSE)
 
 
 def test_disk_that_is_full_does_not_cost_the_table(run, tmp_path, monkeypatch):
@@ -187,9 +190,12 @@ def test_disk_that_is_full_does_not_cost_the_table(run, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(outputs, "write_json", write)
-    status, out, err = run("linear_gaussian", ENGEL, *CHOICE, "--json", tmp_path / "fit.json")
+    words = ["--json", tmp_path / "fit.json", "--plot", tmp_path / "fit.svg"]
+    status, out, err = run("linear_gaussian", ENGEL, *CHOICE, *words)
     assert status == 2 and "w[income]" in out
-    assert err == "mle-jax fit: error: [Errno 28] No space left on device\n"
+    told = f"--json names '{tmp_path / 'fit.json'}', which could not be written: No space left on device; the table is"
+    assert err.startswith(f"mle-jax fit: error: {told} printed all the same") and err.count("\n") == 1
+    assert (tmp_path / "fit.svg").exists()  # one file that cannot be written does not cost the other
 
 
 GOOD = "y,x,z\n1,2,3\n2,1,5\n4,2,2\n3,5,1\n"
@@ -201,6 +207,12 @@ BAD_DATA = [
     (
         GOOD + "1,,1\n,1,\n",
         "2 of the 6 rows of data.csv lack a value (1 in 'y', 1 in 'x', 1 in 'z'), the first in line 6;",
+    ),
+    (GOOD + "1,,1\n", "1 of the 5 rows of data.csv lacks a value (1 in 'x'), the first in line 6;"),
+    (GOOD + '"1,5",1,1\n', "has '1,5'; write it with a decimal point and without other separators, like 1234.5 (empty"),
+    (
+        GOOD + '"1.234,5",1,1\n',
+        "has '1.234,5'; write it with a decimal point and without other separators",
     ),
     (GOOD + "inf,1,1\n", "column 'y' is infinite in line 6 of data.csv"),
     ("y,x,x,z\n1,2,3,4\n", "data.csv has 2 columns called 'x'"),
@@ -223,10 +235,13 @@ def test_bad_data_end_with_one_line(run, tmp_path, content, told):
 
 BAD_WORDS = [
     ("linear_gausian", [], "there is no model 'linear_gausian'; did you mean 'linear_gaussian'?"),
+    ("Laplace", [], "there is no model 'Laplace'; did you mean 'laplace_regression'?"),
     ("gaussian_mean", [], "gaussian_mean needs a value for 'variance'; pass --option variance=VALUE"),
+    ("gaussian_mean", ["--option", f"variance={'-' * 20_000}1"], "but it must be a real number; pass the known"),
     ("gaussian", ["--features", "x"], "--features names 'x', but gaussian has no features; leave --features out"),
     ("gaussian", ["--leaf", "exposure=x"], "--leaf names 'exposure', but gaussian reads no such data"),
     ("linear_gaussian", ["--no-intercept"], "linear_gaussian has neither features nor an intercept"),
+    ("linear_gaussian", ["--features", " ,"], "--features ' ,' names no column; name one, or leave --features out"),
     ("linear_gaussian", ["--features", "x,y"], "'y' is the response and a feature"),
     ("linear_gaussian", ["--features", "x,x"], "--features names 'x' twice"),
     ("linear_gaussian", ["--features", "intercept"], "--features names 'intercept', which the command adds"),

@@ -113,3 +113,14 @@ def test_further_data_are_found_and_asked_for(tmp_path):
 def test_nearest_overlooks_case():
     assert nearest("INCOME", ["food", "income"]) == "income"
     assert nearest("zzz", ["food", "income"]) is None
+
+
+def test_nearest_knows_a_part_of_a_name_and_its_words_in_another_order():
+    known = ["gaussian", "gaussian_mean", "linear_gaussian", "laplace_regression"]
+    words = ("gausian", "gaussian_linear", "laplace", "lapace", "Linear", "mean")
+    found = {word: nearest(word, known) for word in words}
+    assert found == {
+        **{"gausian": "gaussian", "gaussian_linear": "linear_gaussian", "laplace": "laplace_regression"},
+        **{"lapace": "laplace_regression", "Linear": "linear_gaussian", "mean": "gaussian_mean"},
+    }
+    assert nearest("poisson", known) is None

@@ -70,6 +70,7 @@ def test_several_features_show_observed_against_fitted(draw, tmp_path):
         (["gaussian", ENGEL, "--response", "foodexp"], "a.png", "against features, but gaussian was given none"),
         (["linear_gaussian", ENGEL, "--response", "foodexp"], "a.png", "but linear_gaussian was given none; leave"),
         (["linear_gaussian", ENGEL, *CHOICE], "a.xyz", "ends in its format: .png, .pdf or .svg"),
+        (["linear_gaussian", ENGEL, *CHOICE], "a.pgf", "ends in its format: .png, .pdf or .svg"),  # takes a LaTeX
         (["linear_gaussian", ENGEL, *CHOICE], "a", "ends in its format: .png, .pdf or .svg"),
         (["linear_gaussian", ENGEL, *CHOICE], "nowhere/a.png", "but there is no folder"),
     ],
@@ -79,6 +80,34 @@ def test_picture_that_cannot_be_is_refused_before_fitting(draw, words, name, tol
     status, err, path, figure = draw(*words, name=name)
     assert status == 2 and err.startswith("mle-jax fit: error: --plot ") and err.count("\n") == 1
     assert told in err and not path.exists() and figure is None
+
+
+def test_long_names_end_where_their_axes_do(draw, tmp_path):
+    response, feature = (
+        "weight in kg per square meter and year, dry",
+        "size of all the plants on the day of the harvest",
+    )
+    lines = [f'"{response}","{feature}"', "1,2", "2,1", "4,5", "3,7"]
+    (tmp_path / "data.csv").write_text("\n".join(lines))
+    status, err, _, figure = draw(
+        "linear_gaussian", tmp_path / "data.csv", "--response", response, "--features", feature
+    )
+    assert (status, err) == (0, "")
+    figure.draw_without_rendering()  # at one resolution for all that is measured below
+    left, right = figure.axes
+    assert left.get_xlabel() == feature and left.get_ylabel().startswith("weight in kg per square meter and")
+    assert right.get_xlabel().startswith("fitted weight in kg")
+    for axes in (left, right):
+        room, beside, below = (part.get_window_extent() for part in (axes, axes.yaxis.label, axes.xaxis.label))
+        assert beside.height < room.height and below.width < 1.1 * room.width
+
+
+def test_letters_that_the_font_lacks_are_drawn_quietly(draw, tmp_path):
+    (tmp_path / "data.csv").write_text("y,\u8eab\u9ad8\n1,2\n2,1\n4,5\n", encoding="utf-8")
+    words = ["linear_gaussian", tmp_path / "data.csv", "--response", "y", "--features", "\u8eab\u9ad8"]
+    status, err, path, figure = draw(*words)  # any warning would be an error here
+    assert (status, err) == (0, "") and path.read_bytes().startswith(PNG)
+    assert figure.axes[0].get_xlabel() == "\u8eab\u9ad8"
 
 
 def test_without_matplotlib_one_line_says_what_to_install(draw, monkeypatch):

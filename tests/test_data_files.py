@@ -64,7 +64,9 @@ def test_numbers_in_text_are_numbers(write):
     # A word that appears late turns the type of the whole column: the rest must not suffer.
     file = read_file(write("a,b\n1.5,x\n 2 ,y\n-inf,z\n NA ,u\n"))
     assert file.numbers("a").tolist() == [1.5, 2.0, -np.inf, None]
-    assert read_file(write(pa.table({"a": ["1.5", None]}), "a.parquet")).numbers("a").tolist() == [1.5, None]
+    for kind in (pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary()):
+        table = pa.table({"a": pa.array(["1.5", None], kind)})
+        assert read_file(write(table, "a.parquet")).numbers("a").tolist() == [1.5, None]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +142,9 @@ def test_stray_quotes_and_quoted_lines_are_no_fault(write):
 @pytest.mark.parametrize(
     ("word", "told"),
     [
-        ("2,5", "write decimal points"),
+        ("2,5", "write it with a decimal point"),
+        ("1 234,5", "write it with a decimal point and without other separators, like 1234.5"),
+        ("1 m", "'1 m'; correct it"),
         ("1_000", "'1_000'; correct it"),
         ("a" * 50, f"'{'a' * 27}...'"),
     ],

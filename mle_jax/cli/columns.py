@@ -110,9 +110,16 @@ def choose(
 
 
 def split_features(given: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
-    """Split what --features was given at commas, except where it is the name of a column as it stands."""
+    """Split what --features was given at commas, except where it is the name of a column as it stands.
+
+    Raises:
+        ValueError: it was given, but names nothing, as an empty variable of a shell would.
+    """
     parts = [part for text in given for part in ([text] if text in names else text.split(","))]
-    return tuple(part if part in names else part.strip() for part in parts if part.strip())
+    features = tuple(part if part in names else part.strip() for part in parts if part.strip())
+    if given and not features:
+        raise ValueError(f"--features {given[0]!r} names no column; name one, or leave --features out")
+    return features
 
 
 def select(file: DataFile, choice: Choice, *, drop_missing: bool) -> Selection:
@@ -186,10 +193,10 @@ def _hint(file: DataFile, name: str) -> str:
 
 def _missing_message(file: DataFile, missing: Mapping[str, np.ndarray], lacks: np.ndarray) -> str:
     counts = ", ".join(f"{int(mask.sum())} in '{name}'" for name, mask in missing.items() if mask.any())
-    first = file.place(int(np.flatnonzero(lacks)[0]))
+    first, n_lacking = file.place(int(np.flatnonzero(lacks)[0])), int(lacks.sum())
     return (
-        f"{int(lacks.sum())} of the {file.n_rows} rows of {file.path.name} lack a value ({counts}), the first in "
-        f"{first}; fill them in, or pass --missing drop to leave these rows out"
+        f"{n_lacking} of the {file.n_rows} rows of {file.path.name} {'lacks' if n_lacking == 1 else 'lack'} a value "
+        f"({counts}), the first in {first}; fill them in, or pass --missing drop to leave these rows out"
     )
 
 

@@ -5,6 +5,7 @@ import ast
 import sys
 import textwrap
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,20 +102,33 @@ def _run(arguments: argparse.Namespace) -> int:
         fit = _fit_quietly(model, selection)
     except (ValueError, TypeError, KeyError, OSError, ImportError) as error:
         return _refuse(error)
-    fault = None
-    try:
-        if arguments.json is not None:
-            request = _request(arguments, model, choice, selection)
-            outputs.write_json(arguments.json, outputs.document(fit, request, arguments.level))
-        if arguments.plot is not None:
-            pictures.draw(arguments.plot, fit, model, choice=choice, selection=selection)
-    except (OSError, ValueError) as error:  # a full disk, say: the table is printed all the same
-        fault = error
+
+    def write_json(path: Path) -> None:
+        request = _request(arguments, model, choice, selection)
+        outputs.write_json(path, outputs.document(fit, request, arguments.level))
+
+    def draw(path: Path) -> None:
+        pictures.draw(path, fit, model, choice=choice, selection=selection)
+
+    written = (("--json", arguments.json, write_json), ("--plot", arguments.plot, draw))
+    faults = [_fault(option, path, write) for option, path, write in written if path is not None]
     print(_described(arguments.data, choice, selection), end="\n\n")
     print(fit.summary(arguments.level))
     if not fit.converged:
         print(f"mle-jax fit: not certified: {fit.status.name}. {_one_line(fit.message)}", file=sys.stderr)
-    return _refuse(fault) if fault is not None else 0 if fit.converged else 1
+    statuses = [_refuse(fault) for fault in faults if fault is not None]
+    return 2 if statuses else 0 if fit.converged else 1
+
+
+def _fault(option: str, path: Path, write: Callable[[Path], None]) -> Exception | None:
+    """Write a file; return why it could not be, such as a full disk, which is no reason not to print the table."""
+    try:
+        write(path)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+    else:
+        return None
+    return OSError(f"{option} names '{path}', which could not be written: {reason}; the table is printed all the same")
 
 
 def _prepare(arguments: argparse.Namespace) -> "tuple[Model, Choice, Selection]":
@@ -149,7 +163,7 @@ def _fit_quietly(model: "Model", selection: "Selection") -> "Fit":
 
 
 def _described(path: Path, choice: "Choice", selection: "Selection") -> str:
-    rows = f"{selection.n_read} rows"
+    rows = f"{selection.n_read} row{'s' * (selection.n_read != 1)}"
     if selection.n_dropped:
         rows += f", {selection.n_dropped} of them left out for missing values"
     parts = [f"Data: {path.name}, {rows}", f"response {choice.response}"]
@@ -201,7 +215,7 @@ def _option(word: str) -> tuple[str, Any]:
     name, text = _pair(word)
     try:
         return name, ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):  # the last two for what is nested without end
         return name, text
 
 

@@ -1,5 +1,6 @@
 """The picture of `mle-jax fit --plot`: what was fitted on the left, what is left over on the right."""
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 RESOLUTION = 150
 """Dots per inch of a .png: sharp on a slide, small enough to send."""
+FORMATS = (".png", ".pdf", ".svg")
+"""matplotlib has more, but some need a LaTeX or lose what is half transparent."""
+WIDE, HIGH = 50, 40
+"""The letters that fit below and beside one of the two pictures."""
 
 
 def check_picture(path: Path, model: "Model", choice: "Choice") -> None:
@@ -30,8 +35,8 @@ def check_picture(path: Path, model: "Model", choice: "Choice") -> None:
         raise ValueError(f"--plot draws the fit against features, but {model.label} was given none; leave --plot out")
     if model.predict is None:
         raise ValueError(f"--plot draws fitted values, but {model.label} predicts none; leave --plot out")
-    formats = optional("matplotlib.figure", "plot", "--plot").Figure().canvas.get_supported_filetypes()
-    if path.suffix.lower().removeprefix(".") not in formats:
+    optional("matplotlib.figure", "plot", "--plot")
+    if path.suffix.lower() not in FORMATS:
         raise ValueError(f"--plot names '{path}', but the name of a picture ends in its format: .png, .pdf or .svg")
 
 
@@ -57,7 +62,7 @@ def draw(path: Path, fit: "Fit", model: "Model", *, choice: "Choice", selection:
     x = np.stack([columns[name] for name in choice.x_names], axis=1).astype(np.float64)
     y = columns[choice.response].astype(np.float64)
     fitted = predictions(model, fit, {**further, "x": x, "y": y})
-    response, model_name = _as_text(choice.response), _as_text(model.label)
+    response, model_name = choice.response, _as_text(model.label, WIDE)
     figure = optional("matplotlib.figure", "plot", "--plot").Figure(figsize=(10, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     if len(choice.features or ()) == 1 and not further:
@@ -66,13 +71,16 @@ def draw(path: Path, fit: "Fit", model: "Model", *, choice: "Choice", selection:
             ones = [np.ones_like(values)] * choice.intercept
             return predictions(model, fit, {"x": np.stack([*ones, values], axis=1), "y": np.zeros_like(values)})
 
-        feature = _as_text(choice.x_names[-1])
-        plots.fitted_lines(x[:, -1], y, {model_name: curve}, xlabel=feature, ylabel=response, ax=left)
+        feature, beside = _as_text(choice.x_names[-1], WIDE), _as_text(response, HIGH)
+        plots.fitted_lines(x[:, -1], y, {model_name: curve}, xlabel=feature, ylabel=beside, ax=left)
     else:
-        label, below = f"observed {response}", f"{response} fitted by {model_name}"
-        plots.fitted_lines(fitted, y, {"observed = fitted": (0.0, 1.0)}, xlabel=below, ylabel=label, ax=left)
-    plots.residuals(fitted, y - fitted, xlabel=f"fitted {response}", ax=right)
-    figure.savefig(path, dpi=RESOLUTION)
+        beside, below = _as_text(f"observed {response}", HIGH), _as_text(f"{response} fitted by {model.label}", WIDE)
+        plots.fitted_lines(fitted, y, {"observed = fitted": (0.0, 1.0)}, xlabel=below, ylabel=beside, ax=left)
+    plots.residuals(fitted, y - fitted, xlabel=_as_text(f"fitted {response}", WIDE), ax=right)
+    with warnings.catch_warnings():
+        # A letter that the font lacks is seen in the picture as a box; two lines of Python about it help nobody.
+        warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)
+        figure.savefig(path, dpi=RESOLUTION)
 
 
 def predictions(model: "Model", fit: "Fit", data: dict[str, np.ndarray]) -> np.ndarray:
@@ -83,7 +91,7 @@ def predictions(model: "Model", fit: "Fit", data: dict[str, np.ndarray]) -> np.n
     return np.asarray(jax.vmap(lambda row: predict(fit.params, row))(rows))
 
 
-def _as_text(name: str, most: int = 60) -> str:
+def _as_text(name: str, most: int) -> str:
     """Make a label of a name: no longer than an axis, and no formula, which two dollar signs would start."""
     shown = name if len(name) <= most else f"{name[: most - 3]}..."
     return shown.replace("$", r"\$")

@@ -21,6 +21,9 @@ from mle_jax.parameters import resolve
 
 NAMES = tuple(models.__all__)
 
+ALIKE = 0.6
+"""Likeness from which a name may have been meant; difflib's own choice for close matches."""
+
 
 class Description(NamedTuple):
     """What `mle-jax models` prints about one model."""
@@ -89,10 +92,16 @@ def leaves_read(model: Model) -> tuple[str, ...]:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that was probably meant, in whatever case it was written."""
-    by_lower = {candidate.lower(): candidate for candidate in known}
-    close = difflib.get_close_matches(word.lower(), by_lower, n=1)
-    return by_lower[close[0]] if close else None
+    """Return the known name that was probably meant: misspelled, in another case or order of words, or a part of it."""
+
+    def likeness(candidate: str) -> tuple[float, float]:
+        parts = candidate.lower().split("_")
+        whole = _likeness(word, candidate)
+        reordered = _likeness("_".join(sorted(word.lower().split("_"))), "_".join(sorted(parts)))
+        return max(whole, reordered, *(_likeness(word, part) for part in parts)), whole
+
+    best = max(known, key=likeness, default=None)
+    return best if best is not None and likeness(best)[0] >= ALIKE else None
 
 
 class _Asked(Mapping[str, Any]):
@@ -117,6 +126,10 @@ class _Asked(Mapping[str, Any]):
 def _constructor(name: str) -> Callable[..., Model]:
     constructor: Callable[..., Model] = getattr(models, name)
     return constructor
+
+
+def _likeness(word: str, known: str) -> float:
+    return difflib.SequenceMatcher(None, word.lower(), known.lower()).ratio()
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ _FOREIGN = {
     b"\xfe\xff": "text in UTF-16; save it as UTF-8",
 }
 _SNIFFED = 4096
+_TEXTS = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
 
 
 class DataFile(NamedTuple):
@@ -74,7 +75,7 @@ class DataFile(NamedTuple):
         types: Any = optional("pyarrow.types", "data", "reading a file")
         if types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
-        if types.is_string(column.type) or types.is_large_string(column.type) or types.is_binary(column.type):
+        if str(column.type) in _TEXTS:
             return self._parsed(name, column.to_pylist())
         return _typed(name, column, types)
 
@@ -88,8 +89,10 @@ class DataFile(NamedTuple):
                 continue
             number = _number(text)
             if number is None:
-                decimal_comma = re.fullmatch(r"\s*[-+]?\d+,\d+\s*", text)
-                remedy = "write decimal points" if decimal_comma else "correct it, or code categories as 0 and 1"
+                european = re.fullmatch(r"\s*[-+]?\d[\d.,' \u00a0\u202f]*\s*", text)
+                remedy = "correct it, or code categories as 0 and 1"
+                if european:
+                    remedy = "write it with a decimal point and without other separators, like 1234.5"
                 raise TypeError(
                     f"column '{name}' must hold numbers, but {self.place(row)} of {self.path.name} has "
                     f"{_shortened(text)!r}; {remedy} (empty cells and NA count as missing)"
