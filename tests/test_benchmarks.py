@@ -160,29 +160,37 @@ def test_targets_are_held_against_what_came_out(monkeypatch):
     clock = FakeClock()
     monkeypatch.setattr(running, "REAL", Effort(rounds=3, budget=100.0, fewest=1))
     targets = (
-        Target(text="4 times as fast", fast="ours", slow="peer", at_least=4.0),
-        Target(text="6 times as fast", fast="ours", slow="peer", at_least=6.0),
+        Target(text="4 times as fast", fast="ours", slow=("peer",), at_least=4.0),
+        Target(text="6 times as fast", fast="ours", slow=("peer",), at_least=6.0),
         Target(text="within 3 s", fast="ours", within=3.0),
         Target(text="within 1 s", fast="ours", within=1.0),
-        Target(text="beats the absent", fast="ours", slow="absent", at_least=1.0),
+        Target(text="beats the absent", fast="ours", slow=("absent",), at_least=1.0),
+        Target(text="a fifth of the peer", fast="ours", slow=("peer",), at_most=0.2),
+        Target(text="the fastest of two counts", fast="peer", slow=("ours", "other"), at_most=4.0),
+        Target(text="one of two is absent", fast="ours", slow=("peer", "absent"), at_most=4.0),
     )
     workload = workload_of(
         contender("ours", working(clock, 2.0, 42.0), role="ours"),
         contender("peer", working(clock, 10.0, 42.0)),
+        contender("other", working(clock, 4.0, 42.0)),
         contender("absent", working(clock, 1.0), needs=("no_such_package",)),
         targets=targets,
     )
     assert run_workload(workload, quick=True, clock=clock, wait=instantly)["targets"] == []  # tiny sizes prove nothing
     result = run_workload(workload, quick=False, clock=clock, wait=instantly)
     found = [(target["reached"], target["met"]) for target in result["targets"]]
-    assert found == [(5.0, True), (5.0, False), (2.0, True), (2.0, False), (None, None)]
-    lines = report.workload_text({**result, "device": "cpu", "threads": "default"}).splitlines()[-5:]
+    with_most = [(0.2, True), (5.0, False), (None, None)]
+    assert found == [(5.0, True), (5.0, False), (2.0, True), (2.0, False), (None, None), *with_most]
+    lines = report.workload_text({**result, "device": "cpu", "threads": "default"}).splitlines()[-8:]
     assert lines == [
         "target: 4 times as fast: met (5 times)",
         "target: 6 times as fast: NOT MET (5 times)",
         "target: within 3 s: met (2.00 s)",
         "target: within 1 s: NOT MET (2.00 s)",
         "target: beats the absent: nothing to compare with",
+        "target: a fifth of the peer: met (0.2 times)",
+        "target: the fastest of two counts: NOT MET (5 times)",
+        "target: one of two is absent: nothing to compare with",
     ]
 
 
@@ -191,7 +199,7 @@ def test_targets_are_held_against_what_came_out(monkeypatch):
     [
         ({"contenders": ["ours", "ours"]}, "two contenders have one name"),
         ({"contenders": ["peer"]}, "one must be 'ours'"),
-        ({"targets": (Target(text="", fast="ours", slow="nobody", at_least=1.0),)}, "a target is about nobody"),
+        ({"targets": (Target(text="", fast="ours", slow=("nobody",), at_least=1.0),)}, "a target is about nobody"),
     ],
 )
 def test_a_workload_that_cannot_be_meant_is_refused(options, message):

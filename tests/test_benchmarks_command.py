@@ -128,6 +128,30 @@ def test_a_child_that_dies_is_reported_and_stops_nobody(monkeypatch, tmp_path, c
     assert len(json.loads((tmp_path / "out.json").read_text())["results"]) == 4
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that cannot be written")
+def test_a_full_disk_is_said_in_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(command, "_child", lambda *_: {"load_average": None})
+    monkeypatch.setattr(command.report, "environment_text", lambda _: "made up")
+    assert main(["--suite", "gradient", "--json", "/dev/full", "--quick"]) == 2
+    assert capsys.readouterr().err == (
+        "benchmarks: --json /dev/full could not be written: No space left on device; choose another file\n"
+    )
+
+
+def test_a_reader_that_leaves_early_costs_neither_results_nor_a_traceback(tmp_path):
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from benchmarks.frame import command; "
+    code += (
+        "command._child = lambda *_: {'load_average': None}; command.report.environment_text = lambda _: 'made up'; "
+    )
+    code += "command.report.workload_text = lambda _: 'x' * 100_000; sys.exit(command.main(sys.argv[1:]))"
+    arguments = [sys.executable, "-c", code, "--suite", "gradient", "--quick", "--json", str(tmp_path / "out.json")]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout.readline() == "made up\n"
+        running.stdout.close()
+        assert running.stderr.read() == "" and running.wait() == 1
+    assert json.loads((tmp_path / "out.json").read_text())["results"]
+
+
 def test_workloads_are_named_once_and_by_suite():
     names = [workload.name for workload in all_workloads()]
     assert len(set(names)) == len(names) and {"text", "gradient", "batch"} <= set(suites())

@@ -36,6 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Refusal as refusal:
         print(f"benchmarks: {refusal}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
+        return 1
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -76,7 +79,7 @@ def _chosen(suite: str | None) -> list[Any]:
 def _run(arguments: argparse.Namespace) -> int:
     workloads = _chosen(arguments.suite)
     environment = _child({"kind": "environment", "device": arguments.device}, "default", arguments.device)
-    print(report.environment_text(environment))
+    print(report.environment_text(environment), flush=True)
     load = environment["load_average"]
     if load is not None and load > BUSY and not arguments.quick:
         print(f"WARNING: the load average is {load:.2f}: others are using this machine, the times will be off")
@@ -86,8 +89,8 @@ def _run(arguments: argparse.Namespace) -> int:
     for workload in workloads:
         for threads in settings:
             results.append(_measure(workload, threads, arguments))
-            print("\n" + report.workload_text(results[-1]), flush=True)
             _write(arguments, environment, results)  # after each, so that an interrupted run leaves what it has
+            print("\n" + report.workload_text(results[-1]), flush=True)
     if arguments.quick:
         print("\n--quick: tiny sizes and few runs, no memory: these numbers say nothing about speed")
     return 1 if any(_went_wrong(result) for result in results) else 0
@@ -136,7 +139,10 @@ def _write(arguments: argparse.Namespace, environment: dict[str, Any], results: 
         return
     options = {"suite": arguments.suite, "device": arguments.device, "quick": arguments.quick}
     content = {"schema": SCHEMA, "options": options, "environment": environment, "results": results}
-    arguments.json.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+    try:
+        arguments.json.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+    except OSError as error:
+        raise Refusal(f"--json {arguments.json} could not be written: {error.strerror}; choose another file") from None
 
 
 def _went_wrong(result: dict[str, Any]) -> bool:

@@ -120,20 +120,24 @@ def _compare(records: list[dict[str, Any]], base: str) -> None:
 
 
 def targets_reached(workload: Workload, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Hold what came out against the targets; None where it takes somebody who is absent or wrong."""
+    """Hold what came out against the targets; None where one of those compared is absent or wrong."""
     medians = {record["name"]: record["run_s"]["median"] for record in records if record["status"] == "ok"}
     held: list[dict[str, Any]] = []
     for target in workload.targets:
         reached: float | None = medians.get(target.fast)
-        if target.slow is not None and reached is not None:
-            reached = medians[target.slow] / reached if target.slow in medians else None
+        if target.slow and reached is not None:
+            others = [medians[name] for name in target.slow if name in medians]
+            ratio = min(others) / reached if len(others) == len(target.slow) else None
+            reached = 1.0 / ratio if ratio is not None and target.at_most is not None else ratio
         met = None
         if reached is not None:
-            met = reached >= target.at_least if target.at_least is not None else reached <= (target.within or 0.0)
+            most = target.within if target.at_most is None else target.at_most
+            met = reached >= target.at_least if target.at_least is not None else reached <= (most or 0.0)
         held.append(
             {
                 "text": target.text,
                 "at_least": target.at_least,
+                "at_most": target.at_most,
                 "within_s": target.within,
                 "reached": reached,
                 "met": met,

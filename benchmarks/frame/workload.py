@@ -50,15 +50,17 @@ class Target:
     Args:
         text: the target in words.
         fast: name of the contender that it is about.
-        slow: name of the contender that it is compared with, or None for a limit in seconds.
+        slow: names of the contenders that it is compared with, the fastest of them counts; none for a limit in seconds.
         at_least: the smallest ratio of the median times, slow to fast.
+        at_most: the largest ratio of the median times, fast to slow.
         within: the most seconds, median.
     """
 
     text: str
     fast: str
-    slow: str | None = None
+    slow: tuple[str, ...] = ()
     at_least: float | None = None
+    at_most: float | None = None
     within: float | None = None
 
 
@@ -106,7 +108,7 @@ class Workload:
         roles = [contender.role for contender in self.contenders]
         if "ours" not in roles or not set(roles) <= set(ROLES):
             raise ValueError(f"{self.name}: the roles are {', '.join(roles)}; one must be 'ours', all among {ROLES}")
-        about = {name for target in self.targets for name in (target.fast, target.slow) if name is not None}
+        about = {name for target in self.targets for name in (target.fast, *target.slow)}
         if not about <= set(names):
             raise ValueError(f"{self.name}: a target is about {', '.join(sorted(about - set(names)))}, no contender")
 
