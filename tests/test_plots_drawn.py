@@ -153,6 +153,23 @@ def test_no_arrows_where_none_are_wanted_or_none_has_a_direction():
     assert arrows_on(flat) == []
 
 
+def test_no_arrows_where_the_function_has_no_value():
+    # The logarithm has none left of 0, but its derivative 1 / w0 has one.
+    ax = plots.surface(lambda w: jnp.log(w[0]) + w[1], (-1.0, 2.0), (0.0, 3.0), arrows=9, ax=axes())
+    (arrows,) = [part for part in ax.collections if hasattr(part, "XY")]
+    assert arrows.XY.shape == (54, 2) and arrows.XY[:, 0].min() > 0.0
+
+
+@pytest.mark.parametrize(("bottom", "scale", "bend"), [(-1411.63, 1e-3, 3.0), (0.0, 1.0, -1.0)])
+def test_heights_beside_the_surface_are_told_apart(bottom, scale, bend):
+    height = lambda w: bottom + scale * (w[0] ** 2 + bend * w[1] ** 2)  # noqa: E731
+    ax = plots.surface(height, (-2.0, 2.0), (-2.0, 2.0), ax=axes())
+    ax.figure.draw_without_rendering()
+    written = [text.get_text() for text in ax.child_axes[0].get_yticklabels()]
+    assert len(set(written)) == len(written) > 4
+    assert bend > 0.0 or "0" in written  # the saddle has its middle at 0, up to rounding
+
+
 def test_the_surface_names_its_parts():
     ax = plots.surface(
         bowl,
@@ -348,6 +365,13 @@ def test_the_distance_to_the_optimum(sign):
     ax = plots.loss_curve({"a": values}, optimum=sign, larger_is_better=sign < 0, ax=axes())
     np.testing.assert_array_equal(line(ax, "a")[:, 1], [4.0, 1.0, 1.0, np.nan])
     assert (ax.get_yscale(), ax.get_ylabel()) == ("log", "distance to the optimum")
+
+
+def test_steps_at_the_optimum_are_counted_because_a_logarithmic_axis_cannot_show_them():
+    ax = plots.loss_curve({"a = 0.5": [3.0, 2.0, 1.0, 1.0]}, optimum=1.0, ax=axes())
+    assert labels(ax) == ["a = 0.5 (at the optimum at 2 of 4 steps)"]
+    np.testing.assert_array_equal(line(ax, "a = 0.5")[:, 1], [2.0, 1.0, np.nan, np.nan])
+    assert labels(plots.loss_curve([1.0, 1.0], optimum=1.0, ax=axes())) == ["(at the optimum at 2 of 2 steps)"]
 
 
 def test_a_run_that_left_the_numbers_is_drawn_up_to_there():

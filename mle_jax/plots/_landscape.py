@@ -103,7 +103,9 @@ def levels(values: Vector) -> Vector:
         part = part**2
     elif _inside(np.where(np.isfinite(values), values, -np.inf), np.argmax):
         part = 1.0 - part[::-1] ** 2
-    return np.unique(np.quantile(finite, part))
+    height = np.quantile(finite, part)
+    # What is 0 but for rounding shall be labeled 0.
+    return np.unique(np.where(np.abs(height) < 1e-12 * np.max(np.abs(height)), 0.0, height))
 
 
 def _inside(values: Vector, extreme: Any) -> bool:

@@ -86,7 +86,7 @@ def surface(
     slope = jax.grad(lambda w, *rest: function(w, *rest)) if gradient is None else gradient
     landscape.check_function("gradient", slope, data, (2,))
     heights = landscape.heights(function, frame, data)
-    arrow = _arrows(slope, frame, data, count=count)
+    arrow = _arrows(function, slope, frame, data=data, count=count)
     levels = landscape.levels(heights[2])
     ax = axes_for("mle_jax.plots.surface()", ax)
     _draw_contours(ax, frame, heights, levels=levels, value_label=value_label)
@@ -200,8 +200,13 @@ def _frame_around(points: Vector) -> Frame:
     return Frame((float(ends[0, 0]), float(ends[0, 1])), (float(ends[1, 0]), float(ends[1, 1])))
 
 
-def _arrows(slope: Function, frame: Frame, data: tuple[Any, ...], *, count: int) -> tuple[Vector, Vector] | None:
-    """Return where the arrows stand and how far they go, both (m, 2) in units of the axes; the longest fill a cell."""
+def _arrows(
+    function: Function, slope: Function, frame: Frame, *, data: tuple[Any, ...], count: int
+) -> tuple[Vector, Vector] | None:
+    """Return where the arrows stand and how far they go, both (m, 2) in units of the axes; the longest fill a cell.
+
+    None stands where the function has no finite value, whatever the formula of its gradient gives there.
+    """
     if count == 0:
         return None
     part = (np.arange(count) + 0.5) / count
@@ -210,7 +215,7 @@ def _arrows(slope: Function, frame: Frame, data: tuple[Any, ...], *, count: int)
     at = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
     uphill = landscape.evaluate(slope, at, data) * frame.units
     steepness = np.linalg.norm(uphill, axis=1)
-    finite = np.isfinite(steepness)
+    finite = np.isfinite(steepness) & np.isfinite(landscape.evaluate(function, at, data))
     shown = finite & (steepness > FLAT * np.max(steepness[finite], initial=0.0))
     if not np.any(shown):
         return None
@@ -234,7 +239,8 @@ def _draw_contours(
     ax.contour(x, y, values, levels=levels, colors="#7a7a7a", linewidths=0.6)
     # Inside the axes' own space: as tall as the picture whatever its shape, and other axes of the figure stay put.
     beside = ax.inset_axes((1.03, 0.0, 0.04, 1.0))
-    bar = ax.figure.colorbar(filled, cax=beside, ticks=levels[:: max(len(levels) // 6, 1)], format="%.3g")
+    ticks = levels[:: max(len(levels) // 6, 1)]
+    bar = ax.figure.colorbar(filled, cax=beside, ticks=ticks, format=f"%.{_digits(ticks)}g")
     bar.set_label(value_label)
     if frame.is_equal:
         ax.set_aspect("equal")
@@ -242,6 +248,11 @@ def _draw_contours(
         ax.set_box_aspect(1.0)
     ax.set_xlim(*frame.x)
     ax.set_ylim(*frame.y)
+
+
+def _digits(ticks: Vector) -> int:
+    """Return how many digits tell the ticks apart: three, but more near the top of a log-likelihood of -1411.6."""
+    return next((n for n in range(3, 17) if len({f"{tick:.{n}g}" for tick in ticks}) == len(ticks)), 17)
 
 
 def _draw_path(ax: "Axes", way: Vector, frame: Frame) -> None:

@@ -121,7 +121,7 @@ def residuals(
     ax.scatter(fitted[~beyond], left[~beyond], color=style(0).color, linewidths=0, **dots)
     if np.any(beyond):
         worst = left[np.argmax(np.abs(left))]
-        label = f"{np.sum(beyond)} of {left.size} beyond the edge, as far as {worst:.3g}"
+        label = f"{np.sum(beyond)} of {left.size} beyond the edge, as far as {worst:.4g}"
         edge = ROOM * float(np.max(np.abs(left[~beyond])))
         for side, marker in ((1.0, "^"), (-1.0, "v")):
             there = fitted[beyond & (np.sign(left) == side)]

@@ -40,7 +40,8 @@ def loss_curve(
     """Draw the objective against the step, for one run or for several.
 
     A run that goes up and down gets a second, thick line: the best value so far. A run that left the finite numbers is
-    drawn up to there, and the legend says at which step that was.
+    drawn up to there, and the legend says at which step that was. It also counts the steps at the optimum, because a
+    distance of 0 has no logarithm.
 
     Args:
         values: (steps + 1,) values, the start first; or a `History`; or a dict of these by label.
@@ -110,6 +111,9 @@ def _curve(label: str, run: Any, sign: float, *, optimum: float | None, best: bo
     settled = bool(np.max(np.abs(array - so_far)) <= ROUNDING * np.max(np.abs(array)))
     if optimum is not None:
         array, so_far = (_distances(name, line, sign, optimum) for line in (array, so_far))
+        reached = np.flatnonzero(array == 0.0)
+        if reached.size:
+            label = f"{label} (at the optimum at {reached.size} of {array.size} steps)".strip()
     return Curve(label, array, so_far if best and not settled else None)
 
 
