@@ -72,7 +72,7 @@ def derivative_as_a_limit(album):  # T1
         print(
             f"{method} quotient: error {errors[0]:.0e} at h = {curve.steps[0]:.0e}, smallest {errors[best]:.0e}", end=""
         )
-        print(f" at h = {curve.steps[best]:.0e}, and {errors[-1]:.0e} again at h = {curve.steps[-1]:.0e}")
+        print(f" at h = {curve.steps[best]:.0e}, and {errors[-1]:.0e} at h = {curve.steps[-1]:.0e}")
     album.draw("T1-difference-quotients", lambda ax: mle.plots.difference_error(curve, ax=ax))
 
 
@@ -208,14 +208,22 @@ def laplace_regression(album):  # T12
     print(exact.summary())
     residuals = y - design @ exact.params["w"]
     zeros = np.sum(np.abs(residuals) < 1e-12)
-    print(f"\n{zeros} of {y.size} residuals are 0; mean |r| = {np.mean(np.abs(residuals)):.6f} is the scale.")
+    print(
+        f"\n{zeros} of {y.size} residuals are 0; mean |r| = {np.mean(np.abs(residuals)):.6f} is the scale: larger than"
+    )
+    print("the 0.5 of the noise, because the outliers count in it.")
 
-    gaussian = mle.fit(mle.models.linear_gaussian(), data)
-    lines = {"Gaussian (least squares)": gaussian.params["w"], "Laplace (exact)": exact.params["w"]}
-    print("\nFive outliers pull the Gaussian line and leave the Laplace line where it was (the truth is 0, 2):")
-    for label, w in lines.items():
-        print(f"  {label:26} {rounded(w)}")
     far = np.abs(residuals) > 5 * exact.params["scale"]
+    rest = {"x": design[~far], "y": y[~far]}
+    gaussian, laplace = mle.models.linear_gaussian(), mle.models.laplace_regression()
+    lines = {"Gaussian (least squares)": mle.fit(gaussian, data).params["w"], "Laplace (exact)": exact.params["w"]}
+    without = [mle.fit(model, rest).params["w"] for model in (gaussian, laplace)]
+    print(
+        f"\n{far.sum()} outliers pull the Gaussian line far away and the Laplace line only a little (the truth is 0, 2):\n"
+    )
+    print(f"  {'line (intercept, slope)':26} {'all points':22} without the outliers")
+    for (label, w), w_without in zip(lines.items(), without, strict=True):
+        print(f"  {label:26} {rounded(w):22} {rounded(w_without)}")
     album.draw(
         "T12-laplace-and-gaussian",
         lambda ax: mle.plots.fitted_lines(design[:, 1], y, lines, outliers=far, ax=ax),
