@@ -208,26 +208,30 @@ def laplace_regression(album):  # T12
     print(exact.summary())
     residuals = y - design @ exact.params["w"]
     zeros = np.sum(np.abs(residuals) < 1e-12)
-    print(
-        f"\n{zeros} of {y.size} residuals are 0; mean |r| = {np.mean(np.abs(residuals)):.6f} is the scale: larger than"
-    )
-    print("the 0.5 of the noise, because the outliers count in it.")
+    mean = np.mean(np.abs(residuals))
+    print(f"\n{zeros} of {y.size} residuals are 0; mean |r| = {mean:.6f} is the scale: more than the 0.5 of the noise,")
+    print("because the outliers count in it.")
+    outliers(album, data, exact)
 
+
+def outliers(album, data, exact):
+    """Fit both lines with and without the outliers of T12."""
+    fitted = data["x"] @ exact.params["w"]
+    residuals = data["y"] - fitted
     far = np.abs(residuals) > 5 * exact.params["scale"]
-    rest = {"x": design[~far], "y": y[~far]}
+    rest = {"x": data["x"][~far], "y": data["y"][~far]}
     gaussian, laplace = mle.models.linear_gaussian(), mle.models.laplace_regression()
     lines = {"Gaussian (least squares)": mle.fit(gaussian, data).params["w"], "Laplace (exact)": exact.params["w"]}
-    without = [mle.fit(model, rest).params["w"] for model in (gaussian, laplace)]
     print(
-        f"\n{far.sum()} outliers pull the Gaussian line far away and the Laplace line only a little (the truth is 0, 2):\n"
+        f"\n{far.sum()} outliers pull the Gaussian line far away, the Laplace line only a little; the truth is (0, 2):\n"
     )
     print(f"  {'line (intercept, slope)':26} {'all points':22} without the outliers")
-    for (label, w), w_without in zip(lines.items(), without, strict=True):
-        print(f"  {label:26} {rounded(w):22} {rounded(w_without)}")
+    for (label, w), model in zip(lines.items(), (gaussian, laplace), strict=True):
+        print(f"  {label:26} {rounded(w):22} {rounded(mle.fit(model, rest).params['w'])}")
     album.draw(
         "T12-laplace-and-gaussian",
-        lambda ax: mle.plots.fitted_lines(design[:, 1], y, lines, outliers=far, ax=ax),
-        lambda ax: mle.plots.residuals(design @ exact.params["w"], residuals, xlabel="fitted value, Laplace", ax=ax),
+        lambda ax: mle.plots.fitted_lines(data["x"][:, 1], data["y"], lines, outliers=far, ax=ax),
+        lambda ax: mle.plots.residuals(fitted, residuals, xlabel="fitted value, Laplace", ax=ax),
     )
 
 

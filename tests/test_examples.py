@@ -84,6 +84,10 @@ def test_text_walks_through_the_chapter_and_names_its_pictures(monkeypatch, caps
     assert "28.818595, 2.583853, 29.000000" in printed  # 2 sin 2 + 27, cos 2 + 3, 29
     assert re.search(r"Optimizer +exact solver", printed) and re.search(r"Status +converged", printed)
     assert "2 of 101 residuals are 0" in printed
+    lines = re.findall(r"^  (Gaussian|Laplace) .*?\) +\((.+), (.+)\) +\((.+), (.+)\)$", printed, flags=re.MULTILINE)
+    moved = {name: np.abs(np.array(w[:2], float) - np.array(w[2:], float)) for name, *w in lines}
+    errors = np.array([0.11133, 0.09547])  # of the Laplace line, as its table says
+    assert np.all(moved["Laplace"] < errors) and np.all(moved["Gaussian"] > 5 * errors)
     named = re.findall(r"^Picture: (.+)$", printed, flags=re.MULTILINE)
     assert sorted(Path(path).name for path in named) == TEXT_PICTURES
     for path in named:
