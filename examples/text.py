@@ -222,9 +222,7 @@ def outliers(album, data, exact):
     rest = {"x": data["x"][~far], "y": data["y"][~far]}
     gaussian, laplace = mle.models.linear_gaussian(), mle.models.laplace_regression()
     lines = {"Gaussian (least squares)": mle.fit(gaussian, data).params["w"], "Laplace (exact)": exact.params["w"]}
-    print(
-        f"\n{far.sum()} outliers pull the Gaussian line far away, the Laplace line only a little; the truth is (0, 2):\n"
-    )
+    print(f"\n{far.sum()} outliers pull the Gaussian line far away, the Laplace line a little; the truth is (0, 2):\n")
     print(f"  {'line (intercept, slope)':26} {'all points':22} without the outliers")
     for (label, w), model in zip(lines.items(), (gaussian, laplace), strict=True):
         print(f"  {label:26} {rounded(w):22} {rounded(mle.fit(model, rest).params['w'])}")
