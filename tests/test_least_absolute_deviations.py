@@ -152,6 +152,39 @@ def test_an_edge_keeps_the_objective():
     np.testing.assert_allclose(values, values[0], rtol=1e-13)
 
 
+def test_an_edge_ends_at_the_first_of_all_rows():
+    rng = np.random.default_rng(0)
+    x = np.zeros((2000, 2))
+    x[:, 0], x[:4] = 1, [0, 1]  # a group of four, whose median is free between 0 and 100
+    y = 3 * rng.normal(size=2000)
+    y[:4] = [-100, 0, 100, 300]
+    solution = solve_least_absolute_deviations(x, y)
+    ends = np.asarray(solution.coefficients)[1] + np.array([0, np.asarray(solution.edge)[1]])
+    assert sorted(ends) == pytest.approx([0, 100], abs=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["zeros", "binary", "half on a plane"])
+def test_thousands_of_ties_are_proved(kind):
+    rng = np.random.default_rng(1)
+    n = 4000
+    x = with_intercept(rng.normal(size=(n, 3)))
+    y = {
+        "zeros": (rng.random(n) < 0.3) * np.exp(rng.normal(size=n)),
+        "binary": (rng.random(n) < 0.4).astype(float),
+        "half on a plane": x.sum(axis=1) + rng.laplace(size=n) * (rng.random(n) < 0.4),
+    }[kind]
+    solution = jax.jit(solve_least_absolute_deviations)(x, y)
+    # More than half of the rows lie on one plane, so it is the solution.
+    np.testing.assert_allclose(solution.coefficients, np.full(4, float(kind == "half on a plane")), atol=1e-13)
+    assert float(solution.gap) == 0
+
+
+def test_heavy_tails_do_not_hide_the_middle():
+    y = np.random.default_rng(1).standard_cauchy(8001) ** 3  # residuals from 1e-6 to 1e12
+    solution = jax.jit(solve_least_absolute_deviations)(np.ones((8001, 1)), y)
+    assert float(solution.coefficients[0]) == np.median(y) and float(solution.gap) == 0
+
+
 def test_collinear_columns_give_the_shortest_coefficients():
     rng = np.random.default_rng(4)
     x = with_intercept(rng.normal(size=(30, 2)))
@@ -309,9 +342,21 @@ def million():
     [
         (np.ones(3), np.ones(3), 0.5, r"x has shape \(3,\) and y \(3,\)"),
         (np.ones((3, 1)), np.ones(4), 0.5, r"x has shape \(3, 1\) and y \(4,\)"),
+        (np.ones((0, 1)), np.ones(0), 0.5, "at least one row and column"),
         (np.ones((3, 1)), np.ones(3), 1.0, "strictly between 0 and 1"),
     ],
 )
 def test_wrong_input(x, y, quantile, message):
     with pytest.raises(ValueError, match=message):
         solve_least_absolute_deviations(x, y, quantile=quantile)
+
+
+def test_wrong_weights():
+    with pytest.raises(ValueError, match=r"weights have shape \(2,\), but y has \(3,\)"):
+        solve_least_absolute_deviations(np.ones((3, 1)), np.ones(3), np.ones(2))
+    assert np.isnan(solve_least_absolute_deviations(np.ones((3, 1)), np.ones(3), np.array([1.0, -1.0, 2.0])).gap)
+
+
+def test_integers_are_numbers_too():
+    solution = solve_least_absolute_deviations(np.ones((3, 1), int), np.array([1, 2, 6]))
+    assert float(solution.coefficients[0]) == 2.0

@@ -81,6 +81,9 @@ def test_non_uniqueness_is_said():
     assert fit.log_likelihood == pytest.approx(-4 * np.log(2 * 11 / 4) - 4, rel=1e-14)  # the sum of |r| is 11
     assert "not unique" in fit.message and "not unique" in str(fit.summary())
     assert "2.00000" in fit.message and "5.00000" in fit.message
+    # The stretch belongs to the exact maximizer: it says nothing at another point.
+    other = mle.evaluate(MODEL, {"x": np.ones((4, 1)), "y": [1.0, 2.0, 5.0, 9.0]}, {"w": [3.0], "scale": 11 / 4})
+    assert other.converged and other.message == Status.converged.text
 
 
 def test_collinear_columns_are_not_identified(engel):

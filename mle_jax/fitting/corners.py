@@ -83,7 +83,7 @@ def solve_with_corners(
         theta=run.best_point,
         certificate=certificate,
         reliable=reliable_entries(place, run.best_point, certificate, status),
-        edge=_edge(place, exact),
+        edge=_edge(place, exact if at_exact else None),
         trace=run.trace,
     )
 
@@ -200,6 +200,7 @@ def _status(
 
 
 def _edge(place: Place, exact: ExactMaximum | None) -> Array:
+    """Return the move from the exact maximizer to another one; it says nothing at other points."""
     if exact is None or exact.edge is None:
         return jnp.zeros(len(place.fixed))
     return place.space.flatten(exact.edge)

@@ -93,7 +93,7 @@ def _stretch(model: Any, place: Any, solution: Solution, data: Any, weights: Any
         f"{place.space.names[i]} from {significant(flat[i], 6)} to {significant(flat[i] + edge[i], 6)}"
         for i in np.flatnonzero(np.abs(edge) > SHARE * np.abs(edge).max())
     ]
-    return f"It is not unique: the log-likelihood is the same all the way {' and '.join(changes)}."
+    return f"It is not unique: the log-likelihood is the same, for one, all the way {' and '.join(changes)}."
 
 
 def _distance(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
@@ -161,7 +161,7 @@ def _is_open(declaration: Any) -> bool:
 
 def _unidentified(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
     direction = _in_original(place, np.asarray(solution.certificate.weakest))
-    sizes = np.abs(direction)
+    sizes = np.abs(direction) if model.smooth else _sizes(place, solution, direction)
     return f"The combination is {combination(direction, _names(place), sizes)}."
 
 

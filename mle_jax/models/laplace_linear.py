@@ -92,7 +92,7 @@ def closed_form(data: Any, weights: Any) -> ExactMaximum:
     total = y.size if shares is None else jnp.sum(shares)
     # At the best scale S / n the log-likelihood is -n log(2 S / n) - n, with S the sum of absolute residuals, which
     # is twice the solver's objective; if S could fall by 2 gap, that would gain -n log(1 - 2 gap / S).
-    gap = -total * jnp.log1p(-jnp.where(line.gap > 0, line.gap / line.objective, 0.0))
+    gap = -total * jnp.log1p(-jnp.where(line.gap == 0, 0.0, line.gap / line.objective))
     # A perfect fit has no positive scale, but the smallest number there is shows where the likelihood is going.
     scale = jnp.maximum(scale, jnp.finfo(y.dtype).tiny)
     return ExactMaximum({"w": line.coefficients, "scale": scale}, gap, {"w": line.edge})

@@ -1,5 +1,6 @@
 """Interior point, then simplex: the exact solution of a quantile regression that is held in memory at once."""
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -8,7 +9,7 @@ import jax.scipy.linalg
 from jax import Array
 
 from mle_jax.optimizers._active_rows import Problem, keeps_signs, nearest
-from mle_jax.optimizers._interior_point import interior_point
+from mle_jax.optimizers._interior_point import interior_point, typical_residual
 from mle_jax.optimizers._row_blocks import combine, normal_matrix
 from mle_jax.optimizers._vertex import ROUNDINGS, Rows, Vertex, descend_to_vertex
 from mle_jax.optimizers.least_squares import column_basis
@@ -25,7 +26,7 @@ class Exact(NamedTuple):
     b: Array  # (p,)
     objective: Array
     optimal: Array  # the subgradient condition was verified
-    bound: Array  # a lower bound of the objective, from the interior point
+    gap: Array  # what the objective could still fall, at most
     edge: Array  # (p,), a move to another solution
     rank: Array  # of the columns
 
@@ -34,35 +35,36 @@ class Approximate(NamedTuple):
     """A solution up to a small duality gap."""
 
     b: Array  # (p,)
-    bound: Array  # a lower bound of the objective
-    duals: Array  # (n,), strictly inside their bounds
+    duals: Array  # (n,), within their bounds, with Z'd = 0
 
 
-def approximate(problem: Problem, basis: Array, b: Array, tolerance: Array | float) -> Approximate:
-    """Solve up to a relative duality gap.
+def approximate(
+    problem: Problem, basis: Array, b: Array, tolerance: Array | float, size: Array | None = None
+) -> Approximate:
+    """Solve up to a small duality gap.
 
     Args:
         problem: the rows.
         basis: (p, k), so that the columns of X basis are about orthonormal, or 0.
         b: where to begin, (p,).
-        tolerance: of the gap, relative to the objective.
+        tolerance: of the gap, relative to `size`.
+        size: a typical objective; by default that of these rows, outliers apart.
     """
-    z, residuals = problem.x @ basis, problem.residuals(b)
-    weights, quantile = problem.weights, problem.quantile
-    eps = jnp.finfo(residuals.dtype).eps
-    # The last row may stand for many others: it is no measure of a typical residual.
-    scale = jnp.sum(weights[:-1] * jnp.abs(residuals[:-1])) / jnp.sum(weights[:-1])
+    residuals, weights = problem.residuals(b), problem.weights
     found = interior_point(
-        z,
+        problem.x @ basis,
         residuals,
         weights,
-        quantile,
-        scale=scale,
+        problem.quantile,
+        scale=typical_residual(residuals[:-1], weights[:-1]),  # the last row may stand for many others
+        size=size,
         tolerance=tolerance,
-        rounding=eps * jnp.sum(weights * jnp.abs(problem.y)),
+        rounding=jnp.finfo(residuals.dtype).eps * jnp.sum(weights * jnp.abs(problem.y)),
     )
-    objective = jnp.sum(weights * (quantile * found.over + (1 - quantile) * found.under))
-    return Approximate(b + basis @ found.beta, objective - found.gap, found.lower - (1 - quantile) * weights)
+    there = b + basis @ found.beta
+    # With weights of very different sizes the iteration can lose its way.
+    nearer = problem.objective(problem.residuals(there)) <= problem.objective(residuals)
+    return Approximate(jnp.where(nearer, there, b), found.lower - (1 - problem.quantile) * weights)
 
 
 def least_squares_start(problem: Problem, basis: Array) -> Array:
@@ -80,9 +82,9 @@ def solve_at_once(problem: Problem) -> Exact:
     return solve_exactly(problem, basis, least_squares_start(problem, basis))
 
 
-def solve_exactly(problem: Problem, basis: Array, b: Array) -> Exact:
-    """Solve to a vertex that proves itself, from coefficients b."""
-    near = approximate(problem, basis, b, TOLERANCE)
+def solve_exactly(problem: Problem, basis: Array, b: Array, size: Array | None = None) -> Exact:
+    """Solve to a vertex that proves itself, from coefficients b; `size` is a typical objective."""
+    near = approximate(problem, basis, b, TOLERANCE, size)
     z = problem.x @ basis
 
     def unfinished(now: tuple[Exact, Array, Array]) -> Array:
@@ -95,29 +97,40 @@ def solve_exactly(problem: Problem, basis: Array, b: Array) -> Exact:
         vertex = _look(problem, z, exact.b)
         b = exact.b + basis @ vertex.beta
         objective = problem.objective(problem.residuals(b))
-        moved = exact._replace(b=b, objective=objective, optimal=vertex.optimal, edge=basis @ vertex.edge)
-        return moved, jnp.where(rounds == 0, exact.b + basis @ vertex.first, first), rounds + 1
+        falls = objective <= exact.objective * (1 + rounding)
+        found = Exact(b, objective, vertex.optimal & falls, exact.gap, basis @ vertex.edge, exact.rank)
+        kept = jax.tree_util.tree_map(lambda new, old: jnp.where(falls, new, old), found, exact)
+        first = jnp.where(rounds == 0, exact.b + basis @ vertex.first, first)
+        return kept, first, jnp.where(falls, rounds + 1, ROUNDS)
 
     rank = jnp.sum(jnp.any(basis != 0, axis=0))
-    begin = Exact(near.b, near.bound, jnp.asarray(False), near.bound, jnp.zeros_like(b), rank)
+    unknown = jnp.asarray(jnp.inf, b.dtype)
+    rounding = 100 * jnp.finfo(b.dtype).eps * math.sqrt(z.shape[0])
+    noise = jnp.sum(problem.weights * rounding_of(problem, near.b))
+    reached = problem.objective(problem.residuals(near.b)) + noise
+    begin = Exact(near.b, reached, jnp.asarray(False), unknown, jnp.zeros_like(b), rank)
     exact, first, _ = jax.lax.while_loop(unfinished, look, (begin, near.b, jnp.int32(0)))
-    return jax.lax.cond(exact.optimal, lambda: exact, lambda: _by_duals(problem, z, exact, first, near))
+    exact = jax.lax.cond(exact.optimal, lambda: exact, lambda: _by_duals(problem, basis, exact, first, near))
+    residuals = problem.residuals(exact.b)
+    return exact._replace(objective=problem.objective(residuals), gap=jnp.where(exact.optimal, 0.0, exact.gap))
 
 
-def _by_duals(problem: Problem, z: Array, exact: Exact, first: Array, near: Approximate) -> Exact:
+def _by_duals(problem: Problem, basis: Array, exact: Exact, first: Array, near: Approximate) -> Exact:
     """Prove the vertex next to the interior point by the duals found there.
 
     Where more rows have residual 0 than the simplex method sees, their signs decide nothing, but the interior point
     gives each of them a dual well inside its bounds. What is missing to Z'd = 0, all other rows at their bounds, is
     shared out among them in proportion to their room.
     """
-    weights, quantile = problem.weights, problem.quantile
+    weights, quantile, z = problem.weights, problem.quantile, problem.x @ basis
+    eps = jnp.finfo(z.dtype).eps
+    first = _centered(problem, basis, z, first, near.b)
     candidates = jnp.stack([first, near.b, exact.b])
     values = jax.lax.map(lambda b: problem.objective(problem.residuals(b)), candidates)
     least = jnp.min(jnp.where(jnp.isfinite(values), values, jnp.inf))
-    b = candidates[jnp.argmax(values <= least * (1 + 10 * jnp.finfo(z.dtype).eps))]  # the vertex, but for rounding
+    b = candidates[jnp.argmax(values <= least * (1 + 100 * eps * math.sqrt(z.shape[0])))]  # the vertex, if it may be
     residuals = problem.residuals(b)
-    tied = jnp.abs(residuals) <= rounding_of(problem, b)
+    tied = jnp.abs(residuals) <= rounding_of(problem, jnp.abs(b) + jnp.abs(near.b))
     low, high = weights * (quantile - 1), weights * quantile
     duals = jnp.where(tied, near.duals, jnp.where(residuals < 0, low, high))
 
@@ -130,9 +143,27 @@ def _by_duals(problem: Problem, z: Array, exact: Exact, first: Array, near: Appr
         return duals - room * (z @ jax.scipy.linalg.cho_solve((factor, True), missing))
 
     duals = jax.lax.fori_loop(0, 3, share, duals)
-    rounding = ROUNDINGS * jnp.finfo(z.dtype).eps * combine(weights, jnp.abs(z))
-    inside = jnp.all((duals >= low) & (duals <= high)) & jnp.all(jnp.abs(combine(duals, z)) <= rounding)
-    return exact._replace(b=b, objective=problem.objective(residuals), optimal=inside, edge=jnp.zeros_like(b))
+    rounding = ROUNDINGS * eps * combine(weights, jnp.abs(z))
+
+    def balanced(duals: Array) -> Array:
+        return jnp.all(jnp.abs(combine(duals, z)) <= rounding)
+
+    inside = jnp.all((duals >= low) & (duals <= high)) & balanced(duals)
+    # Term by term, so that nothing cancels; where the duals do not balance they bound nothing.
+    gap = jnp.sum(jnp.where(residuals < 0, low - near.duals, high - near.duals) * residuals)
+    gap = jnp.where(balanced(near.duals), jnp.maximum(gap, 10 * eps * least), jnp.inf)
+    return exact._replace(b=b, optimal=inside, gap=gap, edge=jnp.zeros_like(b))
+
+
+def _centered(problem: Problem, basis: Array, z: Array, b: Array, near: Array) -> Array:
+    """Move b into the middle of the rows that it fits but for rounding: k of them alone determine it less well."""
+    residuals = problem.residuals(b)
+    tied = jnp.abs(residuals) <= 1000 * rounding_of(problem, jnp.abs(b) + jnp.abs(near))
+    matrix = normal_matrix(z, jnp.where(tied, 1.0, 0.0))
+    diagonal = jnp.diagonal(matrix)
+    factor = jnp.linalg.cholesky(matrix + jnp.diag(jnp.where(diagonal > 0, 0.0, 1.0)))
+    step = jax.scipy.linalg.cho_solve((factor, True), combine(jnp.where(tied, residuals, 0.0), z))
+    return jnp.where(jnp.all(jnp.isfinite(step)), b + basis @ step, b)
 
 
 def rounding_of(problem: Problem, b: Array) -> Array:

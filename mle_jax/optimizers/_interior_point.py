@@ -71,11 +71,12 @@ def interior_point(
     quantile: Array | float,
     *,
     scale: Array,
+    size: Array | None = None,
     tolerance: Array | float,
     rounding: Array | float = 0.0,
     max_steps: int = MOST_STEPS,
 ) -> InteriorPoint:
-    """Solve the quantile regression of y on z up to a relative duality gap.
+    """Solve the quantile regression of y on z up to a small duality gap.
 
     Args:
         z: the design, (m, k), of columns on a common scale; columns of zeros keep a coefficient of 0.
@@ -83,16 +84,27 @@ def interior_point(
         weights: (m,), above 0.
         quantile: between 0 and 1.
         scale: a typical absolute residual.
-        tolerance: of the duality gap, relative to the objective.
+        size: the objective to which the gap is held; by default that of the residuals as they go, outliers apart.
+        tolerance: of the duality gap, relative to this size.
         rounding: a gap below this is nothing but rounding.
         max_steps: the most steps.
     """
 
     def unfinished(now: InteriorPoint) -> Array:
-        objective = jnp.sum(weights * (quantile * now.over + (1 - quantile) * now.under))
-        return now.alive & (now.steps < max_steps) & (now.gap > tolerance * objective + rounding)
+        reference = typical_objective(now.over + now.under, weights) if size is None else size
+        return now.alive & (now.steps < max_steps) & (now.gap > tolerance * reference + rounding)
 
     return jax.lax.while_loop(unfinished, lambda now: _step(z, now), _begin(z, y, weights, quantile, scale))
+
+
+def typical_residual(residuals: Array, weights: Array) -> Array:
+    """Return a mean absolute residual that a few far outliers hardly move: (mean |r|^(1/4))^4."""
+    return (jnp.sum(weights * jnp.sqrt(jnp.sqrt(jnp.abs(residuals)))) / jnp.sum(weights)) ** 4
+
+
+def typical_objective(residuals: Array, weights: Array) -> Array:
+    """Return the size of the objective without its outliers."""
+    return jnp.sum(weights) * typical_residual(residuals, weights)
 
 
 def _begin(z: Array, y: Array, weights: Array, quantile: Array | float, scale: Array) -> InteriorPoint:

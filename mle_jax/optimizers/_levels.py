@@ -16,6 +16,7 @@ from jax import Array
 
 from mle_jax.optimizers._active_rows import Problem, Reduction, keeps_signs, nearest, within
 from mle_jax.optimizers._exact_quantile import Exact, approximate, least_squares_start, solve_at_once, solve_exactly
+from mle_jax.optimizers._interior_point import typical_residual
 from mle_jax.optimizers._row_blocks import spread
 from mle_jax.optimizers.least_squares import column_basis
 
@@ -45,18 +46,19 @@ def solve_by_levels(problem: Problem) -> Exact:
     uneven = _is_uneven(first, basis)
     b = least_squares_start(first, basis)
     b = approximate(first, basis, b, ROUGH * columns / sizes[0]).b
+    typical = typical_residual(first.residuals(b), first.weights)
     for before, size in itertools.pairwise(sizes[:-1]):
         part = _part(sample, slice(size))
         near = _nearest(part, part.residuals(b), basis, uneven, _places(size, before, columns))
-        b = approximate(near.problem, basis, b, ROUGH * columns / size).b
-    places = _places(count, sizes[-2], columns)
+        b = approximate(near.problem, basis, b, ROUGH * columns / size, typical * jnp.sum(part.weights)).b
+    places, total = _places(count, sizes[-2], columns), typical * jnp.sum(problem.weights)
     near = _nearest(problem, problem.residuals(b), basis, uneven, places)
-    b = approximate(near.problem, basis, b, _tolerance(places // CLOSER, count)).b
+    b = approximate(near.problem, basis, b, _tolerance(places // CLOSER, count), total).b
     closer = _nearest(near.problem, near.problem.residuals(b), basis, uneven, places // CLOSER)
-    return _among_nearest(problem, basis, b, uneven, within(near, closer))
+    return _among_nearest(problem, basis, b, uneven, within(near, closer), total)
 
 
-def _among_nearest(problem: Problem, basis: Array, b: Array, uneven: Array, near: Reduction) -> Exact:
+def _among_nearest(problem: Problem, basis: Array, b: Array, uneven: Array, near: Reduction, size: Array) -> Exact:
     """Solve with the rows nearest to the fit, look at the signs of all others, and repeat until none was wrong."""
     places = near.rows.size - 1
 
@@ -66,7 +68,7 @@ def _among_nearest(problem: Problem, basis: Array, b: Array, uneven: Array, near
 
     def solve(now: tuple[Exact, Reduction, Array]) -> tuple[Exact, Reduction, Array]:
         before, near, rounds = now
-        exact = solve_exactly(near.problem, basis, before.b)
+        exact = solve_exactly(near.problem, basis, before.b, size)
         residuals = problem.residuals(exact.b)
         optimal = exact.optimal & keeps_signs(near, residuals)
         exact = exact._replace(objective=problem.objective(residuals), optimal=optimal)
@@ -75,7 +77,7 @@ def _among_nearest(problem: Problem, basis: Array, b: Array, uneven: Array, near
 
     rank = jnp.sum(jnp.any(basis != 0, axis=0))
     unknown = jnp.asarray(jnp.inf, b.dtype)
-    begin = Exact(b, unknown, jnp.asarray(False), -unknown, jnp.zeros_like(b), rank)
+    begin = Exact(b, unknown, jnp.asarray(False), unknown, jnp.zeros_like(b), rank)
     exact, _, _ = jax.lax.while_loop(unfinished, solve, (begin, near, jnp.int32(0)))
     return jax.lax.cond(exact.optimal, lambda: exact, lambda: solve_at_once(problem))
 

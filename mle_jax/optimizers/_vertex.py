@@ -217,7 +217,7 @@ def _flat_edge(rows: Rows, place: Place) -> Array:
     # Both ways along each of the k edges: the residual of its row becomes positive, or negative.
     sides = jnp.repeat(jnp.array([1.0, -1.0], own.dtype), own.size)
     distance = jnp.concatenate([own * rows.quantile - place.duals, place.duals + own * (1 - rows.quantile)])
-    level = (jnp.abs(distance) <= jnp.tile(place.slack, 2)) & jnp.tile(own > 0, 2)
+    level = (jnp.abs(distance) <= jnp.tile(jnp.minimum(place.slack, SLACK * own), 2)) & jnp.tile(own > 0, 2)
     edges = sides * jnp.tile(place.inverse, 2)
     speeds, meets = _meeting(rows, place, rows.z @ edges)
     times = jnp.where(meets, jnp.abs(place.residuals)[:, None] / jnp.where(meets, jnp.abs(speeds), 1.0), jnp.inf)

@@ -117,7 +117,7 @@ class Fit:
     @property
     def bic(self) -> Any:
         """Schwarz' criterion: log(n_observations) n_parameters - 2 log_likelihood, smaller is better."""
-        return np.log(self.n_observations) * self.n_parameters - 2 * self.log_likelihood
+        return np.log(np.asarray(self.n_observations, float)) * self.n_parameters - 2 * self.log_likelihood
 
     @in_float64
     def covariance(self, kind: str | None = None, *, clusters: Any = None, correction: str = "none") -> np.ndarray:
