@@ -192,8 +192,9 @@ def _history(ended: _End, start: Any) -> History:
     )
 
 
-def _floating(leaf: Any) -> Array:
-    array = jnp.asarray(leaf)
+def _floating(leaf: Any) -> np.ndarray:
+    """Return numbers as floats; on the host, for the compiled loop takes them from there at less cost."""
+    array = np.asarray(leaf)
     return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)
 
 
