@@ -165,7 +165,8 @@ def test_as_many_columns_as_rows():
     assert not fit.converged and np.isnan(fit.standard_errors()["variance"])
 
 
-@pytest.mark.parametrize("n", [16, 2500])  # within one block of rows, and in three with a rest
+# Within one block of rows, and in three with a rest.
+@pytest.mark.parametrize("n", [16, pytest.param(2500, marks=pytest.mark.slow)])
 def test_laplace_weights_weigh_the_information(n):
     data = line(n)
     weights = np.tile([1, 2, 0, 1], n // 4)
