@@ -44,6 +44,11 @@ class Reduction(NamedTuple):
     stays: Array  # (n,) bool
 
 
+def in_lengths(residuals: Array, lengths: Array) -> Array:
+    """Return the distances of rows from the fit in units of their lengths, (n,); infinite for rows of zeros."""
+    return jnp.where(lengths > 0, jnp.abs(residuals) / jnp.where(lengths > 0, lengths, 1.0), jnp.inf)
+
+
 def nearest(problem: Problem, residuals: Array, distances: Array, *, places: int) -> Reduction:
     """Keep about the `places` rows nearest to the fit.
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import jax.scipy.linalg
 from jax import Array
 
-from mle_jax.optimizers._active_rows import Problem, keeps_signs, nearest
+from mle_jax.optimizers._active_rows import Problem, in_lengths, keeps_signs, nearest
 from mle_jax.optimizers._interior_point import interior_point, typical_residual
 from mle_jax.optimizers._row_blocks import combine, normal_matrix
 from mle_jax.optimizers._vertex import ROUNDINGS, Rows, Vertex, descend_to_vertex
@@ -70,10 +70,16 @@ def approximate(
 def least_squares_start(problem: Problem, basis: Array) -> Array:
     """Return the weighted least-squares coefficients, to the few digits that a start needs, (p,)."""
     z = problem.x @ basis
-    matrix = normal_matrix(z, problem.weights)
+    right = combine(problem.weights * problem.y, z)
+    return basis @ _solve_normal(z, problem.weights, right, ridge=1e-10)
+
+
+def _solve_normal(z: Array, weights: Array, right: Array, *, ridge: float = 0.0) -> Array:
+    """Solve ``Z' diag(weights) Z v = right``, (k,); empty columns get 0, and the diagonal a share of itself on top."""
+    matrix = normal_matrix(z, weights)
     diagonal = jnp.diagonal(matrix)
-    factor = jnp.linalg.cholesky(matrix + jnp.diag(jnp.where(diagonal > 0, 1e-10 * diagonal, 1.0)))
-    return basis @ jax.scipy.linalg.cho_solve((factor, True), combine(problem.weights * problem.y, z))
+    factor = jnp.linalg.cholesky(matrix + jnp.diag(jnp.where(diagonal > 0, ridge * diagonal, 1.0)))
+    return jax.scipy.linalg.cho_solve((factor, True), right)
 
 
 def solve_at_once(problem: Problem) -> Exact:
@@ -136,11 +142,7 @@ def _by_duals(problem: Problem, basis: Array, exact: Exact, first: Array, near: 
 
     def share(_: int, duals: Array) -> Array:
         room = jnp.where(tied, jnp.minimum(high - duals, duals - low), 0.0)
-        missing = combine(duals, z)
-        matrix = normal_matrix(z, room)
-        diagonal = jnp.diagonal(matrix)
-        factor = jnp.linalg.cholesky(matrix + jnp.diag(jnp.where(diagonal > 0, 0.0, 1.0)))
-        return duals - room * (z @ jax.scipy.linalg.cho_solve((factor, True), missing))
+        return duals - room * (z @ _solve_normal(z, room, combine(duals, z)))
 
     duals = jax.lax.fori_loop(0, 3, share, duals)
     rounding = ROUNDINGS * eps * combine(weights, jnp.abs(z))
@@ -159,10 +161,7 @@ def _centered(problem: Problem, basis: Array, z: Array, b: Array, near: Array) -
     """Move b into the middle of the rows that it fits but for rounding: k of them alone determine it less well."""
     residuals = problem.residuals(b)
     tied = jnp.abs(residuals) <= 1000 * rounding_of(problem, jnp.abs(b) + jnp.abs(near))
-    matrix = normal_matrix(z, jnp.where(tied, 1.0, 0.0))
-    diagonal = jnp.diagonal(matrix)
-    factor = jnp.linalg.cholesky(matrix + jnp.diag(jnp.where(diagonal > 0, 0.0, 1.0)))
-    step = jax.scipy.linalg.cho_solve((factor, True), combine(jnp.where(tied, residuals, 0.0), z))
+    step = _solve_normal(z, jnp.where(tied, 1.0, 0.0), combine(jnp.where(tied, residuals, 0.0), z))
     return jnp.where(jnp.all(jnp.isfinite(step)), b + basis @ step, b)
 
 
@@ -178,8 +177,7 @@ def _look(problem: Problem, z: Array, b: Array) -> Vertex:
     start = jnp.zeros(z.shape[1], z.dtype)
     if residuals.size <= PLACES:
         return descend_to_vertex(Rows(z, residuals, problem.weights, noise, problem.quantile), start, max_pivots=PIVOTS)
-    lengths = jnp.sqrt(jnp.sum(z**2, axis=1))
-    distances = jnp.where(lengths > 0, jnp.abs(residuals) / jnp.where(lengths > 0, lengths, 1.0), jnp.inf)
+    distances = in_lengths(residuals, jnp.sqrt(jnp.sum(z**2, axis=1)))
     near = nearest(around, residuals, distances, places=PLACES)
     few = near.problem
     few_noise = noise.at[near.rows].get(mode="fill", fill_value=0.0)

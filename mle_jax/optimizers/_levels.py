@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from mle_jax.optimizers._active_rows import Problem, Reduction, keeps_signs, nearest, within
+from mle_jax.optimizers._active_rows import Problem, Reduction, in_lengths, keeps_signs, nearest, within
 from mle_jax.optimizers._exact_quantile import Exact, approximate, least_squares_start, solve_at_once, solve_exactly
 from mle_jax.optimizers._interior_point import typical_residual
 from mle_jax.optimizers._row_blocks import spread
@@ -130,10 +130,7 @@ def _lengths(problem: Problem, basis: Array) -> Array:
 
 def _nearest(problem: Problem, residuals: Array, basis: Array, uneven: Array, places: int) -> Reduction:
     """Keep the rows nearest to the fit, measured in units of their lengths where these differ much."""
-
-    def measured() -> Array:
-        lengths = _lengths(problem, basis)
-        return jnp.where(lengths > 0, jnp.abs(residuals) / jnp.where(lengths > 0, lengths, 1.0), jnp.inf)
-
-    distances = jax.lax.cond(uneven, measured, lambda: jnp.abs(residuals))
+    distances = jax.lax.cond(
+        uneven, lambda: in_lengths(residuals, _lengths(problem, basis)), lambda: jnp.abs(residuals)
+    )
     return nearest(problem, residuals, distances, places=places)

@@ -188,7 +188,8 @@ def _pivot(rows: Rows, place: Place) -> tuple[Array, Array, Array]:
     """
     leaving = jnp.argmax(jnp.abs(place.excess) - place.slack)
     side = jnp.sign(place.excess[leaving])  # of the residual that the leaving row gets
-    speeds, meets = _meeting(rows, place, side * (rows.z @ place.inverse[:, leaving]))
+    speeds = side * (rows.z @ place.inverse[:, leaving])
+    meets = _meeting(rows, place, speeds)
     safe = jnp.where(meets, speeds, 1.0)
     times = jnp.where(meets, -place.residuals / safe, jnp.inf)
     later = jnp.where(meets & (times == jnp.min(times)), -place.moved / safe, jnp.inf)
@@ -202,13 +203,12 @@ def _pivot(rows: Rows, place: Place) -> tuple[Array, Array, Array]:
     return basis, jnp.where(bounded, inverse, place.inverse), bounded
 
 
-def _meeting(rows: Rows, place: Place, speeds: Array) -> tuple[Array, Array]:
-    """Return the speeds of the residuals and which of them move toward zero; extra axes of `speeds` come last."""
+def _meeting(rows: Rows, place: Place, speeds: Array) -> Array:
+    """Say which residuals move toward zero at these speeds, whose extra axes come last."""
     extra = (slice(None),) + (None,) * (speeds.ndim - 1)
     signs = _signs(place.residuals, place.moved)[extra]
     smallest = 1e-10 * jnp.sqrt(jnp.sum(rows.z**2, axis=1))[extra] * jnp.max(jnp.abs(place.inverse))
-    meets = (signs * speeds < 0) & (jnp.abs(speeds) > smallest) & (rows.weights > 0)[extra]
-    return speeds, meets
+    return (signs * speeds < 0) & (jnp.abs(speeds) > smallest) & (rows.weights > 0)[extra]
 
 
 def _flat_edge(rows: Rows, place: Place) -> Array:
@@ -219,7 +219,8 @@ def _flat_edge(rows: Rows, place: Place) -> Array:
     distance = jnp.concatenate([own * rows.quantile - place.duals, place.duals + own * (1 - rows.quantile)])
     level = (jnp.abs(distance) <= jnp.tile(jnp.minimum(place.slack, SLACK * own), 2)) & jnp.tile(own > 0, 2)
     edges = sides * jnp.tile(place.inverse, 2)
-    speeds, meets = _meeting(rows, place, rows.z @ edges)
+    speeds = rows.z @ edges
+    meets = _meeting(rows, place, speeds)
     times = jnp.where(meets, jnp.abs(place.residuals)[:, None] / jnp.where(meets, jnp.abs(speeds), 1.0), jnp.inf)
     reach = jnp.min(times, axis=0)
     moves = -edges * jnp.where(level & jnp.isfinite(reach), reach, 0.0)
