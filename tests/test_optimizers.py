@@ -76,6 +76,26 @@ def test_a_diverging_descent_keeps_the_last_finite_point():
     assert np.isfinite(run.params) and np.isfinite(run.value)
 
 
+@pytest.mark.parametrize("optimizer", [GradientDescent(0.3), GradientDescent(10.0), Optax(optax.adam(0.1)), Newton()])
+def test_a_run_without_a_record_ends_where_a_recorded_one_ends(optimizer):
+    # They go through different loops; both take the same steps of the same compiled arithmetic, up to its order.
+    def run(record):
+        return mle.minimize(
+            lambda w, c: jnp.sum(jnp.cosh(w - c)),
+            np.zeros(2),
+            args=(np.array([1.0, -0.5]),),
+            optimizer=optimizer,
+            max_steps=60,
+            stop=mle.stops.value_change(1e-9),
+            record=record,
+        )
+
+    plain, recorded = run(False), run(True)
+    assert (plain.status, plain.steps) == (recorded.status, recorded.steps)
+    np.testing.assert_allclose(plain.params, recorded.params, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(plain.value, recorded.history.value[-1 if plain.status.name != "non_finite" else -2])
+
+
 def rosenbrock(w):
     return (1 - w["a"]) ** 2 + 100 * (w["b"] - w["a"] ** 2) ** 2
 

@@ -90,6 +90,35 @@ def proceed(
     return jax.lax.while_loop(unfinished, advance, first)
 
 
+def hurry(
+    objective: Objective, optimizer: Optimizer[Any], point: Array, *, max_steps: Array | int, stop: Stop | None = None
+) -> tuple[Any, Array, Array]:
+    """Do what `begin` and `proceed` do, but leave the last step as it is where the objective is no longer finite.
+
+    Nothing is kept for an undo, so the body of the loop is less than half as long: on small data, where dispatching its
+    kernels takes the time, this is 2 to 3 times as fast. (XLA's CPU runtime runs up to 8 kernels one after the other,
+    and hands more than that to a scheduler, which costs more than they do.)
+
+    Returns:
+        The state, the steps, and the outcome. Where that is NON_FINITE the state is of no use: use `proceed`.
+    """
+
+    def unfinished(now: tuple[Any, Array, Array]) -> Array:
+        state, steps, done = now
+        return state.evaluation.is_finite & (steps < max_steps) & ~done
+
+    def advance(now: tuple[Any, Array, Array]) -> tuple[Any, Array, Array]:
+        state, steps, done = now
+        trial = optimizer.step(objective, state)
+        return trial, steps + 1, done if stop is None else stop(state, trial)
+
+    state, steps, done = jax.lax.while_loop(
+        unfinished, advance, (optimizer.init(objective, point), jnp.int32(0), jnp.asarray(False))
+    )
+    outcome = jnp.where(state.evaluation.is_finite, jnp.where(done, STOPPED, RUNNING), NON_FINITE)
+    return state, steps, outcome.astype(jnp.int32)
+
+
 def _empty(evaluation: Evaluation, room: int) -> Trace:
     dtype = evaluation.point.dtype
     line = jnp.full(room + 1, jnp.nan, dtype)

@@ -16,7 +16,7 @@ from mle_jax._precision import at_highest_precision, in_float64, to_numpy
 from mle_jax._status import Status
 from mle_jax._tracing_errors import advice_on
 from mle_jax._trees import lists_to_arrays, named_leaves
-from mle_jax.optimizers._loop import NON_FINITE, STOPPED, Trace, begin, proceed
+from mle_jax.optimizers._loop import NON_FINITE, STOPPED, Trace, begin, hurry, proceed
 from mle_jax.optimizers._protocol import Optimizer, Stop
 
 _FEW_COLUMNS, _FEW_ROWS = 8, 1000
@@ -116,7 +116,10 @@ def minimize(
     args = _checked_args(args)
     if stop is not None and not callable(stop):
         raise TypeError(f"stop is {stop!r}, but it must be a rule; write stop=mle_jax.stops.value_change(1e-6)")
-    ended = _run(first, args, optimizer, stop, most, function=function, room=most if record else None)
+    run = functools.partial(_run, first, args, optimizer, stop, most, function=function, room=most if record else None)
+    ended = run(hurried=not record)
+    if not record and ended.outcome == NON_FINITE:
+        ended = run()  # once more, with what it takes to return to the last finite point
     status = {STOPPED: Status.stopped_by_rule, NON_FINITE: Status.non_finite}.get(int(ended.outcome), Status.max_steps)
     return Minimum(
         params=to_numpy(ended.params),
@@ -137,7 +140,7 @@ class _End(NamedTuple):
     trace: Trace | None
 
 
-@functools.partial(jax.jit, static_argnames=("function", "room"))
+@functools.partial(jax.jit, static_argnames=("function", "room", "hurried"))
 @at_highest_precision
 def _run(
     start: Any,
@@ -148,6 +151,7 @@ def _run(
     *,
     function: Callable[..., Any],
     room: int | None,
+    hurried: bool = False,
 ) -> _End:
     _check_scalar(function, start, args)  # while tracing: a call that is compiled already has passed
     point, unravel = ravel_pytree(start)
@@ -157,11 +161,14 @@ def _run(
         value = jnp.asarray(function(unravel(at), *as_given())).astype(at.dtype)
         return value, jnp.abs(value)
 
-    objective = Objective(evaluate)
-    first = begin(objective, optimizer, point, record=room)
-    ended = proceed(objective, optimizer, first, max_steps=max_steps, stop=stop)
-    here = ended.state.evaluation
-    return _End(unravel(here.point), here.value, ended.steps, ended.outcome, ended.trace)
+    objective, trace = Objective(evaluate), None
+    if hurried:
+        state, steps, outcome = hurry(objective, optimizer, point, max_steps=max_steps, stop=stop)
+    else:
+        first = begin(objective, optimizer, point, record=room)
+        state, steps, outcome, *_, trace = proceed(objective, optimizer, first, max_steps=max_steps, stop=stop)
+    here = state.evaluation
+    return _End(unravel(here.point), here.value, steps, outcome, trace)
 
 
 def _hold_by_columns(args: tuple[Any, ...]) -> Callable[[], tuple[Any, ...]]:
