@@ -1,0 +1,184 @@
+"""Take a function apart into the terms that it adds up, from its traced program.
+
+``-n log(s) - sum(r^2) / (2 s^2)`` has two terms. Sums are followed from where they are made to the result: through
+negations, sums over axes, changes of shape, products with and quotients by something that is no sum, and selections,
+whose branches become terms of their own. Anything else (a logarithm of a sum, a square) is one term.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.extend.core import Literal
+
+from mle_jax._precision import at_highest_precision
+from mle_jax._trees import named_leaves
+from mle_jax.gradients.evaluation import Probe
+
+MOST = 24
+"""More terms than this are not told apart."""
+_LINEAR = frozenset(
+    ("broadcast_in_dim", "convert_element_type", "copy", "expand_dims", "neg", "reduce_sum", "reshape", "rev")
+) | frozenset(("slice", "squeeze", "transpose"))
+
+
+class Term(NamedTuple):
+    """One summand with what it depends on."""
+
+    value: Any
+    leaves: frozenset[str]
+    """Names of inputs: leaves of the parameters, or of the data with a leading "data:"."""
+
+
+class Sum(NamedTuple):
+    """A number or array, as the summands that it consists of."""
+
+    terms: tuple[Term, ...]
+
+    @property
+    def whole(self) -> Term:
+        """All summands added up."""
+        values = [term.value for term in self.terms]
+        return Term(functools.reduce(jnp.add, values), frozenset().union(*(term.leaves for term in self.terms)))
+
+    def each(self, operation: Callable[[Any], Any], more: frozenset[str] = frozenset()) -> "Sum":
+        """Apply a linear operation, which may bring in further inputs, to every summand."""
+        return Sum(tuple(Term(operation(term.value), term.leaves | more) for term in self.terms))
+
+
+class Terms(NamedTuple):
+    """The terms that depend on the parameters."""
+
+    gradients: Callable[[Any], np.ndarray]
+    """Take a point (k,); return the gradients of the terms (m, k)."""
+    values: Callable[[Any], np.ndarray]
+    """Take a point; return the terms (m,)."""
+    leaves: tuple[frozenset[str], ...]
+    """What each of them depends on."""
+
+
+def split(probe: Probe, leaf_names: tuple[str, ...]) -> Terms | None:
+    """Split the function of a probe into the terms that depend on its parameters.
+
+    Returns:
+        The terms, or None where there are none, or too many to be told apart.
+    """
+    leaves: list[frozenset[str]] = []
+
+    def terms(point: Array, args: Any) -> Array:
+        found = [term for term in _terms_of(probe, leaf_names, point, args) if _parameters(term)]
+        leaves[:] = [term.leaves for term in found]
+        return jnp.stack([jnp.asarray(term.value) for term in found]) if found else jnp.zeros(0, point.dtype)
+
+    try:
+        shape = jax.eval_shape(terms, jnp.asarray(probe.point), probe.args).shape
+    except (KeyError, NotImplementedError, TypeError, ValueError):
+        return None  # an operation that can be traced but not taken apart: there is nothing to say
+    if not 0 < shape[0] <= MOST:
+        return None
+    values, gradients = jax.jit(terms), jax.jit(jax.jacrev(terms))
+    return Terms(
+        gradients=lambda point: np.asarray(gradients(jnp.asarray(point), probe.args)),
+        values=lambda point: np.asarray(values(jnp.asarray(point), probe.args)),
+        leaves=tuple(leaves),
+    )
+
+
+def _parameters(term: Term) -> list[str]:
+    return [name for name in term.leaves if not name.startswith("data:")]
+
+
+def _terms_of(probe: Probe, leaf_names: tuple[str, ...], point: Array, args: Any) -> tuple[Term, ...]:
+    """Trace the function of the leaves of the parameters and the data, and follow its sums."""
+    places, layout = jax.tree_util.tree_flatten(probe.positions)
+    data, structure = jax.tree_util.tree_flatten(args)
+
+    def function(*flat: Any) -> Array:
+        params = jax.tree_util.tree_unflatten(layout, flat[: len(places)])
+        given = jax.tree_util.tree_unflatten(structure, flat[len(places) :])
+        return jnp.asarray(at_highest_precision(probe.function)(params, *given))
+
+    name_of = {id(place): name for name, place in zip(leaf_names, named_leaves(probe.positions).leaves, strict=True)}
+    inputs = [*(point[jnp.asarray(place)] for place in places), *data]
+    names = [*(name_of[id(place)] for place in places), *data_names(args)]
+    program = jax.make_jaxpr(function)(*inputs)
+    given = [Sum((Term(value, frozenset([name])),)) for value, name in zip(inputs, names, strict=True)]
+    (result,) = _follow(program.jaxpr, program.consts, given)
+    return result.terms
+
+
+def data_names(args: Any) -> list[str]:
+    """Name the leaves of the data as the user knows them: by their keys, or by the number of the argument."""
+    paths = [path for path, _ in jax.tree_util.tree_flatten_with_path(args)[0]]
+    keys = [jax.tree_util.keystr(path[1:], simple=True, separator=".") for path in paths]
+    return [f"data:{key or f'argument {path[0].idx + 1}'}" for key, path in zip(keys, paths, strict=True)]
+
+
+def _follow(program: Any, constants: Any, inputs: list[Sum]) -> list[Sum]:
+    """Evaluate a program on sums."""
+    known: dict[Any, Sum] = {}
+    for variable, value in zip(program.constvars, constants, strict=True):
+        known[variable] = Sum((Term(value, frozenset()),))
+    known.update(zip(program.invars, inputs, strict=True))
+
+    def read(variable: Any) -> Sum:
+        return Sum((Term(variable.val, frozenset()),)) if isinstance(variable, Literal) else known[variable]
+
+    for equation in program.eqns:
+        results = _apply(equation, [read(variable) for variable in equation.invars])
+        known.update(zip(equation.outvars, results, strict=True))
+    return [read(variable) for variable in program.outvars]
+
+
+def _apply(equation: Any, operands: list[Sum]) -> list[Sum]:
+    name = equation.primitive.name
+    if name in ("jit", "pjit", "closed_call", "remat2", "checkpoint"):
+        inner = equation.params.get("jaxpr") or equation.params["call_jaxpr"]
+        return _follow(getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), operands)
+    first = operands[0]
+    if name in ("add", "add_any", "sub"):
+        second = operands[1].each(jnp.negative) if name == "sub" else operands[1]
+        whole_shape = equation.outvars[0].aval.shape  # a number may be added to an array
+        return [Sum(first.terms + second.terms).each(lambda value: jnp.broadcast_to(value, whole_shape))]
+    if name in _LINEAR:
+        return [first.each(lambda value: _bind(equation, [value])[0])]
+    if name == "select_n":
+        return [_select(equation, operands)]
+    if name in ("mul", "div", "dot_general"):
+        return [_product(equation, *operands)]
+    whole = [operand.whole for operand in operands]
+    leaves = frozenset().union(*(term.leaves for term in whole))
+    return [Sum((Term(value, leaves),)) for value in _bind(equation, [term.value for term in whole])]
+
+
+def _product(equation: Any, left: Sum, right: Sum) -> Sum:
+    """Multiply (or divide) term by term where one side alone is a sum."""
+    if equation.primitive.name != "div" and len(right.terms) > 1 and len(left.terms) == 1:
+        factor = left.whole
+        return right.each(lambda value: _bind(equation, [factor.value, value])[0], factor.leaves)
+    factor = right.whole
+    summed = left if len(right.terms) == 1 or equation.primitive.name == "div" else Sum((left.whole,))
+    return summed.each(lambda value: _bind(equation, [value, factor.value])[0], factor.leaves)
+
+
+def _select(equation: Any, operands: list[Sum]) -> Sum:
+    """Make terms of the branches: each with zeros where another branch is chosen."""
+    which = operands[0].whole
+    terms = []
+    for place, branch in enumerate(operands[1:]):
+        zeros = [jnp.zeros_like(branch.terms[0].value)] * (len(operands) - 1)
+        for term in branch.terms:
+            cases = [*zeros[:place], term.value, *zeros[place + 1 :]]
+            terms.append(Term(_bind(equation, [which.value, *cases])[0], term.leaves | which.leaves))
+    return Sum(tuple(terms))
+
+
+def _bind(equation: Any, values: list[Any]) -> list[Any]:
+    found = equation.primitive.get_bind_params(equation.params)
+    functions, params = found if isinstance(found, tuple) else ((), found)  # by version of JAX
+    result = equation.primitive.bind(*functions, *values, **params)
+    return list(result) if equation.primitive.multiple_results else [result]
