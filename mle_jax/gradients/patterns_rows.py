@@ -1,17 +1,19 @@
 """Handwritten gradients that are wrong at some observations only: a censored branch, a forgotten group."""
 
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from mle_jax._precision import at_highest_precision
 from mle_jax._text import significant
 from mle_jax._trees import named_leaves
 from mle_jax.gradients.coordinates import Vector
-from mle_jax.gradients.evaluation import value_at
+from mle_jax.gradients.evaluation import Function, value_at
 from mle_jax.gradients.handwritten import lay_out
 from mle_jax.gradients.slips import TELLING, Case, Mask, Slip
 from mle_jax.gradients.terms import data_names
@@ -56,38 +58,42 @@ def some_rows(case: Case, left: Mask) -> Iterator[Slip]:
 
 def _scores(case: Case, n: int) -> Scores | None:
     """Return the derivatives of every single observation; None where the data cannot be taken apart."""
-    leaves, layout = jax.tree_util.tree_flatten(case.probe.args)
-    by_rows = [np.ndim(leaf) > 0 and np.shape(leaf)[0] == n for leaf in leaves]
-    point, positions = jnp.asarray(case.points[0]), case.probe.positions
-
-    def row(i: Any) -> Any:
-        cut = [leaf[i][None] if split else leaf for leaf, split in zip(leaves, by_rows, strict=True)]
-        return jax.tree_util.tree_unflatten(layout, cut)
-
-    def right(i: Any) -> Any:
-        return jax.grad(lambda x: value_at(case.probe.function, x, positions, row(i)))(point)
-
+    probe, point = case.probe, jnp.asarray(case.points[0])
     params = jax.tree_util.tree_map(jnp.asarray, case.coords.tree(case.points[0]))
-    hand = at_highest_precision(case.gradient)
     try:
-        found = np.asarray(_map(right, n), np.float64)
-        return Scores(found, _hand_scores(case, lambda i: hand(params, *row(i)), n))
+        right = _right_scores(probe.function, point, probe.positions, probe.args, n=n)
+        return Scores(np.asarray(right, np.float64), _hand_scores(case, params, n))
     except Exception:  # whatever a stranger's code makes of one observation: then there is nothing to say
         return None
 
 
-def _map(function: Callable[[Any], Any], n: int) -> Any:
-    return jax.jit(lambda: jax.lax.map(function, jnp.arange(n), batch_size=min(n, 256)))()
+def _row(args: Any, i: Any, n: int) -> Any:
+    """Return the data of one observation, as a dataset of length 1; what is not n long belongs to all of them."""
+    return jax.tree_util.tree_map(lambda leaf: leaf[i][None] if leaf.ndim and leaf.shape[0] == n else leaf, args)
 
 
-def _hand_scores(case: Case, hand: Callable[[Any], Any], n: int) -> Vector:
+@functools.partial(jax.jit, static_argnames=("function", "n"))
+def _right_scores(function: Function, point: Array, positions: Any, args: Any, *, n: int) -> Array:
+    def score(i: Array) -> Array:
+        return jax.grad(lambda at: value_at(function, at, positions, _row(args, i, n)))(point)
+
+    return jax.lax.map(score, jnp.arange(n), batch_size=min(n, 256))
+
+
+def _hand_scores(case: Case, params: Any, n: int) -> Vector:
     """Evaluate the handwritten gradient at each row, (n, k): compiled where JAX can trace it, else call by call."""
+    hand, args = at_highest_precision(case.gradient), case.probe.args
+
+    @jax.jit
+    def everywhere(params: Any, args: Any) -> Any:
+        return jax.lax.map(lambda i: hand(params, *_row(args, i, n)), jnp.arange(n), batch_size=min(n, 256))
+
     try:
-        stacked = _map(hand, n)
+        stacked = everywhere(params, args)
     except (jax.errors.JAXTypeError, TypeError, ValueError):
         if n > MOST_CALLS:
             raise
-        return np.stack([lay_out(hand(i), case.coords).flat for i in range(n)])
+        return np.stack([lay_out(hand(params, *_row(args, i, n)), case.coords).flat for i in range(n)])
     leaves = named_leaves(stacked, root=case.coords.leaf_names[0])
     by_name = dict(zip(leaves.names, leaves.leaves, strict=True))
     columns = [np.reshape(by_name[name], (n, -1)) for name in case.coords.leaf_names]

@@ -24,18 +24,18 @@ def one_term(case: Case, left: Mask) -> Iterator[Slip]:
     """Find ``hand = right + c * (gradient of one term)``, or of two terms that are both missing."""
     if not np.any(left) or case.coords.size * len(case.points) > LARGEST // 24:
         return
-    terms = split(case.probe, case.coords.leaf_names)
-    if terms is None:
+    found = split(case.probe, case.coords.leaf_names, case.points)
+    if not found:
         return
-    parts = np.stack([terms.gradients(point) for point in case.points], axis=1)  # (m, P, k)
+    parts = np.stack([np.asarray(terms.gradients) for terms in found], axis=1)  # (m, P, k)
     left = left.copy()
     for group in groups(case, left):
         if np.any(group & ~left) or not case.is_finite(group):
             continue
-        found = _explain(case, parts, group)
-        if found is not None:
-            (word, verb), chosen = found
-            yield Slip(word, _told(case, terms, chosen, verb=verb, group=group), group)
+        slip = _explain(case, parts, group)
+        if slip is not None:
+            (word, verb), chosen = slip
+            yield Slip(word, _told(case, found[0], chosen, verb=verb, group=group), group)
             left &= ~group
 
 
@@ -67,8 +67,7 @@ def _fits(case: Case, part: Vector, share: float, *, group: Mask, slack: Vector)
 
 
 def _told(case: Case, terms: Terms, chosen: list[int], *, verb: str, group: Mask) -> str:
-    values = terms.values(case.points[0])
-    described = " and ".join(_describe(terms.leaves[i], float(values[i])) for i in chosen)
+    described = " and ".join(_describe(terms.leaves[i], float(terms.values[i])) for i in chosen)
     one = f"{described} {verb} the handwritten derivative in {listing(case.listed(group))}."
     return one[0].upper() + one[1:]
 

@@ -62,23 +62,27 @@ def careful_bound(hand: Gradient, probe: Probe, *, sizes: Vector, scale: Vector 
     point, args = probe.point, probe.args
     here_hand, here_auto = hand(point, args), probe.autodiff()[1]
     pieces = np.fmax(np.abs(here_auto), 0.0 if scale is None else scale)
-    middles, jitter = [], np.zeros(point.size)
+    jitter = np.zeros(point.size)
     rng = np.random.default_rng(11)
-    # Params are moved in every case: a formula may be special at the very point.
-    for params_move, data_move in ((SENSING, 0.0), (ROUNDING, SENSING), (ROUNDING, ROUNDING)):
-        shift, factors = params_move * sizes * _signed(rng, point.size), data_move * _signed(rng, 64)
-        up_hand, up_auto = _both(hand, probe, point + shift, _scaled(args, factors))
-        down_hand, down_auto = _both(hand, probe, point - shift, _scaled(args, -factors))
+    # Params are moved in every case: a formula may be special at the very point. Moves of the params are compared with
+    # moves of the params, and moves of the data with moves of the data: a formula that is wrong at rows picked by their
+    # very values (y == 1.5, y >= 1.5) may be right next to them, and that is no rounding.
+    for moves in (((SENSING, 0.0), (ROUNDING, 0.0)), ((ROUNDING, SENSING), (ROUNDING, ROUNDING))):
+        middles = []
+        for params_move, data_move in moves:
+            shift, factors = params_move * sizes * _signed(rng, point.size), data_move * _signed(rng, 64)
+            up_hand, up_auto = _both(hand, probe, point + shift, _scaled(args, factors))
+            down_hand, down_auto = _both(hand, probe, point - shift, _scaled(args, -factors))
+            with np.errstate(invalid="ignore"):
+                up, down = up_hand - up_auto, down_hand - down_auto
+                middles.append((up + down) / 2.0)
+                if max(params_move, data_move) == SENSING:
+                    for high, low in ((up_hand, down_hand), (up_auto, down_auto)):
+                        pieces = np.fmax(pieces, np.abs(high - low) / (2.0 * SENSING))
+                elif data_move == 0.0:
+                    jitter = np.fmax(jitter, np.abs(up - down) / 2.0)
         with np.errstate(invalid="ignore"):
-            up, down = up_hand - up_auto, down_hand - down_auto
-            middles.append((up + down) / 2.0)
-            if max(params_move, data_move) == SENSING:
-                for high, low in ((up_hand, down_hand), (up_auto, down_auto)):
-                    pieces = np.fmax(pieces, np.abs(high - low) / (2.0 * SENSING))
-            else:
-                jitter = np.fmax(jitter, np.abs(up - down) / 2.0)
-    for i, j in ((0, 1), (0, 2), (1, 2)):
-        jitter = np.fmax(jitter, np.abs(middles[i] - middles[j]))
+            jitter = np.fmax(jitter, np.abs(middles[0] - middles[1]))
     bound = cheap_bound(here_hand, here_auto, pieces=pieces)
     return np.fmax(bound, SYSTEMATIC * jitter), pieces
 

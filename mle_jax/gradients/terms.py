@@ -7,17 +7,18 @@ whose branches become terms of their own. Anything else (a logarithm of a sum, a
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jax.extend.core import Literal
 
 from mle_jax._precision import at_highest_precision
 from mle_jax._trees import named_leaves
-from mle_jax.gradients.evaluation import Probe
+from mle_jax.gradients.coordinates import Vector
+from mle_jax.gradients.evaluation import Function, Probe
 
 MOST = 24
 """More terms than this are not told apart."""
@@ -50,64 +51,75 @@ class Sum(NamedTuple):
         return Sum(tuple(Term(operation(term.value), term.leaves | more) for term in self.terms))
 
 
-class Terms(NamedTuple):
-    """The terms that depend on the parameters."""
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Terms:
+    """The terms that depend on the parameters, at one point."""
 
-    gradients: Callable[[Any], np.ndarray]
-    """Take a point (k,); return the gradients of the terms (m, k)."""
-    values: Callable[[Any], np.ndarray]
-    """Take a point; return the terms (m,)."""
-    leaves: tuple[frozenset[str], ...]
+    values: Array
+    """(m,)"""
+    gradients: Array
+    """(m, k)"""
+    leaves: tuple[frozenset[str], ...] = field(metadata={"static": True})
     """What each of them depends on."""
 
 
-def split(probe: Probe, leaf_names: tuple[str, ...]) -> Terms | None:
+def split(probe: Probe, leaf_names: tuple[str, ...], points: Vector) -> list[Terms]:
     """Split the function of a probe into the terms that depend on its parameters.
 
+    Args:
+        probe: the function and its data.
+        leaf_names: the names of the leaves of the parameters, in the order of declaration.
+        points: (P, k).
+
     Returns:
-        The terms, or None where there are none, or too many to be told apart.
+        The terms at each point; nothing where there are none, or too many to be told apart.
     """
+    declared = named_leaves(probe.positions).leaves
+    name_of = {id(place): name for name, place in zip(leaf_names, declared, strict=True)}
+    names = tuple(name_of[id(place)] for place in jax.tree_util.tree_leaves(probe.positions))
+    try:
+        found = [_terms(probe.function, jnp.asarray(at), probe.positions, probe.args, names=names) for at in points]
+    except (KeyError, NotImplementedError, TypeError, ValueError):
+        return []  # an operation that can be traced but not taken apart: there is nothing to say
+    return found if 0 < len(found[0].leaves) <= MOST else []
+
+
+@functools.partial(jax.jit, static_argnames=("function", "names"))
+def _terms(function: Function, point: Array, positions: Any, args: Any, *, names: tuple[str, ...]) -> Terms:
     leaves: list[frozenset[str]] = []
 
-    def terms(point: Array, args: Any) -> Array:
-        found = [term for term in _terms_of(probe, leaf_names, point, args) if _parameters(term)]
+    def values(at: Array) -> Array:
+        found = [term for term in _terms_of(function, at, positions, args, names=names) if _has_parameters(term)]
         leaves[:] = [term.leaves for term in found]
-        return jnp.stack([jnp.asarray(term.value) for term in found]) if found else jnp.zeros(0, point.dtype)
+        few = found if len(found) <= MOST else found[:1]
+        return jnp.stack([jnp.asarray(term.value) for term in few]) if few else jnp.zeros(0, at.dtype)
 
-    try:
-        shape = jax.eval_shape(terms, jnp.asarray(probe.point), probe.args).shape
-    except (KeyError, NotImplementedError, TypeError, ValueError):
-        return None  # an operation that can be traced but not taken apart: there is nothing to say
-    if not 0 < shape[0] <= MOST:
-        return None
-    values, gradients = jax.jit(terms), jax.jit(jax.jacrev(terms))
-    return Terms(
-        gradients=lambda point: np.asarray(gradients(jnp.asarray(point), probe.args)),
-        values=lambda point: np.asarray(values(jnp.asarray(point), probe.args)),
-        leaves=tuple(leaves),
-    )
+    return Terms(values(point), jax.jacrev(values)(point), tuple(leaves))
 
 
-def _parameters(term: Term) -> list[str]:
-    return [name for name in term.leaves if not name.startswith("data:")]
+def _has_parameters(term: Term) -> bool:
+    return any(not name.startswith("data:") for name in term.leaves)
 
 
-def _terms_of(probe: Probe, leaf_names: tuple[str, ...], point: Array, args: Any) -> tuple[Term, ...]:
+def _terms_of(
+    function: Function, point: Array, positions: Any, args: Any, *, names: tuple[str, ...]
+) -> tuple[Term, ...]:
     """Trace the function of the leaves of the parameters and the data, and follow its sums."""
-    places, layout = jax.tree_util.tree_flatten(probe.positions)
+    places, layout = jax.tree_util.tree_flatten(positions)
     data, structure = jax.tree_util.tree_flatten(args)
 
-    def function(*flat: Any) -> Array:
+    def flat_function(*flat: Any) -> Array:
         params = jax.tree_util.tree_unflatten(layout, flat[: len(places)])
         given = jax.tree_util.tree_unflatten(structure, flat[len(places) :])
-        return jnp.asarray(at_highest_precision(probe.function)(params, *given))
+        return jnp.asarray(at_highest_precision(function)(params, *given))
 
-    name_of = {id(place): name for name, place in zip(leaf_names, named_leaves(probe.positions).leaves, strict=True)}
-    inputs = [*(point[jnp.asarray(place)] for place in places), *data]
-    names = [*(name_of[id(place)] for place in places), *data_names(args)]
-    program = jax.make_jaxpr(function)(*inputs)
-    given = [Sum((Term(value, frozenset([name])),)) for value, name in zip(inputs, names, strict=True)]
-    (result,) = _follow(program.jaxpr, program.consts, given)
+    inputs = [*(point[place] for place in places), *data]
+    program = jax.make_jaxpr(flat_function)(*inputs)
+    named = zip(inputs, [*names, *data_names(args)], strict=True)
+    (result,) = _follow(
+        program.jaxpr, program.consts, [Sum((Term(value, frozenset([name])),)) for value, name in named]
+    )
     return result.terms
 
 
