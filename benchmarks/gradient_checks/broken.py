@@ -1,4 +1,4 @@
-"""Functions with broken automatic derivatives: the value is right, the handwritten gradient is right, autodiff is not."""
+"""Functions whose value is right and whose automatic derivative is broken; the gradient by hand is right."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

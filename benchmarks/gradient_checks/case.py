@@ -100,10 +100,11 @@ class Case:
     @cached_property
     def slices(self) -> dict[str, slice]:
         """Where each leaf lies in the flat vector."""
-        ends = np.cumsum([leaf.size for leaf in self.leaves.values()])
-        return {
-            name: slice(int(end) - leaf.size, int(end)) for (name, leaf), end in zip(self.leaves.items(), ends)
-        }
+        found, begin = {}, 0
+        for name, leaf in self.leaves.items():
+            found[name] = slice(begin, begin + leaf.size)
+            begin += leaf.size
+        return found
 
     @cached_property
     def size(self) -> int:

@@ -54,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.gradient_checks", description="Right and wrong gradients: which tool tells them apart?"
+        prog="python -m benchmarks.gradient_checks",
+        description="Right and wrong gradients: which tool tells them apart?",
     )
     parser.add_argument("--case", metavar="WORDS", help="only cases with these words in the name")
     parser.add_argument("--tool", metavar="PACKAGE", help="only mle_jax, scipy, jax or torch")

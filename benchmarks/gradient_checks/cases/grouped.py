@@ -3,13 +3,12 @@
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import gammaln
 from scipy.special import digamma
 
 from benchmarks.gradient_checks.case import Case
 from benchmarks.gradient_checks.cases.data import GROUPED_X, GROUPED_Y, SUCCESSES, TRIALS
-
-import numpy as np
 
 
 def intercept_pieces(p: Any, x: Any, y: Any) -> Any:

@@ -174,9 +174,7 @@ CASES = (
         scale="l",
         branch=lambda t, d: np.asarray(d) == 0,
         slips={
-            "censored rows as if observed": Slip(
-                terms=lambda p, t, d: weibull_terms(p, t, np.ones_like(d)), names=ROWS
-            )
+            "censored rows as if observed": Slip(terms=lambda p, t, d: weibull_terms(p, t, np.ones_like(d)), names=ROWS)
         },
     ),
     Case(
