@@ -147,9 +147,12 @@ def _single(case: Case, view: View) -> Iterator[Mutation]:
         spoil = _scaled(lambda v: 1.37, slice(i, i + 1))
         yield _mutation(f"{name} 37 % too large", "single coordinate", spoil, *single, "factor")
 
-        def shifted(v: View, i: int = i) -> np.ndarray:
+        # The same everywhere: a shift that grows with the terms would be a factor where all terms have one sign.
+        shift = 0.11 * np.abs(view.terms[:, i]).sum()
+
+        def shifted(v: View, i: int = i, shift: float = shift) -> np.ndarray:
             found = v.gradient.copy()
-            found[i] += np.asarray(0.11, found.dtype) * np.abs(v.terms[:, i]).sum()
+            found[i] += np.asarray(shift, found.dtype)
             return found
 
         yield _mutation(f"{name} shifted", "single coordinate", shifted, *single)
