@@ -38,8 +38,8 @@ class Answer:
     """Rejected, without saying which side is wrong."""
     blames_autodiff: bool = False
     named: tuple[Named, ...] = ()
-    measure: float = np.nan
-    """Of tools that return a number and leave the verdict to the reader."""
+    measures: tuple[float, ...] = ()
+    """Of tools that return a number and leave the verdict to the reader: the number as it may be read."""
     told: str = ""
 
 
@@ -96,7 +96,10 @@ def _given(case: Case, dtype: str) -> tuple[list[Any], tuple[Any, ...]]:
 
 
 def ask_scipy(case: Case, gradient: Function, dtype: str) -> Answer:
-    """Ask `scipy.optimize.check_grad` with its default step; read: error at most 1e-6 of the gradient's norm."""
+    """Ask `scipy.optimize.check_grad` with its default step.
+
+    It returns the norm of the error. The reading: at most 1e-6 of the gradient's norm, or of 1 where that is less.
+    """
     from scipy.optimize import check_grad
 
     points, args = _given(case, dtype)
@@ -107,12 +110,14 @@ def ask_scipy(case: Case, gradient: Function, dtype: str) -> Answer:
     def slope(x: np.ndarray) -> np.ndarray:
         return np.asarray(case.flat(gradient(case.tree(x.astype(dtype)), *args)), np.float64)
 
-    worst = 0.0
+    worst = np.zeros(2)
     for point in points:
         x = np.asarray(case.flat(point), np.float64)
+        error, norm = check_grad(value, slope, x), np.linalg.norm(slope(x))
         with np.errstate(all="ignore"):
-            worst = float(np.fmax(worst, check_grad(value, slope, x) / np.linalg.norm(slope(x))))
-    return Answer(accepted=worst <= 1e-6, measure=worst)
+            readings = np.array([error / max(1.0, norm), error / norm])
+        worst = np.maximum(worst, np.where(np.isnan(readings), np.inf, readings))
+    return Answer(accepted=bool(worst[0] <= 1e-6), measures=tuple(worst.tolist()))
 
 
 def ask_jax(case: Case, gradient: Function, dtype: str) -> Answer:

@@ -32,7 +32,7 @@ class Record:
     blames_autodiff: bool
     named_rightly: bool
     false_names: tuple[str, ...]
-    measure: float
+    measures: tuple[float, ...]
     seconds: float
     told: str
 
@@ -72,7 +72,7 @@ def ask_about_broken(case: Case, dtype: str) -> Iterator[Record]:
             blames_autodiff=answer.blames_autodiff,
             named_rightly=answer.blames_autodiff and not false,
             false_names=false,
-            measure=answer.measure,
+            measures=answer.measures,
             seconds=time.perf_counter() - begin,
             told=answer.told,
         )
@@ -109,7 +109,7 @@ def _record(case: Case, dtype: str, mutant: Mutant | None, answer: Answer, secon
         blames_autodiff=answer.blames_autodiff,
         named_rightly=rightly and not false,
         false_names=tuple(false),
-        measure=answer.measure,
+        measures=answer.measures,
         seconds=seconds,
         told=answer.told,
     )

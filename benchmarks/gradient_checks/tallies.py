@@ -56,13 +56,18 @@ def tally(tool: str, dtype: str, records: Sequence[Record], *, names: bool) -> T
     )
 
 
-def best_threshold(records: Sequence[Record]) -> float:
-    """Return the one threshold on the measure that, in hindsight, makes the fewest mistakes over all records."""
-    measures = np.array([record.measure if np.isfinite(record.measure) else np.inf for record in records])
+def best_threshold(records: Sequence[Record]) -> tuple[int, float]:
+    """Return which measure, and the one threshold on it, that in hindsight make the fewest mistakes.
+
+    Mistakes are the share of right gradients rejected plus the share of wrong ones accepted.
+    """
     right = np.array([record.right for record in records])
-    candidates = np.unique(measures[np.isfinite(measures)])
-    mistakes = [np.sum(right & (measures > t)) + np.sum(~right & (measures <= t)) for t in candidates]
-    return float(candidates[int(np.argmin(mistakes))])
+    best = (np.inf, 0, 0.0)
+    for which, measures in enumerate(np.array([record.measures for record in records]).T):
+        for threshold in np.unique(measures[np.isfinite(measures)]):
+            mistakes = np.mean(measures[right] > threshold) + np.mean(measures[~right] <= threshold)
+            best = min(best, (float(mistakes), which, float(threshold)))
+    return best[1], best[2]
 
 
 def markdown(tallies: Sequence[Tally]) -> str:
