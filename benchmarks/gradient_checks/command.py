@@ -72,7 +72,7 @@ def _tallies(answers: dict[str, list[Record]]) -> list[Any]:
                 chosen = [record for record in records if record.dtype == dtype]
                 which, best = best_threshold(chosen)
                 again = [dataclasses.replace(r, accepted=r.measures[which] <= best) for r in chosen]
-                found.append(tally(f"the same, best threshold in hindsight, {best:.0e}", dtype, again, names=False))
+                found.append(tally(f"scipy, best threshold in hindsight: {best:.0e}", dtype, again, names=False))
     return found
 
 
