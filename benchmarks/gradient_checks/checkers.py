@@ -76,8 +76,12 @@ def _named(report: Any) -> Iterator[Named]:
         yield from (Named(word) for word, phrase in PHRASES.items() if re.search(phrase, report.diagnosis))
         return
     for finding in findings:
+        if finding.pattern == "unexplained":
+            continue  # it says what is wrong and how much, and gives it no name
         coordinates = getattr(finding, "coordinates", None)
-        yield Named(str(finding.pattern), tuple(coordinates) if coordinates else None)
+        yield Named(
+            "shape" if finding.pattern == "layout" else finding.pattern, tuple(coordinates) if coordinates else None
+        )
 
 
 @functools.cache

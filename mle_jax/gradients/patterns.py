@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mle_jax._text import listing
-from mle_jax.gradients.patterns_factor import constant_factor, parameter_factor
+from mle_jax.gradients.patterns_factor import constant_factor, odd_factor, parameter_factor
 from mle_jax.gradients.patterns_order import permuted, transposed
 from mle_jax.gradients.patterns_point import stale, zero
 from mle_jax.gradients.patterns_rows import some_rows
@@ -52,5 +52,6 @@ PATTERNS: tuple[Pattern, ...] = (
     one_term,
     stale,
     some_rows,
+    odd_factor,
     _remaining,
 )

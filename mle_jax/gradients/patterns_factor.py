@@ -13,11 +13,20 @@ MOST_SCALES = 12
 
 
 def constant_factor(case: Case, left: Mask) -> Iterator[Slip]:
-    """Find ``hand = c * right`` with one number c."""
+    """Find ``hand = c * right`` with a number c that people slip in or forget: -1, 2, 1/2, n, 1/n."""
+    return _constant_factors(case, left, named=True)
+
+
+def odd_factor(case: Case, left: Mask) -> Iterator[Slip]:
+    """Find ``hand = c * right`` with any other number c."""
+    return _constant_factors(case, left, named=False)
+
+
+def _constant_factors(case: Case, left: Mask, *, named: bool) -> Iterator[Slip]:
     done = np.zeros_like(left)
     found: list[tuple[float, Mask]] = []
     for group in groups(case, left):
-        factor = None if np.any(group & done) else _factor(case, group)
+        factor = None if np.any(group & done) else _factor(case, group, named=named)
         if factor is None:
             continue
         done |= group
@@ -31,23 +40,35 @@ def constant_factor(case: Case, left: Mask) -> Iterator[Slip]:
         yield Slip(word, sentence, group)
 
 
-def _factor(case: Case, group: Mask) -> float | None:
+def _factor(case: Case, group: Mask, *, named: bool) -> float | None:
     """Return c where hand = c * right holds exactly at every point and tells something, else None."""
-    hand, right, bound = (array[:, group] for array in (case.hand, case.right, case.bound))
-    if not np.all(np.isfinite(hand)) or not np.all(np.isfinite(right)):
+    if not case.is_finite(group):
         return None
+    hand, right, bound = (array[:, group] for array in (case.hand, case.right, case.bound))
     telling = np.abs(right) > TELLING * bound
     if telling.sum() < 2 or not np.all(telling.any(axis=0)):
         return None
     factor = float(np.median(hand[telling] / right[telling]))
-    if abs(factor) < 1e-3 and not any(abs(abs(factor) * n - 1.0) < 1e-6 for n in case.lengths):
+    if (_name_factor(case, abs(factor)) is not None) != named:
         return None
-    if not np.all(np.abs(hand - factor * right) <= EXACT * bound * max(1.0, abs(factor))):
+    if not named and (abs(factor) < 1e-3 or not _turns(case, group)):
         return None
-    seen = right[telling]
-    varied = np.ptp(np.abs(seen)) > 1e-6 * np.max(np.abs(seen))
-    named = _name_factor(case, abs(factor)) is not None
-    return factor if varied or named else None
+    return factor if np.all(np.abs(hand - factor * right) <= EXACT * bound * max(1.0, abs(factor))) else None
+
+
+def _turns(case: Case, group: Mask) -> bool:
+    """Whether the right gradient says more at several points than at one: only then is an odd number no accident.
+
+    Within a group its size must vary; and where the group is one of several coordinates, its direction.
+    """
+    inside = np.abs(case.right[:, group])
+    if np.ptp(inside) <= 1e-6 * np.max(inside):
+        return False
+    if group.sum() > 1 or group.size == 1:
+        return True
+    with np.errstate(all="ignore"):
+        ratios = case.right[:, ~group] / case.right[:, group]
+        return bool(np.any(np.ptp(ratios, axis=0) > 1e-6 * np.max(np.abs(ratios), axis=0)))
 
 
 def _name_factor(case: Case, size: float) -> str | None:

@@ -19,7 +19,7 @@ def zero(case: Case, left: Mask) -> Iterator[Slip]:
     """Find derivatives that are 0 at every point, where the right ones are not."""
     group = left & ~np.any(case.hand, axis=0) & np.any(np.abs(case.right) > TELLING * case.bound, axis=0)
     if np.any(group):
-        yield Slip("missing_term", f"The handwritten derivative in {_named(case, group)} is 0 at every point.", group)
+        yield Slip("zero", f"The handwritten derivative in {_named(case, group)} is 0 at every point.", group)
 
 
 def stale(case: Case, left: Mask) -> Iterator[Slip]:
@@ -81,7 +81,9 @@ def _shifts(case: Case, first: int, other: Vector) -> Iterator[Shift]:
     for group in (moved, whole):
         yield Shift(f"{_named(case, group)} fixed at {_numbers(other[group])}", np.where(group, other, case.points))
     by = other - here
-    yield Shift(f"{_named(case, moved)} off by {_numbers(by[moved])}", case.points + by)
+    if np.any(np.ptp(case.hand - case.right, axis=0) > TELLING * np.max(case.bound, axis=0)):
+        # A constant difference could be anything; where the function is quadratic, a shift explains it all the same.
+        yield Shift(f"{_named(case, moved)} off by {_numbers(by[moved])}", case.points + by)
     if np.all(here[moved] != 0.0):
         with np.errstate(all="ignore"):
             ratio = np.where(moved, other / here, 1.0)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from mle_jax._text import listing
 from mle_jax.gradients.coordinates import Vector
 from mle_jax.gradients.handwritten import NO_NAME
-from mle_jax.gradients.slips import ROUNDING, TELLING, Case, Mask, Slip
+from mle_jax.gradients.slips import EXACT, ROUNDING, TELLING, Case, Mask, Slip
 
 
 def strange_leaves(case: Case, left: Mask) -> Iterator[Slip]:
@@ -36,7 +36,7 @@ def wrong_shape(case: Case, left: Mask) -> Iterator[Slip]:
         piece = case.coords.slices[name]
         shape = case.coords.shapes[case.coords.leaf_names.index(name)]
         pairs = [(point.get(name), right[piece]) for point, right in zip(case.misfits, case.right, strict=True)]
-        told = _dropped_sum(pairs, shape) or _turned(pairs, shape)
+        told = _dropped_sum(pairs, shape) or _turned(pairs, shape, bounds=case.bound[:, piece])
         found.setdefault(told, []).append(f"{name!r} has shape {first.shape} instead of {shape}")
     for told, shapes in found.items():
         has = f"In the handwritten gradient {', '.join(shapes)}"
@@ -82,18 +82,20 @@ def _dropped_sum(pairs: list[tuple[NDArray[np.float64] | None, Vector]], shape: 
     return ""
 
 
-def _turned(pairs: list[tuple[NDArray[np.float64] | None, Vector]], shape: tuple[int, ...]) -> str:
+def _turned(pairs: list[tuple[NDArray[np.float64] | None, Vector]], shape: tuple[int, ...], *, bounds: Vector) -> str:
     """Say whether the array is the right one transposed, or the right one in another shape."""
     turned = [array.T for array, _ in pairs if array is not None]
-    if all(array.shape == shape for array in turned) and _all_equal(turned, pairs):
+    if all(array.shape == shape for array in turned) and _all_equal(turned, pairs, bounds):
         return "it is transposed"
     plain = [array for array, _ in pairs if array is not None]
-    return "its values are right, reshape it" if _all_equal(plain, pairs) else ""
+    return "its values are right, reshape it" if _all_equal(plain, pairs, bounds) else ""
 
 
-def _all_equal(arrays: list[NDArray[np.float64]], pairs: list[tuple[NDArray[np.float64] | None, Vector]]) -> bool:
+def _all_equal(
+    arrays: list[NDArray[np.float64]], pairs: list[tuple[NDArray[np.float64] | None, Vector]], bounds: Vector
+) -> bool:
     rights = [right for _, right in pairs]
     return len(arrays) == len(rights) and all(
-        array.size == right.size and np.allclose(array.ravel(), right, rtol=1e-9, atol=0.0)
-        for array, right in zip(arrays, rights, strict=True)
+        array.size == right.size and bool(np.all(np.abs(array.ravel() - right) <= 1e-9 * np.abs(right) + EXACT * bound))
+        for array, right, bound in zip(arrays, rights, bounds, strict=True)
     )

@@ -112,7 +112,7 @@ class Finding:
     """The kind: ``sign``, ``factor``, ``mean_instead_of_sum``, ``sum_instead_of_mean``, ``log_derivative``,
     ``square_derivative``, ``inverse_derivative``, ``root_derivative``, ``logit_derivative``, ``transposed``,
     ``permuted``, ``missing_term``, ``term_sign``, ``term_factor``, ``stale_params``, ``rows``, ``single_coordinate``,
-    ``layout``, ``shape``, ``dropped_sum``, or ``unexplained``."""
+    ``zero``, ``layout``, ``shape``, ``dropped_sum``, or ``unexplained``."""
     sentence: str
     """What is wrong, with the evidence."""
     coordinates: tuple[str, ...]

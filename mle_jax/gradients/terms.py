@@ -1,8 +1,9 @@
 """Take a function apart into the terms that it adds up, from its traced program.
 
 ``-n log(s) - sum(r^2) / (2 s^2)`` has two terms. Sums are followed from where they are made to the result: through
-negations, sums over axes, changes of shape, products with and quotients by something that is no sum, and selections,
-whose branches become terms of their own. Anything else (a logarithm of a sum, a square) is one term.
+negations, sums over axes, changes of shape, products with and quotients by something that is no sum, selections and
+concatenations, whose branches and pieces become terms of their own. Anything else (a logarithm of a sum, a square) is
+one term.
 """
 
 import functools
@@ -159,7 +160,9 @@ def _apply(equation: Any, operands: list[Sum]) -> list[Sum]:
     if name in _LINEAR:
         return [first.each(lambda value: _bind(equation, [value])[0])]
     if name == "select_n":
-        return [_select(equation, operands)]
+        return [_side_by_side(equation, operands[1:], which=operands[0].whole)]
+    if name in ("concatenate", "stack"):
+        return [_side_by_side(equation, operands)]
     if name in ("mul", "div", "dot_general"):
         return [_product(equation, *operands)]
     whole = [operand.whole for operand in operands]
@@ -177,15 +180,16 @@ def _product(equation: Any, left: Sum, right: Sum) -> Sum:
     return summed.each(lambda value: _bind(equation, [value, factor.value])[0], factor.leaves)
 
 
-def _select(equation: Any, operands: list[Sum]) -> Sum:
-    """Make terms of the branches: each with zeros where another branch is chosen."""
-    which = operands[0].whole
+def _side_by_side(equation: Any, operands: list[Sum], which: Term | None = None) -> Sum:
+    """Make terms of branches or pieces: each with zeros in the place of the others."""
+    first = [] if which is None else [which.value]
+    more = frozenset() if which is None else which.leaves
+    zeros = [jnp.zeros_like(operand.terms[0].value) for operand in operands]
     terms = []
-    for place, branch in enumerate(operands[1:]):
-        zeros = [jnp.zeros_like(branch.terms[0].value)] * (len(operands) - 1)
-        for term in branch.terms:
+    for place, operand in enumerate(operands):
+        for term in operand.terms:
             cases = [*zeros[:place], term.value, *zeros[place + 1 :]]
-            terms.append(Term(_bind(equation, [which.value, *cases])[0], term.leaves | which.leaves))
+            terms.append(Term(_bind(equation, [*first, *cases])[0], term.leaves | more))
     return Sum(tuple(terms))
 
 
