@@ -40,8 +40,10 @@ def _case(task: Task, found: Sequence[Evidence]) -> Case | None:
     if task.gradient is None:
         return None
     k = task.coords.size
-    # A point at which nothing is finite tells nothing about the others.
-    useful = [one for one in found if np.all(np.isfinite(one.auto[:k]))] or list(found)
+    # A point at which nothing is finite tells nothing about the others, and at a kink there are many right gradients.
+    finite = [one for one in found if np.all(np.isfinite(one.auto[:k]))] or list(found)
+    smooth = [one for one in finite if not np.any(one.slopes.jump[:k])]
+    useful = smooth if len(smooth) > 1 else finite
     return Case(
         coords=task.coords,
         points=np.stack([one.point for one in useful]),

@@ -11,7 +11,7 @@ import numpy as np
 from mle_jax._text import listing
 from mle_jax.gradients.patterns_factor import constant_factor, odd_factor, parameter_factor
 from mle_jax.gradients.patterns_order import permuted, transposed
-from mle_jax.gradients.patterns_point import stale, zero
+from mle_jax.gradients.patterns_point import constant, elsewhere, zero
 from mle_jax.gradients.patterns_rows import some_rows
 from mle_jax.gradients.patterns_shape import strange_leaves, wrong_shape
 from mle_jax.gradients.patterns_terms import one_term
@@ -49,8 +49,9 @@ PATTERNS: tuple[Pattern, ...] = (
     permuted,
     constant_factor,
     parameter_factor,
+    constant,
     one_term,
-    stale,
+    elsewhere,
     some_rows,
     odd_factor,
     _remaining,

@@ -22,19 +22,23 @@ def zero(case: Case, left: Mask) -> Iterator[Slip]:
         yield Slip("zero", f"The handwritten derivative in {_named(case, group)} is 0 at every point.", group)
 
 
-def stale(case: Case, left: Mask) -> Iterator[Slip]:
-    """Find gradients that ignore (some of) the parameters they are given, or lag behind them."""
-    if not np.any(left) or not case.is_finite(left) or len(case.points) < 2:
+def constant(case: Case, left: Mask) -> Iterator[Slip]:
+    """Find derivatives that stay the same from point to point, where the right ones do not."""
+    if not case.is_finite(left) or len(case.points) < 2:
         return
-    constant = left & (np.ptp(case.hand, axis=0) <= EXACT * np.max(case.bound, axis=0))
-    still = constant & (np.ptp(case.right, axis=0) > TELLING * np.max(case.bound, axis=0))
-    if np.any(still):
-        told = f"The handwritten derivative in {_named(case, still)} does not change with the parameters"
-        yield Slip("stale_params", f"{told}, the right one does{_where_right(case, still)}.", still)
-        left = left & ~still
-    found = _elsewhere(case) if np.any(left) and case.coords.size <= MOST and len(case.points) > 2 else None
-    if found is not None:
-        yield Slip("stale_params", found, left)
+    bound = np.max(case.bound, axis=0)
+    group = left & (np.ptp(case.hand, axis=0) <= EXACT * bound) & (np.ptp(case.right, axis=0) > TELLING * bound)
+    if np.any(group):
+        told = f"The handwritten derivative in {_named(case, group)} does not change with the parameters"
+        yield Slip("stale_params", f"{told}, the right one does{_where_right(case, group)}.", group)
+
+
+def elsewhere(case: Case, left: Mask) -> Iterator[Slip]:
+    """Find gradients that are right at other parameters: some of those given are ignored, or lag behind."""
+    if np.any(left) and case.is_finite(left) and case.coords.size <= MOST and len(case.points) > 2:
+        told = _elsewhere(case)
+        if told is not None:
+            yield Slip("stale_params", told, left)
 
 
 def _where_right(case: Case, group: Mask) -> str:

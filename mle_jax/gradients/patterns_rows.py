@@ -16,8 +16,8 @@ LARGEST = 2**24
 """Numbers that the derivatives of all observations may have."""
 SAME = 1e-9
 """Relative difference of two scores that is rounding."""
-CLOSE = 1e-6
-"""Relative error of a weight that was measured with other rows around it."""
+CLOSE, APART = 1e-8, 1e-4
+"""Weights measured with other rows around them are 1 if they are this close to it, and not if they are this far."""
 
 
 def some_rows(case: Case, left: Mask) -> Iterator[Slip]:
@@ -64,7 +64,7 @@ def _by_what_they_are(case: Case, right: Vector, *, left: Mask, share: float) ->
         return None
     rows = np.flatnonzero(wrong)
     chosen, wanted = hand[rows][:, left], right[rows][:, left]
-    tells = np.abs(wanted) > CLOSE * np.max(np.abs(wanted))
+    tells = np.abs(wanted) > APART * np.max(np.abs(wanted))
     return rows, _told_of(chosen[tells] / wanted[tells]) if np.any(chosen) else _told_of(np.zeros(len(rows)))
 
 
@@ -74,7 +74,7 @@ def _by_where_they_stand(case: Case, right: Vector, *, left: Mask, share: float)
     if n * n * case.coords.size > LARGEST:
         return None
     seen = np.where(left, right, 0.0)
-    size = np.max(np.abs(seen), axis=0) + np.finfo(float).tiny
+    size = np.fmax(np.max(np.abs(seen), axis=0), np.finfo(float).tiny)
     middle = int(np.argmin(np.max(np.abs(seen) / size, axis=1)))
     far = int(np.argmax(np.max(np.abs(seen - seen[middle]) / size, axis=1)))
     if far == middle or not np.any(seen[far] != seen[middle]):
@@ -83,8 +83,8 @@ def _by_where_they_stand(case: Case, right: Vector, *, left: Mask, share: float)
         weights, misfit = place_weights(case, np.where(left, right, 0.0), (far, middle))
     except Exception:  # as above
         return None
-    wrong = np.abs(weights - 1.0) > CLOSE
-    if not np.all(np.isfinite(weights)) or np.any(misfit > CLOSE) or not np.any(wrong) or np.all(wrong):
+    wrong, same = np.abs(weights - 1.0) > APART, np.abs(weights - 1.0) <= CLOSE
+    if not (np.all(misfit <= CLOSE) and np.any(wrong) and np.any(same) and np.all(wrong | same)):
         return None
     missed = np.abs(weights @ right - case.hand[0])[left]
     if np.any(missed > CLOSE * np.sum(np.abs(right), axis=0)[left] + case.bound[0][left]):

@@ -70,7 +70,8 @@ def place_weights(case: Case, scores: Vector, rows: tuple[int, int]) -> tuple[Ve
         return jax.tree_util.tree_map(mix, args)
 
     found = _call_for_each(case, mixed, np.arange(-1, n))
-    size = np.max(np.abs(scores), axis=0) + np.finfo(float).tiny
+    size = np.max(np.abs(scores), axis=0)
+    size = np.where(size > 0.0, size, np.inf)  # such a coordinate does not count
     step, moved = (scores[q] - scores[r]) / size, (found[1:] - found[0]) / size
     weights = moved @ step / (step @ step)
     return weights, np.max(np.abs(moved - weights[:, None] * step), axis=1) / np.max(np.abs(step))
