@@ -20,6 +20,7 @@ from benchmarks.gradient_checks.naming import mutants
 from benchmarks.gradient_checks.running import ask_about, ask_about_broken
 from benchmarks.gradient_checks.tallies import best_threshold, markdown, tally
 from benchmarks.gradient_checks.view import View
+from mle_jax import check_gradient
 
 DTYPES = ("float64", "float32")
 FEW = (
@@ -71,6 +72,31 @@ def test_the_whole_suite(dtype):
     assert counts.rights == len(all_cases()) and counts.wrongs > 20 * counts.rights
     assert counts.named_rightly >= 0.95 * counts.nameable, "\n".join([markdown([counts]), *unnamed(records)])
     assert counts.cannot_tell <= 0.02 * counts.wrongs, markdown([counts])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_autodiff_alone_is_accepted(dtype):
+    for case in all_cases():
+        report = check_gradient(case.value, None, case.params, *case.args, dtype=dtype)
+        # Differences of a function with a constant of 1e9 carry too few digits to confirm anything: that is honest.
+        unclear = {str(row.verdict) for row in (*report.rows, *report.directions)} <= {"ok", "cannot tell"}
+        assert report.passed or (unclear and case.offset), f"{case.name}: {report}"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_sum_of_absolute_terms_can_be_supplied(dtype):
+    case = find_case("T7 at its maximum")
+
+    def scale(params, *args):
+        view = View(case, params, args)
+        return case.tree(np.abs(view.terms).sum(axis=0))
+
+    for given in (scale, scale(case.params, *case.args)):
+        report = check_gradient(case.value, RIGHT.gradient(case), case.params, *case.args, dtype=dtype, scale=given)
+        assert report.passed, str(report)
+        # Relative to the terms, n of them rounded a few times each: n eps is ample.
+        assert all(found.discrepancy < len(case.args[-1]) * np.finfo(dtype).eps for found in report.rows)
 
 
 def test_the_suite_is_as_large_as_it_claims():
