@@ -101,7 +101,8 @@ def _call_for_each(case: Case, choose: Callable[[Any, Any], Any], numbers: Any) 
     except (jax.errors.JAXTypeError, TypeError, ValueError):
         if len(numbers) > MOST_CALLS:
             raise
-        return np.stack([lay_out(hand(params, *choose(args, i)), case.coords).flat for i in numbers])
+        with np.errstate(all="ignore"):  # a formula for many rows may divide by zero at one
+            return np.stack([lay_out(hand(params, *choose(args, i)), case.coords).flat for i in numbers])
     leaves = named_leaves(stacked, root=names[0])
     by_name = dict(zip(leaves.names, leaves.leaves, strict=True))
     columns = [np.reshape(by_name[name], (len(numbers), -1)) for name in names]
