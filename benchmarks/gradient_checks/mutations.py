@@ -101,13 +101,19 @@ def _transformed(case: Case, view: View) -> Iterator[Mutation]:
 def _parts(case: Case, view: View) -> Iterator[Mutation]:
     if len(view.parts) < 2:
         return
+    shares = (
+        (0.0, "without {}", "missing term", "missing_term"),
+        (-1.0, "sign of {}", "sign of a term", "term_sign"),
+        (2.0, "twice {}", "factor in a term", "term_factor"),
+    )
     for part in view.parts:
+        for share, words, family, name in shares:
 
-        def spoil(v: View, part: str = part) -> np.ndarray:
-            kept = {name: terms if name != part else 0 * terms for name, terms in v.parts.items()}
-            return v.combined(kept).sum(axis=0)
+            def spoil(v: View, part: str = part, share: float = share) -> np.ndarray:
+                parts = {other: terms if other != part else share * terms for other, terms in v.parts.items()}
+                return v.combined(parts).sum(axis=0)
 
-        yield _mutation(f"without {part}", "missing term", spoil, "missing_term")
+            yield _mutation(words.format(part), family, spoil, name)
 
 
 def _orders(case: Case, view: View) -> Iterator[Mutation]:

@@ -14,7 +14,7 @@ from mle_jax.gradients.patterns_order import permuted, transposed
 from mle_jax.gradients.patterns_point import constant, elsewhere, zero
 from mle_jax.gradients.patterns_rows import some_rows
 from mle_jax.gradients.patterns_shape import strange_leaves, wrong_shape
-from mle_jax.gradients.patterns_terms import one_term
+from mle_jax.gradients.patterns_terms import some_terms, whole_branches
 from mle_jax.gradients.slips import Case, Finding, Mask, Pattern, Slip, describe_worst
 
 
@@ -49,10 +49,11 @@ PATTERNS: tuple[Pattern, ...] = (
     permuted,
     constant_factor,
     parameter_factor,
+    some_terms,
     constant,
-    one_term,
     elsewhere,
     some_rows,
+    whole_branches,
     odd_factor,
     _remaining,
 )

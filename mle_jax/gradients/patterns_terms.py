@@ -1,6 +1,6 @@
-"""Handwritten gradients in which one term of the function is missing, or has the wrong sign or factor."""
+"""Handwritten gradients in which a term of the function is missing, or has the wrong sign or factor."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -18,10 +18,22 @@ SLIPS = (
 """By how much of the term the gradient is off."""
 LARGEST = 2**24
 """Numbers that the gradients of the terms at all points may have."""
+MOST_TOGETHER = 12
+"""Of so many terms every set is tried."""
 
 
-def one_term(case: Case, left: Mask) -> Iterator[Slip]:
-    """Find ``hand = right + c * (gradient of one term)``, or of two terms that are both missing."""
+def some_terms(case: Case, left: Mask) -> Iterator[Slip]:
+    """Find terms that are missing or wrong, but for whole branches: of these it is better to say at which rows."""
+    return _wrong_terms(case, left, branches=False)
+
+
+def whole_branches(case: Case, left: Mask) -> Iterator[Slip]:
+    """Find branches that are missing or wrong."""
+    return _wrong_terms(case, left, branches=True)
+
+
+def _wrong_terms(case: Case, left: Mask, *, branches: bool) -> Iterator[Slip]:
+    """Find ``hand = right + c * (gradient of one term)``, or of several terms that are all missing."""
     if not np.any(left) or case.coords.size * len(case.points) > LARGEST // 24:
         return
     found = split(case.probe, case.coords.leaf_names, case.points)
@@ -32,35 +44,56 @@ def one_term(case: Case, left: Mask) -> Iterator[Slip]:
     for group in groups(case, left):
         if np.any(group & ~left) or not case.is_finite(group):
             continue
-        slip = _explain(case, parts, group)
+        slip = _explain(case, parts, group, skip=lambda chosen: found[0].is_whole_branch(chosen) != branches)
         if slip is not None:
             (word, verb), chosen = slip
             yield Slip(word, _told(case, found[0], chosen, verb=verb, group=group), group)
             left &= ~group
 
 
-def _explain(case: Case, parts: Vector, group: Mask) -> tuple[tuple[str, str], list[int]] | None:
-    """Return the slip and the terms that account for the difference exactly; None if none or several do."""
+def _explain(
+    case: Case, parts: Vector, group: Mask, skip: Callable[[list[int]], bool]
+) -> tuple[tuple[str, str], list[int]] | None:
+    """Return the slip and the terms that account for the difference exactly; None if none or several slips do."""
     slack = ROUNDING * np.sum(np.abs(parts), axis=0)
     fitting: dict[tuple[str, str], list[int]] = {}
     for i, part in enumerate(parts):
         for share, word, verb in SLIPS:
-            if _fits(case, part, share, group=group, slack=slack):
+            if not skip([i]) and _fits(case, part, share, group=group, slack=slack):
                 fitting.setdefault((word, verb), []).append(i)
     if not fitting:
-        for i in range(len(parts)):
-            for j in range(i):
-                if _fits(case, parts[i] + parts[j], -1.0, group=group, slack=slack):
-                    return ("missing_term", "are missing from"), [j, i]
-        return None
+        several = _missing_together(case, parts, group=group, slack=slack, skip=skip)
+        return None if several is None else (("missing_term", "are missing from"), several)
     slip, chosen = next(iter(fitting.items()))
     return (slip, chosen[:1]) if len(fitting) == 1 else None
 
 
+def _missing_together(
+    case: Case, parts: Vector, *, group: Mask, slack: Vector, skip: Callable[[list[int]], bool]
+) -> list[int] | None:
+    """Return the fewest terms, two or more, that are all missing."""
+    there = [i for i, part in enumerate(parts) if np.any((np.abs(part) > TELLING * (case.bound + slack))[:, group])]
+    flat = parts[there][:, :, group].reshape(len(there), -1)
+    if not 2 < len(there) <= MOST_TOGETHER or flat.shape[1] * 2 ** len(there) > LARGEST:
+        return None
+    wanted, allowed = ((array[:, group]).ravel() for array in (case.right - case.hand, EXACT * (case.bound + slack)))
+    sets = (np.arange(2 ** len(there))[:, None] >> np.arange(len(there))) & 1
+    sets = sets[np.argsort(sets.sum(axis=1), kind="stable")]
+    fits = np.all(np.abs(sets @ flat - wanted) <= allowed, axis=1)
+    for chosen in sets[fits].astype(bool):
+        terms = [i for i, inside in zip(there, chosen, strict=True) if inside]
+        if (
+            len(terms) > 1
+            and not skip(terms)
+            and _fits(case, np.sum(parts[terms], axis=0), -1.0, group=group, slack=slack)
+        ):
+            return terms
+    return None
+
+
 def _fits(case: Case, part: Vector, share: float, *, group: Mask, slack: Vector) -> bool:
-    """Whether the term is another than the whole gradient there, and a share of it is the difference."""
-    whole = np.all((np.abs(part - case.right) <= EXACT * (case.bound + slack))[:, group])
-    if whole and share != -1.0:
+    """Whether a share of the term is the difference, and the term is not the whole gradient there."""
+    if np.all((np.abs(part - case.right) <= EXACT * (case.bound + slack))[:, group]):
         return False  # that is a factor of the gradient, of which other patterns speak
     tells = np.any((np.abs(part) > TELLING * (case.bound + slack))[:, group])
     return bool(tells) and case.explains(case.right + share * part, group, slack=slack)

@@ -7,7 +7,8 @@ one term.
 """
 
 import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -28,12 +29,17 @@ _LINEAR = frozenset(
 ) | frozenset(("slice", "squeeze", "transpose"))
 
 
+_BRANCHES = itertools.count(1)
+
+
 class Term(NamedTuple):
     """One summand with what it depends on."""
 
     value: Any
     leaves: frozenset[str]
     """Names of inputs: leaves of the parameters, or of the data with a leading "data:"."""
+    branch: int = 0
+    """The branch of a selection between functions of the parameters that it belongs to: above 0, or 0 for none."""
 
 
 class Sum(NamedTuple):
@@ -49,7 +55,7 @@ class Sum(NamedTuple):
 
     def each(self, operation: Callable[[Any], Any], more: frozenset[str] = frozenset()) -> "Sum":
         """Apply a linear operation, which may bring in further inputs, to every summand."""
-        return Sum(tuple(Term(operation(term.value), term.leaves | more) for term in self.terms))
+        return Sum(tuple(Term(operation(term.value), term.leaves | more, term.branch) for term in self.terms))
 
 
 @jax.tree_util.register_dataclass
@@ -63,6 +69,13 @@ class Terms:
     """(m, k)"""
     leaves: tuple[frozenset[str], ...] = field(metadata={"static": True})
     """What each of them depends on."""
+    branches: tuple[int, ...] = field(metadata={"static": True})
+    """As in `Term`."""
+
+    def is_whole_branch(self, chosen: Collection[int]) -> bool:
+        """Whether these are all the terms of a branch."""
+        own = {self.branches[i] for i in chosen}
+        return own != {0} and len(own) == 1 and len(chosen) == self.branches.count(own.pop())
 
 
 def split(probe: Probe, leaf_names: tuple[str, ...], points: Vector) -> list[Terms]:
@@ -88,15 +101,16 @@ def split(probe: Probe, leaf_names: tuple[str, ...], points: Vector) -> list[Ter
 
 @functools.partial(jax.jit, static_argnames=("function", "names"))
 def _terms(function: Function, point: Array, positions: Any, args: Any, *, names: tuple[str, ...]) -> Terms:
-    leaves: list[frozenset[str]] = []
+    kinds: list[tuple[frozenset[str], int]] = []
 
     def values(at: Array) -> Array:
         found = [term for term in _terms_of(function, at, positions, args, names=names) if _has_parameters(term)]
-        leaves[:] = [term.leaves for term in found]
+        kinds[:] = [(term.leaves, term.branch) for term in found]
         few = found if len(found) <= MOST else found[:1]
         return jnp.stack([jnp.asarray(term.value) for term in few]) if few else jnp.zeros(0, at.dtype)
 
-    return Terms(values(point), jax.jacrev(values)(point), tuple(leaves))
+    numbers, gradients = values(point), jax.jacrev(values)(point)
+    return Terms(numbers, gradients, tuple(leaves for leaves, _ in kinds), tuple(branch for _, branch in kinds))
 
 
 def _has_parameters(term: Term) -> bool:
@@ -152,6 +166,8 @@ def _apply(equation: Any, operands: list[Sum]) -> list[Sum]:
     if name in ("jit", "pjit", "closed_call", "remat2", "checkpoint"):
         inner = equation.params.get("jaxpr") or equation.params["call_jaxpr"]
         return _follow(getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), operands)
+    if not operands:
+        return [Sum((Term(value, frozenset()),)) for value in _bind(equation, [])]
     first = operands[0]
     if name in ("add", "add_any", "sub"):
         second = operands[1].each(jnp.negative) if name == "sub" else operands[1]
@@ -185,11 +201,13 @@ def _side_by_side(equation: Any, operands: list[Sum], which: Term | None = None)
     first = [] if which is None else [which.value]
     more = frozenset() if which is None else which.leaves
     zeros = [jnp.zeros_like(operand.terms[0].value) for operand in operands]
+    is_choice = which is not None and sum(_has_parameters(operand.whole) for operand in operands) > 1
     terms = []
     for place, operand in enumerate(operands):
+        number = next(_BRANCHES) if is_choice else 0
         for term in operand.terms:
             cases = [*zeros[:place], term.value, *zeros[place + 1 :]]
-            terms.append(Term(_bind(equation, [*first, *cases])[0], term.leaves | more))
+            terms.append(Term(_bind(equation, [*first, *cases])[0], term.leaves | more, number or term.branch))
     return Sum(tuple(terms))
 
 
