@@ -190,6 +190,9 @@ def _rows(case: Case, view: View) -> Iterator[Mutation]:
         chosen["the branch left out"] = lambda v: 1.0 * ~branch(*v.args)
         chosen["the sign of the branch"] = lambda v: 1.0 - 2.0 * branch(*v.args)
         chosen["twice the branch"] = lambda v: 1.0 + branch(*v.args)
+        chosen["all but the branch left out"] = lambda v: 1.0 * branch(*v.args)
+        chosen["the sign of all but the branch"] = lambda v: 2.0 * branch(*v.args) - 1.0
+        chosen["twice all but the branch"] = lambda v: 2.0 - branch(*v.args)
     for name, weights in chosen.items():
         yield _mutation(name, "rows", _weighted(weights), "rows")
     for name, slip in case.slips.items():

@@ -19,15 +19,31 @@ from mle_jax.gradients.slips import Case, Finding, Mask, Pattern, Slip, describe
 
 
 def find_patterns(case: Case) -> list[Finding]:
-    """Return each slip that the evidence shows beyond doubt, then one about what is left."""
-    left = case.wrong.copy()
-    found = []
+    """Return each slip that the evidence shows beyond doubt, then one about what is left.
+
+    One slip that explains everything is better than several that explain a part each.
+    """
+    offers: dict[Pattern, list[Slip]] = {}
     for pattern in PATTERNS:
-        for slip in pattern(case, left.copy()):
-            names = tuple(case.listed(slip.explained))
-            found.append(Finding(pattern=slip.pattern, sentence=slip.sentence, coordinates=names, rows=slip.rows))
+        offers[pattern] = list(pattern(case, case.wrong.copy()))
+        if (
+            np.any(case.wrong)
+            and len(offers[pattern]) == 1
+            and np.array_equal(offers[pattern][0].explained, case.wrong)
+        ):
+            return [_finding(case, offers[pattern][0])]
+    left, found = case.wrong.copy(), []
+    for pattern in (*PATTERNS, _remaining):
+        known = pattern in offers and np.array_equal(left, case.wrong)
+        for slip in offers[pattern] if known else pattern(case, left.copy()):
+            found.append(_finding(case, slip))
             left &= ~slip.explained
     return found
+
+
+def _finding(case: Case, slip: Slip) -> Finding:
+    names = tuple(case.listed(slip.explained))
+    return Finding(pattern=slip.pattern, sentence=slip.sentence, coordinates=names, rows=slip.rows)
 
 
 def _remaining(case: Case, left: Mask) -> Iterator[Slip]:
@@ -55,5 +71,4 @@ PATTERNS: tuple[Pattern, ...] = (
     some_rows,
     whole_branches,
     odd_factor,
-    _remaining,
 )
