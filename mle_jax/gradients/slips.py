@@ -124,7 +124,7 @@ class Finding:
 def groups(case: Case, left: Mask) -> Iterator[Mask]:
     """Yield sets of coordinates that may share one slip: all that are wrong, then leaf by leaf, then one by one."""
     if left.sum() > 1:
-        yield left
+        yield left.copy()
     for piece in case.coords.slices.values():
         inside = np.zeros_like(left)
         inside[piece] = left[piece]
