@@ -1,5 +1,6 @@
 """From the end of a run and its certificate to a status."""
 
+import math
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -17,7 +18,9 @@ ROUNDING_DECREMENT = 1e-2  # standard errors: above this, stalling is a loss of 
 
 
 ORDINARY = 1e5  # mean absolute contribution; log(1e-308) is -709, a row may have many parts
-ROUNDED = 0.25  # log-likelihood units: above this, the rounding errors of a row are as large as its noise
+ROUNDED = (
+    0.25  # of the noise of a row: where its rounding errors are larger, there is no noise. Perfect fits had 1.1 up
+)
 
 
 class Collapse(NamedTuple):
@@ -70,10 +73,11 @@ def verdict(
 def collapse(place: Place, point: Array, magnitude: Array, information: Array, rows: Array | int) -> Collapse:
     """Look for a scale parameter that has shrunk to nothing.
 
-    A row's residual carries rounding errors of about eps times the parts that it is computed from. With one standard
-    error of a single row, sqrt(n) times that of all, as the measure, a parameter p brings in eps |p| / (sqrt(n) s_p).
-    As long as the sum of these is small, the residuals are noise and no rounding errors, however small they are beside the
-    parameters (1e9 with a noise of 1e-3), and however exactly many rows determine these.
+    A row's residual carries rounding errors of about eps times the parts that it is computed from, and those of k parts
+    add up like sqrt(k). Beside the noise of a row, a parameter p with standard error s_p is a part of size
+    |p| / (sqrt(n) s_p). As long as their sum, times sqrt(k) eps, is small, the residuals are noise and no rounding
+    errors, however small they are beside the parameters (1e9 with a noise of 1e-3), and however exactly many rows
+    determine these.
 
     Args:
         place: what the free coordinates mean.
@@ -95,7 +99,7 @@ def collapse(place: Place, point: Array, magnitude: Array, information: Array, r
     # Log densities are of the size of logarithms: far larger ones belong to a lost search, not to a perfect fit.
     ordinary = (magnitude < ORDINARY) & bool(is_scale.any())
     return Collapse(
-        surely=ordinary & (jnp.sum(digits) > ROUNDED * jnp.sqrt(jnp.asarray(rows, flat.dtype))),
+        surely=ordinary & (jnp.sum(digits) * math.sqrt(flat.size) > ROUNDED * jnp.sqrt(jnp.asarray(rows, flat.dtype))),
         vanished=ordinary & jnp.any(is_scale & (flat < eps**2)),
         measured=jnp.all(jnp.isfinite(information)),
         last_digits=jnp.max(digits),
