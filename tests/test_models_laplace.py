@@ -103,17 +103,6 @@ def test_a_perfect_fit_has_no_scale(engel):
     assert fit.status is Status.scale_collapsed
 
 
-def test_fixed_entries_are_left_to_the_search(engel):
-    with pytest.warns(mle.ConvergenceWarning, match="uncertified"):
-        fit = mle.fit(MODEL, engel, fixed={"w[0]": 80.0})
-    # The exact slope for this intercept is a weighted median of the ratios (food - 80) / income.
-    income = engel["x"][:, 1]
-    ratios = (engel["y"] - 80) / income
-    order = np.argsort(ratios)
-    slope = ratios[order][np.searchsorted(np.cumsum(income[order]), income.sum() / 2)]
-    assert fit.params["w"][1] == pytest.approx(slope, rel=1e-3) and np.isnan(fit.decrement)
-
-
 def test_every_lane_of_a_batch_is_exact(engel, exact):
     x, y = engel["x"], engel["y"]
     collinear = np.column_stack([np.ones(235), np.ones(235)])

@@ -6,20 +6,20 @@
 The expected information tells which parameters the data determine.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from mle_jax._linalg import rounding_floor, scaled_eigen
+from mle_jax._linalg import scaled_eigen
 from mle_jax._status import Status
 from mle_jax.fitting.certificate import SHARE, Certificate
-from mle_jax.fitting.information import expected_free_information
+from mle_jax.fitting.information import expected_free_information, information_factor, is_blurred
 from mle_jax.fitting.place import Place
-from mle_jax.fitting.rotation import Rotated, whitening_basis
+from mle_jax.fitting.rotation import Rotated, basis_of, whitening_basis
 from mle_jax.fitting.solution import Solution
-from mle_jax.fitting.verdicts import ROUNDING_DECREMENT, collapse, reliable_entries
+from mle_jax.fitting.verdicts import ROUNDING_DECREMENT, Collapse, collapse, reliable_entries
 from mle_jax.likelihood.evaluation import log_likelihood
 from mle_jax.likelihood.exact import ExactMaximum
 from mle_jax.likelihood.loss import loss_objective, loss_scale, to_log_likelihood
@@ -55,7 +55,7 @@ def solve_with_corners(
         data: the dataset.
         weights: (n,) or None.
         optimizer: a first-order algorithm.
-        exact: the exact maximum, if the model has a closed form and nothing is held.
+        exact: the exact maximum, if the model has a closed form for what is free.
         tolerance: of the decrement.
         max_steps: the most steps; 0 judges the start.
         at_exact: the start is that maximum, and no step is taken.
@@ -72,8 +72,11 @@ def solve_with_corners(
     gap = _gap(model, data, weights, exact, total, rounding, at_exact=at_exact)
     # 3
     decrement = jnp.sqrt(2 * gap)
-    certificate = _certificate(model, place, run.best_point, data, weights, decrement)
-    status = _status(place, run, certificate, gap, rounding, tolerance=tolerance, at_exact=at_exact)
+    found = _identification(model, place, run.best_point, data, weights)
+    certificate = _certificate(run.best_point, found, decrement)
+    lost = collapse(place, run.best_point, run.state.evaluation.magnitude, certificate.information, scale)
+    identified = True if found is None else found.complete
+    status = _status(run, lost, gap, rounding, identified=identified, tolerance=tolerance, at_exact=at_exact)
     return Solution(
         params=place.params(run.best_point),
         log_likelihood=total,
@@ -136,63 +139,90 @@ def _gap(
     return own + jnp.where(missing > rounding, missing, 0.0)
 
 
-def _certificate(
-    model: "Model", place: Place, point: Array, data: Any, weights: Array | None, decrement: Array
-) -> Certificate:
+class Identification(NamedTuple):
+    """What the expected information says about which parameters the data determine."""
+
+    information: Array  # (k, k)
+    smallest: Array  # () eigenvalue of the matrix scaled by its diagonal
+    weakest: Array  # (k,) the combination about which it says least
+    undetermined: Array  # (k,) bool: takes part in a combination about which it says nothing
+    complete: Array  # () bool: there is no such combination
+
+
+def _identification(
+    model: "Model", place: Place, point: Array, data: Any, weights: Array | None
+) -> Identification | None:
+    """Judge by the matrix, and where that is singular to half of its digits by its factor; None without either."""
+    size = point.size
+    if model.expected_information is None or not size:
+        return None
+    information = expected_free_information(model, place, point, data, weights)
+    # A matrix that is not finite has no eigenvectors; the status then says why it is not.
+    eigen = scaled_eigen(jnp.where(jnp.isfinite(information), information, 0.0))
+    undetermined = jnp.any(jnp.abs(eigen.vectors) * (eigen.values <= eigen.floor) > SHARE, axis=1)
+    complete = eigen.smallest > eigen.floor
+    by_matrix = Identification(information, eigen.smallest, eigen.vectors[:, 0] / eigen.scale, undetermined, complete)
+    if model.is_joint:
+        return by_matrix
+
+    def by_factor() -> Identification:
+        basis = basis_of(information_factor(model, place, point, data, weights))
+        return Identification(
+            information, basis.smallest**2, basis.weakest, basis.undetermined, jnp.all(basis.determined)
+        )
+
+    return jax.lax.cond(is_blurred(information), by_factor, lambda: by_matrix)
+
+
+def _certificate(point: Array, found: Identification | None, decrement: Array) -> Certificate:
     """Put the expected information in the place of the observed one, which says nothing at a kink."""
     size, dtype = point.size, point.dtype
-    if model.expected_information is None:
-        information = jnp.full((size, size), jnp.nan, dtype)
-        smallest, weakest = jnp.asarray(jnp.nan, dtype), jnp.full(size, jnp.nan, dtype)
-        undetermined = jnp.zeros(size, bool)
-    else:
-        information = expected_free_information(model, place, point, data, weights)
-        # A matrix that is not finite has no eigenvectors; the status then says why it is not.
-        finite = jnp.where(jnp.isfinite(information), information, 0.0)
-        eigen = scaled_eigen(finite)
-        smallest = eigen.smallest
-        weakest = eigen.vectors[:, 0] / eigen.scale if size else jnp.zeros(0, dtype)
-        undetermined = jnp.any(jnp.abs(eigen.vectors) * (eigen.values <= eigen.floor) > SHARE, axis=1)
     unknown, line = jnp.asarray(jnp.inf, dtype), jnp.zeros(size, dtype)
+    if found is None:
+        nan = jnp.asarray(jnp.nan, dtype)
+        blank = jnp.zeros(size, bool)
+        found = Identification(jnp.full((size, size), nan), nan, jnp.full(size, nan), blank, jnp.asarray(True))
     return Certificate(
         decrement=decrement,
-        smallest_eigenvalue=smallest,
+        smallest_eigenvalue=found.smallest,
         drop=unknown,
-        information=information,
+        information=found.information,
         step=line,
         uphill=line,
         uphill_drop=unknown,
-        weakest=weakest,
+        weakest=found.weakest,
         sound=jnp.asarray(True),
         unsound=line,
         informed_decrement=decrement,
         directions=jnp.zeros((size, size), dtype),
         signs=line,
         flat=jnp.asarray(True),
-        undetermined=undetermined,
+        undetermined=found.undetermined,
     )
 
 
 def _status(
-    place: Place,
     run: Run,
-    certificate: Certificate,
+    lost: Collapse,
     gap: Array,
     rounding: Array,
     *,
+    identified: Array | bool,
     tolerance: Array | float,
     at_exact: bool,
 ) -> Array:
     """Return the status as an int32 scalar; the first line that applies counts."""
-    decrement = certificate.decrement
-    lost = collapse(place, run.best_point, run.state.evaluation.magnitude, certificate.information)
+    decrement = jnp.sqrt(2 * gap)
+    near = decrement < tolerance
+    # Of a vertex that is proved only the last digits of the parameters are in doubt: do they matter?
+    coarse = lost.last_digits > ROUNDING_DECREMENT
     cases = [
-        (lost.surely | lost.vanished, Status.scale_collapsed),
+        (lost.surely | (lost.vanished & ~(near & lost.measured)), Status.scale_collapsed),
         ((run.outcome == NON_FINITE) | ~jnp.isfinite(run.best_value), Status.non_finite),
         (jnp.isnan(gap), Status.uncertified),
-        (certificate.smallest_eigenvalue <= rounding_floor(place.size, decrement.dtype), Status.not_identified),
-        (decrement < tolerance, Status.converged),
-        ((gap <= rounding) & (decrement < ROUNDING_DECREMENT), Status.converged_to_rounding),
+        (~jnp.asarray(identified), Status.not_identified),
+        (near & ~coarse, Status.converged),
+        (near | ((gap <= rounding) & (decrement < ROUNDING_DECREMENT)), Status.converged_to_rounding),
     ]
     codes = [jnp.int32(status.value) for _, status in cases]
     otherwise = Status.precision_lost if at_exact else Status.max_steps

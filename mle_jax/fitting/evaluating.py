@@ -7,10 +7,9 @@ from jax import Array
 
 from mle_jax._status import Status
 from mle_jax.fitting.corners import solve_with_corners
-from mle_jax.fitting.maximizing import holds_entries
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
-from mle_jax.fitting.starts import find_exact
+from mle_jax.fitting.starts import find_exact, has_exact
 from mle_jax.optimizers import GradientDescent, Newton
 
 if TYPE_CHECKING:
@@ -26,8 +25,7 @@ def solve_at(
     if model.smooth:
         solution = solve(model, place, theta, data, weights, Newton(), polish=False, **options)
     else:
-        compare = model.closed_form is not None and not holds_entries(place)
-        exact = find_exact(model, place, data, weights) if compare else None
+        exact = find_exact(model, place, data, weights) if has_exact(model, place) else None
         # Any optimizer will do, since none takes a step.
         solution = solve_with_corners(model, place, theta, data, weights, GradientDescent(1.0), exact, **options)
     # The values given come back to the last bit, not after a round trip through the free coordinates.

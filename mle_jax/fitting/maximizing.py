@@ -10,7 +10,7 @@ from mle_jax.fitting.choosing import choose_optimizer, default_steps
 from mle_jax.fitting.corners import solve_with_corners
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
-from mle_jax.fitting.starts import find_exact, start_theta
+from mle_jax.fitting.starts import find_exact, has_exact, start_theta
 from mle_jax.likelihood.layout import check_call, model_space
 from mle_jax.likelihood.programs import program
 from mle_jax.optimizers._protocol import Optimizer
@@ -77,8 +77,8 @@ def make_plan(
 ) -> Plan:
     """Decide how to climb.
 
-    "auto" begins at the closed form where the model has one, nothing is fixed and no start is given; where the model
-    has kinks, a start does not matter to it, and nothing is left to search.
+    "auto" begins at the closed form where the model has one (one that minds what is fixed, if anything is) and no start
+    is given; where the model has kinks, a start does not matter to it, and nothing is left to search.
 
     Raises:
         ValueError: an unknown gradient, a handwritten one with weights or where the model has none, or options out
@@ -99,7 +99,7 @@ def make_plan(
             "gradient='handwritten' knows nothing of weights: the function takes (params, data) only; "
             "use gradient='autodiff' or leave the weights out"
         )
-    exact = model.closed_form is not None and not holds_entries(place)
+    exact = has_exact(model, place)
     closed_form = automatic and exact and (start is None or not model.smooth)
     steps = default_steps(chosen) if max_steps is None else check_steps(max_steps)
     return Plan(
@@ -112,11 +112,6 @@ def make_plan(
         whiten=automatic and not model.smooth and model.expected_information is not None and not closed_form,
         record=record,
     )
-
-
-def holds_entries(place: Coordinates) -> bool:
-    """Say whether some parameter is held that is free by its declaration."""
-    return sum(place.fixed) > sum(d.free_size == 0 for d in place.space.declarations for _ in range(d.flat_size))
 
 
 def maximize(

@@ -63,28 +63,48 @@ class Rotated:
         return self.base.jacobian(self.original(phi)) @ self.basis
 
 
+def declared(place: Any, theta: Array) -> tuple[Any, Array]:
+    """Return the same point in the coordinates before any rotation."""
+    return (place.base, place.original(theta)) if isinstance(place, Rotated) else (place, theta)
+
+
 class ScoreBasis(NamedTuple):
-    """What the scores say about the identification of the parameters at a point."""
+    """What the scores, or factors of the information, say about the identification of the parameters."""
 
     basis: Array  # (k, k), D^-1 V diag(s)^-1
-    smallest: Array  # the smallest singular value of the scaled scores
-    weakest: Array  # (k,) the combination of free coordinates that it belongs to, largest entry 1
+    values: Array  # (k,) the singular values s of the scaled scores, descending
+    weakest: Array  # (k,) the combination of free coordinates that the smallest belongs to, largest entry 1
     undetermined: Array  # (k,) bool: takes part in a combination on which no score depends
+
+    @property
+    def smallest(self) -> Array:
+        """The smallest singular value."""
+        return self.values[-1]
+
+    @property
+    def determined(self) -> Array:
+        """Which columns of the basis belong to more than rounding errors, bool (k,)."""
+        return self.values >= rounding_floor(self.values.size, self.values.dtype)
 
 
 def score_basis(model: "Model", coordinates: Coordinates, theta: Array, data: Any, weights: Array | None) -> ScoreBasis:
     """Decompose the scores of the rows in the free coordinates."""
-    scores = theta_scores(model, coordinates, theta, sample(model, data, weights))
-    lengths = jnp.sqrt(jnp.sum(scores**2, axis=0))
+    return basis_of(theta_scores(model, coordinates, theta, sample(model, data, weights)))
+
+
+def basis_of(rows: Array) -> ScoreBasis:
+    """Decompose rows S, (n, k), whose products S'S are an information; k is at least 1."""
+    size = rows.shape[1]
+    lengths = jnp.sqrt(jnp.sum(rows**2, axis=0))
     scale = jnp.where(lengths > 0, lengths, 1.0)
     # Fewer rows than parameters: rows of zeros complete the square, with singular values of zero.
-    rows = jnp.zeros((max(theta.size - scores.shape[0], 0), theta.size), scores.dtype)
-    _, values, right = jnp.linalg.svd(jnp.concatenate([scores / scale, rows]), full_matrices=False)
+    missing = jnp.zeros((max(size - rows.shape[0], 0), size), rows.dtype)
+    _, values, right = jnp.linalg.svd(jnp.concatenate([rows / scale, missing]), full_matrices=False)
     basis = right.T / jnp.where(values > 0, values, 1.0) / scale[:, None]
     weakest = right[-1] / scale
-    null = jnp.abs(right) * (values < rounding_floor(theta.size, values.dtype))[:, None]
+    null = jnp.abs(right) * (values < rounding_floor(size, values.dtype))[:, None]
     undetermined = jnp.any(null > SHARE, axis=0)
-    return ScoreBasis(basis, values[-1], weakest / jnp.max(jnp.abs(weakest)), undetermined)
+    return ScoreBasis(basis, values, weakest / jnp.max(jnp.abs(weakest)), undetermined)
 
 
 def whitening_basis(information: Array) -> Array:

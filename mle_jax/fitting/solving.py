@@ -72,7 +72,7 @@ def solve(
     here = _with_hessian(objective, run, fresh=handwritten)
     certificate = certify(objective, here, scale)
     # 4
-    status = _status(coordinates, run, here, certificate, tolerance)
+    status = _status(coordinates, run, here, certificate, scale, tolerance)
     # 5
     if polish and theta.size:
         certified = (status == Status.converged) | (status == Status.converged_to_rounding)
@@ -93,7 +93,12 @@ def solve(
 
 
 def _status(
-    coordinates: Place, run: Run, here: Evaluation, certificate: Certificate, tolerance: Array | float
+    coordinates: Place,
+    run: Run,
+    here: Evaluation,
+    certificate: Certificate,
+    scale: Array | int,
+    tolerance: Array | float,
 ) -> Array:
     finite = here.is_finite & jnp.all(jnp.isfinite(here.hessian)) & (run.outcome != NON_FINITE)
     return verdict(
@@ -101,7 +106,7 @@ def _status(
         tolerance=tolerance,
         finite=finite,
         stalled=stalled(run),
-        collapsed=collapse(coordinates, here.point, here.magnitude, certificate.information),
+        collapsed=collapse(coordinates, here.point, here.magnitude, certificate.information, scale),
     )
 
 

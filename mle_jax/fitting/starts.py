@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from mle_jax.likelihood.evaluation import sample
-from mle_jax.likelihood.exact import ExactMaximum, exact_maximum
+from mle_jax.likelihood.exact import ExactMaximum, Held, exact_maximum, minds_fixed
 from mle_jax.parameters import Coordinates
 
 if TYPE_CHECKING:
@@ -42,16 +43,48 @@ def start_theta(
     return coordinates.theta(space.merge(params, given))
 
 
+def has_exact(model: "Model", place: Coordinates) -> bool:
+    """Say whether the model's closed form answers for these coordinates, some of which may be held."""
+    return model.closed_form is not None and (not holds_entries(place) or minds_fixed(model.closed_form))
+
+
+def holds_entries(place: Coordinates) -> bool:
+    """Say whether some parameter is held that is free by its declaration."""
+    return sum(place.fixed) > sum(d.free_size == 0 for d in place.space.declarations for _ in range(d.flat_size))
+
+
 def find_exact(model: "Model", coordinates: Coordinates, data: Any, weights: Array | None) -> ExactMaximum:
     """Call the model's closed form."""
     assert model.closed_form is not None
-    found = exact_maximum(model.closed_form(_without_masked_rows(model, data, weights), weights))
+    told = {"fixed": _held(coordinates)} if minds_fixed(model.closed_form) else {}
+    found = exact_maximum(model.closed_form(_without_masked_rows(model, data, weights), weights, **told))
     space = coordinates.space
-    params = space.merge(space.default_start(), found.params, what="closed_form")
+    params = _with_held(coordinates, space.merge(space.default_start(), found.params, what="closed_form"))
     if found.edge is None:
         return found._replace(params=params)
     still = jax.tree_util.tree_map(jnp.zeros_like, params)
     return found._replace(params=params, edge=space.merge(still, found.edge, what="the edge of closed_form"))
+
+
+def _held(place: Coordinates) -> Held | None:
+    """Say what is held, laid out like params."""
+    if not any(place.fixed):
+        return None
+    space = place.space
+    entries = [
+        np.reshape(place.fixed[part], d.shape) if d.elementwise else np.full(d.shape, any(place.fixed[part]))
+        for d, part in zip(space.declarations, space.flat_slices, strict=True)
+    ]
+    return Held(space.rebuild(entries), space.unflatten(place.fixed_values))
+
+
+def _with_held(place: Coordinates, params: Any) -> Any:
+    """Put the values of the held entries into params, to the last bit."""
+    if not any(place.fixed):
+        return params
+    flat = place.space.flatten(params)
+    held = jnp.where(np.asarray(place.fixed), jnp.asarray(place.fixed_values, flat.dtype), flat)
+    return place.space.unflatten(held)
 
 
 def _without_masked_rows(model: "Model", data: Any, weights: Array | None) -> Any:

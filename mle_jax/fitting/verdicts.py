@@ -1,5 +1,6 @@
 """From the end of a run and its certificate to a status."""
 
+import math
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -10,20 +11,25 @@ from mle_jax._linalg import rounding_floor
 from mle_jax._status import Status
 from mle_jax.fitting.certificate import SHARE, Certificate
 from mle_jax.fitting.place import Place
+from mle_jax.fitting.rotation import Rotated, declared
 from mle_jax.parameters import Positive
 
 ROUNDING_DECREMENT = 1e-2  # standard errors: above this, stalling is a loss of precision and not its natural end
 
 
 ORDINARY = 1e5  # mean absolute contribution; log(1e-308) is -709, a row may have many parts
-COLLAPSED = 450  # times eps: a relative standard error below this (1e-13) is known better than it can be computed
+ROUNDED = (
+    0.25  # of the noise of a row: where its rounding errors are larger, there is no noise. Perfect fits had 1.1 up
+)
 
 
 class Collapse(NamedTuple):
     """Signs that a scale parameter has shrunk to nothing, so that the log-likelihood grows without bound."""
 
-    surely: Array  # some estimate has a standard error below its own rounding: the data are fitted perfectly
+    surely: Array  # the noise is not above the rounding errors of the data: they are fitted perfectly
     vanished: Array  # a scale is below the square of the machine precision, which in some units is an honest value
+    measured: Array  # the information is finite, so that there is something to measure the noise by
+    last_digits: Array  # the largest rounding error of a parameter, in standard errors (the others held)
 
 
 def verdict(
@@ -64,30 +70,53 @@ def verdict(
     return jnp.select([condition for condition, _ in cases], codes, jnp.int32(Status.max_steps.value))
 
 
-def collapse(coordinates: Place, point: Array, magnitude: Array, information: Array) -> Collapse:
+def collapse(place: Place, point: Array, magnitude: Array, information: Array, rows: Array | int) -> Collapse:
     """Look for a scale parameter that has shrunk to nothing.
 
+    A row's residual carries rounding errors of about eps times the parts that it is computed from, and those of k parts
+    add up like sqrt(k). Beside the noise of a row, a parameter p with standard error s_p is a part of size
+    |p| / (sqrt(n) s_p). As long as their sum, times sqrt(k) eps, is small, the residuals are noise and no rounding
+    errors, however small they are beside the parameters (1e9 with a noise of 1e-3), and however exactly many rows
+    determine these.
+
     Args:
-        coordinates: what the free coordinates mean.
+        place: what the free coordinates mean.
         point: the free coordinates, (k,).
         magnitude: the mean absolute contribution of the rows there.
         information: of the total in free coordinates, (k, k).
+        rows: their number n, or their total weight.
     """
-    declarations = coordinates.space.declarations
+    declarations = place.space.declarations
     scales = [isinstance(d, Positive) and not d.closed for d in declarations for _ in range(d.flat_size)]
-    free = ~np.asarray(coordinates.fixed, bool)
+    free = ~np.asarray(place.fixed, bool)
     is_scale = np.asarray(scales, bool) & free
-    if not is_scale.any() or not point.size:
-        return Collapse(jnp.asarray(False), jnp.asarray(False))
-    flat = coordinates.flat(point)
+    flat = place.flat(point)
     eps = jnp.finfo(flat.dtype).eps
-    # Standard errors with all other coordinates held, which need no positive definite information.
-    held = 1.0 / jnp.sqrt(jnp.abs(jnp.diagonal(information)))
-    errors = jnp.max(jnp.abs(coordinates.jacobian(point)) * jnp.where(jnp.isfinite(held), held, 0.0), axis=1)
-    too_exact = free & (errors > 0) & (errors < COLLAPSED * eps * jnp.abs(flat))
+    if not point.size:
+        return Collapse(jnp.asarray(False), jnp.asarray(False), jnp.asarray(True), jnp.zeros((), flat.dtype))
+    errors = _held_errors(place, point, information)
+    digits = jnp.where(free & (errors > 0), eps * jnp.abs(flat) / jnp.where(errors > 0, errors, 1.0), 0.0)
     # Log densities are of the size of logarithms: far larger ones belong to a lost search, not to a perfect fit.
-    ordinary = magnitude < ORDINARY
-    return Collapse(ordinary & jnp.any(too_exact), ordinary & jnp.any(is_scale & (flat < eps**2)))
+    ordinary = (magnitude < ORDINARY) & bool(is_scale.any())
+    return Collapse(
+        surely=ordinary & (jnp.sum(digits) * math.sqrt(flat.size) > ROUNDED * jnp.sqrt(jnp.asarray(rows, flat.dtype))),
+        vanished=ordinary & jnp.any(is_scale & (flat < eps**2)),
+        measured=jnp.all(jnp.isfinite(information)),
+        last_digits=jnp.max(digits),
+    )
+
+
+def _held_errors(place: Place, point: Array, information: Array) -> Array:
+    """Return standard errors of the flat parameters with all other coordinates held, (k_flat,); 0 where unknown.
+
+    They need no positive definite information. Coordinates count as they were declared, before any rotation.
+    """
+    there, theta = declared(place, point)
+    if isinstance(place, Rotated):
+        back = jnp.linalg.inv(place.basis)
+        information = back.T @ information @ back
+    held = 1.0 / jnp.sqrt(jnp.abs(jnp.diagonal(information)))
+    return jnp.max(jnp.abs(there.jacobian(theta)) * jnp.where(jnp.isfinite(held), held, 0.0), axis=1)
 
 
 def reliable_entries(coordinates: Any, theta: Array, certificate: Certificate, status: Array) -> Array:

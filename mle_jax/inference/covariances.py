@@ -21,7 +21,8 @@ from jax import Array
 
 from mle_jax._linalg import scaled_eigen
 from mle_jax._text import listing
-from mle_jax.fitting.information import expected_free_information
+from mle_jax.fitting.information import expected_free_information, information_factor, is_blurred
+from mle_jax.fitting.rotation import basis_of, declared
 from mle_jax.likelihood.evaluation import sample, theta_scores
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def covariance_matrix(
     clusters: Array | None = None,
     kind: str,
     frequency: bool = True,
+    partly: bool = False,
 ) -> Array:
     """Return the covariance of the flat natural parameters, shape (k, k).
 
@@ -54,12 +56,13 @@ def covariance_matrix(
         clusters: (n,) codes 0, 1, ... for the kind "clustered".
         kind: one of `KINDS`.
         frequency: a weight counts equal rows (else it is the importance of one row).
+        partly: of a singular information, invert what is not singular (kinds "observed" and "expected").
     """
-    jacobian = place.jacobian(theta)
     if kind == "expected":
-        information = expected_free_information(model, place, theta, data, weights)
-    if kind in ("observed", "expected"):
-        free = inverse(information)
+        place, theta = declared(place, theta)
+        free = inverse_expected(model, place, theta, data, weights, partly=partly)
+    elif kind == "observed":
+        free = identified_inverse(information) if partly else inverse(information)
     else:
         scores = theta_scores(model, place, theta, sample(model, data, weights))
         if clusters is not None:
@@ -68,7 +71,34 @@ def covariance_matrix(
         products = outer_products(scores, weights if frequency else None)
         bread = inverse(products if kind == "outer_product" else information)
         free = bread if kind == "outer_product" else bread @ products @ bread
+    jacobian = place.jacobian(theta)
     return jacobian @ free @ jacobian.T
+
+
+def inverse_expected(
+    model: "Model", place: Any, theta: Array, data: Any, weights: Array | None, *, partly: bool
+) -> Array:
+    """Invert the expected information, by its factor where the matrix has lost half of its digits.
+
+    Args:
+        model: the model.
+        place: what the free coordinates mean; not rotated.
+        theta: the estimate, (m,).
+        data: the dataset.
+        weights: (n,) or None.
+        partly: invert on the identified directions only; else a singular information gives NaN.
+    """
+    information = expected_free_information(model, place, theta, data, weights)
+    by_matrix = identified_inverse(information) if partly else inverse(information)
+    if model.is_joint or not theta.size:
+        return by_matrix
+
+    def by_factor() -> Array:
+        basis = basis_of(information_factor(model, place, theta, data, weights))
+        half = jnp.where(basis.determined, basis.basis, 0.0)
+        return jnp.where(jnp.all(basis.determined) | partly, half @ half.T, jnp.nan)
+
+    return jax.lax.cond(is_blurred(information), by_factor, lambda: by_matrix)
 
 
 def inverse(information: Array) -> Array:

@@ -1,5 +1,7 @@
-"""`ExactMaximum`: what a closed form can say beyond the parameters, where derivatives prove nothing."""
+"""What a closed form is told beyond data and weights, and what it can say beyond the parameters."""
 
+import inspect
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -41,3 +43,30 @@ class ExactMaximum(NamedTuple):
 def exact_maximum(found: Any) -> ExactMaximum:
     """Read what a closed form returned: parameters alone come without a proof, so with a gap of NaN."""
     return found if isinstance(found, ExactMaximum) else ExactMaximum(found, jnp.nan)
+
+
+class Held(NamedTuple):
+    """Which entries of the parameters are fixed, and at what values.
+
+    What a `closed_form` that has an argument named ``fixed`` is told (None where nothing is fixed). It then answers
+    for the remaining entries; what it returns for the fixed ones is not looked at.
+
+    Args:
+        entries: a pytree like params of NumPy arrays of bool, True where fixed; known while tracing, so that shapes may
+            depend on it.
+        values: a pytree like params: the values there, anything elsewhere. They may be traced, so that another value
+            of the same entries does not recompile.
+    """
+
+    entries: Any
+    values: Any
+
+
+def minds_fixed(closed_form: Callable[..., Any] | None) -> bool:
+    """Say whether a closed form has an argument ``fixed``, and so an answer where some entries are fixed."""
+    if closed_form is None:
+        return False
+    try:
+        return "fixed" in inspect.signature(closed_form).parameters
+    except ValueError:  # some builtin functions do not tell
+        return False

@@ -35,7 +35,10 @@ class Model:
         start: ``start(data) -> params``, start values from the data.
         expected_information: ``(params, data) -> (k, k)``, natural scale, order of the flat names.
         closed_form: ``closed_form(data, weights) -> params``, an exact maximizer; weights may be None. Where the log
-            density has kinks it may return an `ExactMaximum`, with the proof that derivatives cannot give.
+            density has kinks it may return an `ExactMaximum`, with the proof that derivatives cannot give. With a third
+            argument named ``fixed`` it also answers where entries are fixed: it is None, or has ``fixed.entries`` (a
+            pytree like params of NumPy bool arrays, True where fixed) and ``fixed.values`` (a pytree like params).
+            Without it, fits with fixed entries are left to the search.
         smooth: False where the log density has kinks in the parameters.
         constants: names of data leaves that all rows share.
         simulate: ``simulate(key, params, row) -> row``.
@@ -61,7 +64,7 @@ class Model:
     name: str | None = field(default=None, kw_only=True)
     start: Callable[[Any], Any] | None = field(default=None, kw_only=True)
     expected_information: Callable[[Any, Any], Array] | None = field(default=None, kw_only=True)
-    closed_form: Callable[[Any, Any], Any] | None = field(default=None, kw_only=True)
+    closed_form: Callable[..., Any] | None = field(default=None, kw_only=True)
     smooth: bool = field(default=True, kw_only=True)
     constants: Sequence[str] = field(default=(), kw_only=True)
     simulate: Callable[[Array, Any, Any], Any] | None = field(default=None, kw_only=True)

@@ -1,27 +1,64 @@
 """What the models with a linear predictor <x, w> share: the data are ``{"x": (n, p), "y": (n,)}``."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import jax.scipy.linalg
+import numpy as np
 from jax import Array
 
 from mle_jax._precision import at_highest_precision
+from mle_jax.likelihood.exact import Held
 from mle_jax.optimizers.least_squares import solve_least_squares
 from mle_jax.parameters.declared import as_float
 
 
+class FreeColumns(NamedTuple):
+    """A linear problem without the entries of w that are fixed: their columns left out, their part taken from y."""
+
+    x: Array  # (n, q)
+    y: Array  # (n,)
+    w: Array  # (p,) the fixed entries; 0 where free
+    free: np.ndarray  # (q,) the numbers of the columns that are left
+
+    def full(self, entries: Array) -> Array:
+        """Put q entries into the places that are free, (p,)."""
+        return self.w.at[self.free].set(entries)
+
+
 @at_highest_precision
-def least_squares_line(data: Any, weights: Any = None) -> tuple[Array, Array]:
+def free_columns(data: Any, fixed: Held | None) -> FreeColumns:
+    """Leave out what is fixed.
+
+    Args:
+        data: the dataset.
+        fixed: what is fixed, or None.
+    """
+    x, y = as_float(data["x"]), as_float(data["y"])
+    p = x.shape[1]
+    if fixed is None or not fixed.entries["w"].any():
+        return FreeColumns(x, y, jnp.zeros(p, y.dtype), np.arange(p))
+    held = np.flatnonzero(fixed.entries["w"])
+    values = jnp.asarray(fixed.values["w"], y.dtype)[held]
+    w = jnp.zeros(p, y.dtype).at[held].set(values)
+    free = np.setdiff1d(np.arange(p), held)
+    return FreeColumns(x[:, free], y - x[:, held] @ values, w, free)
+
+
+@at_highest_precision
+def least_squares_line(data: Any, weights: Any = None, fixed: Held | None = None) -> tuple[Array, Array]:
     """Return the least-squares coefficients (p,) and the residuals (n,).
 
     Args:
         data: the dataset.
         weights: (n,), at least 0, or None; rows of weight zero do not influence the coefficients.
+        fixed: what is fixed, or None.
     """
-    x, y = as_float(data["x"]), as_float(data["y"])
-    w = solve_least_squares(x, y, None if weights is None else jnp.asarray(weights, y.dtype))
-    return w, y - x @ w
+    x, y, w, free = left = free_columns(data, fixed)
+    if not free.size:
+        return w, y
+    found = solve_least_squares(x, y, None if weights is None else jnp.asarray(weights, y.dtype))
+    return left.full(found), y - x @ found
 
 
 @at_highest_precision

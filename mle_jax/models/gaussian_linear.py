@@ -14,6 +14,7 @@ from jax import Array
 
 from mle_jax._precision import at_highest_precision
 from mle_jax.likelihood import Model
+from mle_jax.likelihood.exact import Held
 from mle_jax.models._linear import least_squares_line, linear_information, predict_line
 from mle_jax.models._moments import average
 from mle_jax.parameters import Positive, Real
@@ -75,9 +76,10 @@ def gradient(params: Any, data: Any) -> Any:
     return {"w": r @ x / variance, "variance": -n / (2 * variance) + r @ r / (2 * variance**2)}
 
 
-def closed_form(data: Any, weights: Any) -> Any:
-    """Return the maximizer: least squares and the mean squared residual."""
-    w, r = least_squares_line(data, weights)
+def closed_form(data: Any, weights: Any, fixed: Held | None = None) -> Any:
+    """Return the maximizer: least squares over the columns that are free, and the mean squared residual."""
+    # Least squares does not depend on the variance, so it does not matter to w whether that is fixed.
+    w, r = least_squares_line(data, weights, fixed)
     return {"w": w, "variance": average(r**2, weights)}
 
 

@@ -13,8 +13,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from mle_jax.likelihood import Model
-from mle_jax.models._moments import mean_and_variance
+from mle_jax.likelihood.exact import Held
+from mle_jax.models._moments import average, mean_and_variance
 from mle_jax.parameters import Positive, Real
+from mle_jax.parameters.declared import as_float
 
 
 @functools.cache
@@ -70,8 +72,11 @@ def gradient(params: Any, data: Any) -> Any:
     }
 
 
-def closed_form(data: Any, weights: Any) -> Any:
-    """Return the maximizer: the mean and the mean squared deviation from it."""
+def closed_form(data: Any, weights: Any, fixed: Held | None = None) -> Any:
+    """Return the maximizer: the mean and the mean squared deviation from it, or from the mu that is fixed."""
+    if fixed is not None and fixed.entries["mu"].any():
+        mu = fixed.values["mu"]
+        return {"mu": mu, "variance": average((as_float(data["y"]) - mu) ** 2, weights)}
     mean, variance = mean_and_variance(data["y"], weights)
     return {"mu": mean, "variance": variance}
 

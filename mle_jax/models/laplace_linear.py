@@ -14,12 +14,11 @@ from jax import Array
 
 from mle_jax._precision import at_highest_precision
 from mle_jax.likelihood import Model
-from mle_jax.likelihood.exact import ExactMaximum
-from mle_jax.models._linear import least_squares_line, linear_information, predict_line
+from mle_jax.likelihood.exact import ExactMaximum, Held
+from mle_jax.models._linear import free_columns, least_squares_line, linear_information, predict_line
 from mle_jax.models._moments import average
 from mle_jax.optimizers.least_absolute_deviations import solve_least_absolute_deviations
 from mle_jax.parameters import Positive, Real
-from mle_jax.parameters.declared import as_float
 
 
 @functools.cache
@@ -30,8 +29,8 @@ def laplace_regression() -> Model:
 
     Not differentiable where a residual is 0, and at the maximum p residuals usually are: the model is declared
     smooth=False, Newton's method does not apply, and standard errors come from the expected information X'X / scale^2
-    and n / scale^2. Its closed form is exact: least absolute deviations, proved by the subgradient condition. The
-    library adds no intercept. Every call returns the same object.
+    and n / scale^2. Its closed form is exact: least absolute deviations, proved by the subgradient condition, also
+    where entries are fixed. The library adds no intercept. Every call returns the same object.
 
     Returns:
         A `Model` of the data ``{"x": (n, p), "y": (n,)}`` with the parameters ``w`` (p entries, named like the columns
@@ -83,19 +82,30 @@ def gradient(params: Any, data: Any) -> Any:
 
 
 @at_highest_precision
-def closed_form(data: Any, weights: Any) -> ExactMaximum:
-    """Return the maximizer, least absolute deviations and the mean absolute residual, and the proof."""
-    x, y = as_float(data["x"]), as_float(data["y"])
+def closed_form(data: Any, weights: Any, fixed: Held | None = None) -> ExactMaximum:
+    """Return the maximizer, least absolute deviations and the mean absolute residual, and the proof.
+
+    Fixed entries of w leave a problem of the same kind in the others; a fixed scale does not change w.
+    """
+    x, y, w, free = left = free_columns(data, fixed)
     shares = None if weights is None else jnp.asarray(weights, y.dtype)
-    line = solve_least_absolute_deviations(x, y, shares)
-    scale = average(jnp.abs(y - x @ line.coefficients), weights)
     total = y.size if shares is None else jnp.sum(shares)
-    # At the best scale S / n the log-likelihood is -n log(2 S / n) - n, with S the sum of absolute residuals, which
-    # is twice the solver's objective; if S could fall by 2 gap, that would gain -n log(1 - 2 gap / S).
-    gap = -total * jnp.log1p(-jnp.where(line.gap == 0, 0.0, line.gap / line.objective))
+    if free.size:
+        line = solve_least_absolute_deviations(x, y, shares)
+        w, edge, lack = left.full(line.coefficients), jnp.zeros_like(w).at[free].set(line.edge), 2 * line.gap
+        deviations = 2 * line.objective  # the sum of absolute residuals
+    else:
+        deviations = total * average(jnp.abs(y), weights)
+        edge, lack = jnp.zeros_like(w), jnp.zeros_like(deviations)
+    if fixed is not None and fixed.entries["scale"].any():
+        scale = jnp.asarray(fixed.values["scale"], y.dtype)
+        return ExactMaximum({"w": w, "scale": scale}, lack / scale, {"w": edge})
+    # At the best scale S / n the log-likelihood is -n log(2 S / n) - n, with S the sum of absolute residuals; if S
+    # could fall by `lack`, that would gain -n log(1 - lack / S).
+    gap = -total * jnp.log1p(-jnp.where(lack == 0, 0.0, lack / deviations))
     # A perfect fit has no positive scale, but the smallest number there is shows where the likelihood is going.
-    scale = jnp.maximum(scale, jnp.finfo(y.dtype).tiny)
-    return ExactMaximum({"w": line.coefficients, "scale": scale}, gap, {"w": line.edge})
+    scale = jnp.maximum(deviations / total, jnp.finfo(y.dtype).tiny)
+    return ExactMaximum({"w": w, "scale": scale}, gap, {"w": edge})
 
 
 def start(data: Any) -> Any:

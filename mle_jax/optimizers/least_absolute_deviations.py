@@ -1,8 +1,9 @@
 """Least absolute deviations and quantile regression, exactly: plain functions that a model's `closed_form` calls.
 
-1 rotate the columns to an orthonormal basis; 2 interior point, to many digits; 3 simplex, from the nearest rows to a
-vertex that proves itself. Beyond `PREPROCESS_ABOVE` rows steps 2 and 3 see only the rows whose residuals may change
-their sign (see `_levels`), and one pass over all rows checks that no other did.
+0 subtract a level of y that is far above its spread; 1 rotate the columns to an orthonormal basis; 2 interior point, to
+many digits; 3 simplex, from the nearest rows to a vertex that proves itself. Beyond `PREPROCESS_ABOVE` rows steps 2 and
+3 see only the rows whose residuals may change their sign (see `_levels`), and one pass over all rows checks that no
+other did.
 
 Source: Portnoy and Koenker (1997), Statistical Science 12, 279-300; Koenker (2005), Quantile Regression, chapter 6.
 """
@@ -30,8 +31,9 @@ class LeastAbsoluteDeviations(NamedTuple):
         coefficients: b, (p,).
         objective: sum_i w_i rho(y_i - <x_i, b>) at b, where rho(r) = r (quantile - [r < 0]): for the median half the
             sum of absolute residuals.
-        gap: an upper bound on what the objective could still fall: 0 where the subgradient condition was verified; NaN
-            where a weight is negative or NaN, or a traced quantile is not between 0 and 1.
+        gap: an upper bound on what the objective could still fall: 0 where the subgradient condition was verified, of
+            the vertex before its coefficients are rounded to their last digit; NaN where a weight is negative or NaN,
+            or a traced quantile is not between 0 and 1.
         edge: a move to another solution, (p,): zero where none was found; b + t edge is optimal for t in [0, 1]. There
             may be more directions than this one.
         rank: the number of linearly independent columns; below p, b is one of infinitely many solutions.
@@ -95,13 +97,14 @@ def solve_least_absolute_deviations(
     """
     x, y, weights = _checked(x, y, weights, quantile)
     valid = (quantile > 0) & (quantile < 1) & jnp.all(weights >= 0 if weights is not None else True)
-    problem = Problem(x, y, jnp.ones_like(y), quantile)
+    problem, counts = Problem(x, y, jnp.ones_like(y), quantile), jnp.ones(y.shape, bool)
     if weights is not None:
         counts = weights > 0
         # A row of zeros is without influence, so it may have any weight.
         problem = Problem(
             jnp.where(counts[:, None], x, 0.0), jnp.where(counts, y, 0.0), jnp.where(counts, weights, 1.0), quantile
         )
+    problem, level = _without_level(problem, counts)
     large = x.shape[0] > PREPROCESS_ABOVE if preprocess is None else preprocess
     exact = solve_by_levels(problem) if large else solve_at_once(problem)
     residuals = problem.residuals(exact.b)
@@ -113,7 +116,38 @@ def solve_least_absolute_deviations(
     gap = exact.gap + jnp.where(doubt > jnp.maximum(DOUBTFUL * exact.objective, NEGLIGIBLE * size), doubt, 0.0)
     gap = jnp.where(valid, gap, jnp.nan)
     edge = jax.lax.cond(jnp.any(exact.edge != 0), lambda: _on_all_rows(problem, exact, size), lambda: exact.edge)
-    return LeastAbsoluteDeviations(exact.b, exact.objective, gap, edge, exact.rank)
+    return LeastAbsoluteDeviations(exact.b + level, exact.objective, gap, edge, exact.rank)
+
+
+def _without_level(problem: Problem, counts: Array) -> tuple[Problem, Array]:
+    """Subtract from y a level that a constant column takes up, where y is farther from 0 than its values from another.
+
+    Nothing is rounded: the difference of two numbers of which neither is twice the other is exact (Sterbenz 1974,
+    Floating-Point Computation, theorem 4.3.1), and the constant is a power of two. So y = 1e9 with deviations of 1e-3
+    is solved, and proved, with all digits that these have.
+
+    Args:
+        problem: n rows.
+        counts: which of them have influence, (n,).
+
+    Returns:
+        The problem that is left, and the coefficients that were taken out of it, (p,); zeros where there is no level.
+    """
+    y = problem.y
+    low, high = jnp.min(jnp.where(counts, y, jnp.inf)), jnp.max(jnp.where(counts, y, -jnp.inf))
+    level = jnp.where(jnp.abs(low) < jnp.abs(high), low, high)
+    row = problem.x[jnp.argmax(counts)]
+
+    def take_out() -> tuple[Array, Array]:
+        mantissa, _ = jnp.frexp(row)
+        constant = jnp.all((problem.x == row) | ~counts[:, None], axis=0) & (jnp.abs(mantissa) == 0.5)
+        first = constant & (jnp.cumsum(constant) == 1)
+        coefficients = jnp.where(first, level / jnp.where(first, row, 1.0), 0.0)
+        return jnp.where(counts & jnp.any(constant), y - level, y), coefficients
+
+    far = (jnp.abs(level) >= high - low) & jnp.isfinite(level)
+    y, coefficients = jax.lax.cond(far, take_out, lambda: (y, jnp.zeros_like(row)))
+    return problem._replace(y=y), coefficients
 
 
 def _on_all_rows(problem: Problem, exact: Exact, size: Array) -> Array:

@@ -98,10 +98,13 @@ class Newton:
         tie = jnp.abs(fall) <= rounding
         smaller_gradient = _norm(trial.gradient / eigen.scale) <= _norm(slope)
         accepted = usable & jnp.where(tie, smaller_gradient, fall > 1e-4 * predicted)
-        radius = _next_radius(state.radius, length / unit, ratio=fall / predicted, usable=usable, tie=tie)
-        radius = jnp.where(state.accepted, radius, jnp.minimum(radius, state.radius))  # grow on a second success
         hidden = predicted <= rounding  # nothing to be gained that could be seen
         same = tie & (~accepted | (trial_state.decrement >= 0.5 * state.decrement))
+        # A damped step that should have gained and gained nothing, as where a coordinate is already at the last digit
+        # that the machine holds, is too long: shortened, it ends where nothing can be gained.
+        excused = tie & ~(same & ~hidden & (damping > 0.0))
+        radius = _next_radius(state.radius, length / unit, ratio=fall / predicted, usable=usable, tie=excused)
+        radius = jnp.where(state.accepted, radius, jnp.minimum(radius, state.radius))  # grow on a second success
         idle = (same & ((damping <= 0.0) | hidden)) | (hidden & ~accepted) | jnp.all(trial.point == here.point)
         stalls = jnp.where(idle, state.stalls + 1, 0)
         kept = jax.tree_util.tree_map(lambda new, old: jnp.where(accepted, new, old), trial_state, state)

@@ -4,13 +4,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from mle_jax._status import Status
 from mle_jax._trees import in_order
 from mle_jax.fitting.lanes import common_weights, lane_axes, lane_weights, map_lanes
-from mle_jax.inference.covariances import check_kind, covariance_matrix, identified_inverse
+from mle_jax.inference.covariances import check_kind, covariance_matrix
 from mle_jax.likelihood.layout import count_contributions, count_rows
 from mle_jax.likelihood.programs import program
 from mle_jax.results.record import Record
@@ -26,13 +25,8 @@ def covariance_of(fit: "Fit", kind: str | None, *, clusters: Any = None, correct
         matrix = np.array(_batch_covariance(record))
         for lane in {*record.second_looks, *_partly_identified_lanes(fit, record)}:
             matrix[lane] = covariance_of(fit[lane], record.kind)
-    elif fit.status == Status.not_identified and _has_its_information(record):
-        jacobian = np.asarray(record.place.jacobian(record.solution.theta))
-        matrix = (
-            jacobian @ np.asarray(identified_inverse(jnp.asarray(record.solution.certificate.information))) @ jacobian.T
-        )
     else:
-        matrix = _single_covariance(record)
+        matrix = _single_covariance(record, partly=fit.status == Status.not_identified and _has_its_information(record))
     withheld = record.withheld
     hidden = withheld[..., :, None] | withheld[..., None, :]
     return np.where(hidden, np.nan, matrix)
@@ -100,7 +94,7 @@ def _row_count(record: Record) -> int:
     return count_rows(record.model, record.data)
 
 
-def _single_covariance(record: Record) -> np.ndarray:
+def _single_covariance(record: Record, *, partly: bool) -> np.ndarray:
     codes = None
     if record.kind == "clustered" and record.clusters is not None:
         codes = np.unique(record.clusters, return_inverse=True)[1]
@@ -109,6 +103,7 @@ def _single_covariance(record: Record) -> np.ndarray:
         covariance_matrix,
         kind=record.kind,
         frequency=record.weight_kind == "frequency",
+        partly=partly,
     )
     solution = record.solution
     return np.asarray(
