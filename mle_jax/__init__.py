@@ -9,7 +9,10 @@ from mle_jax._status import Status as Status
 from mle_jax.fitting import Solution as Solution
 from mle_jax.fitting import maximize as maximize
 from mle_jax.gradients import GradientReport as GradientReport
+from mle_jax.gradients import HessianReport as HessianReport
 from mle_jax.gradients import check_gradient as check_gradient
+from mle_jax.gradients import check_hessian as check_hessian
+from mle_jax.gradients import check_hessian_product as check_hessian_product
 from mle_jax.gradients import critical_point as critical_point
 from mle_jax.gradients import difference_curve as difference_curve
 from mle_jax.gradients import finite_difference as finite_difference
@@ -41,6 +44,7 @@ __all__ = [
     "Fit",
     "Fixed",
     "GradientReport",
+    "HessianReport",
     "History",
     "Interval",
     "Minimum",
@@ -53,6 +57,8 @@ __all__ = [
     "Status",
     "Table",
     "check_gradient",
+    "check_hessian",
+    "check_hessian_product",
     "critical_point",
     "difference_curve",
     "evaluate",
