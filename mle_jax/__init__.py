@@ -16,6 +16,11 @@ from mle_jax.gradients import check_hessian_product as check_hessian_product
 from mle_jax.gradients import critical_point as critical_point
 from mle_jax.gradients import difference_curve as difference_curve
 from mle_jax.gradients import finite_difference as finite_difference
+from mle_jax.inference import InformationReport as InformationReport
+from mle_jax.inference import LikelihoodReport as LikelihoodReport
+from mle_jax.inference import check_information as check_information
+from mle_jax.inference import check_likelihood as check_likelihood
+from mle_jax.inference import simulate as simulate
 from mle_jax.likelihood import ExactMaximum as ExactMaximum
 from mle_jax.likelihood import Model as Model
 from mle_jax.optimizers import stops as stops
@@ -46,7 +51,9 @@ __all__ = [
     "GradientReport",
     "HessianReport",
     "History",
+    "InformationReport",
     "Interval",
+    "LikelihoodReport",
     "Minimum",
     "Model",
     "Ordered",
@@ -59,6 +66,8 @@ __all__ = [
     "check_gradient",
     "check_hessian",
     "check_hessian_product",
+    "check_information",
+    "check_likelihood",
     "critical_point",
     "difference_curve",
     "evaluate",
@@ -70,6 +79,7 @@ __all__ = [
     "models",
     "optimizers",
     "plots",
+    "simulate",
     "stops",
     "text",
 ]

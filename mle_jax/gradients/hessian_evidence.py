@@ -190,8 +190,11 @@ def _judged(task: SecondTask, found: SecondEvidence) -> SecondEvidence:
 
 
 def _trio(found: SecondEvidence, i: int, j: int) -> Trio:
-    slopes = found.slopes
-    numbers = found.hand[i, j], found.auto[i, j], slopes.value[i, j], slopes.error[i, j], found.bound[i, j]
+    slopes, bound = found.slopes, found.bound[i, j]
+    if slopes.jump[i, j] != 0.0:
+        # Across a kink derivatives jump, which careful bounds take for rounding.
+        bound = min(bound, cheap_bound(found.hand[i, j], found.auto[i, j]))
+    numbers = found.hand[i, j], found.auto[i, j], slopes.value[i, j], slopes.error[i, j], bound
     return Trio(*(float(number) for number in (*numbers, slopes.jump[i, j])))
 
 

@@ -101,7 +101,7 @@ def _reparametrized(case: "HessianCase") -> Iterator[Suspect]:
     leaves = [(f"{name!r}", _inside(coords, piece)) for name, piece in coords.slices.items()]
     for label, inside in [*leaves, everything] if len(leaves) > 1 else leaves:
         with np.errstate(all="ignore"):
-            for change in _changes(case.points):
+            for change in changes(case.points):
                 first = np.where(inside, change.first, 1.0)
                 bent = case.right * first[:, :, None] * first[:, None, :]
                 extra = np.where(inside, case.gradients * change.second, 0.0)[:, :, None] * np.eye(coords.size)
@@ -116,7 +116,7 @@ def _inside(coords: Coordinates, piece: slice) -> NDArray[np.bool_]:
     return np.asarray(np.isin(np.arange(coords.size), np.arange(coords.size)[piece]))
 
 
-def _changes(theta: Vector) -> Iterator[Change]:
+def changes(theta: Vector) -> Iterator[Change]:
     """Yield the functions that parameters are replaced by; not finite where they do not apply.
 
     With psi = h(theta), d theta / d psi = 1 / h' and d2 theta / d psi2 = -h'' / h'^3.
