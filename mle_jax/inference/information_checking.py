@@ -38,7 +38,7 @@ def check_information(
         data: the dataset whose covariates are used.
         params: where to check; by default the start values.
         seed: of the simulation.
-        draws: how many datasets; by default as many as make a million rows (at least 400, at most 20 000).
+        draws: how many datasets; by default as many as make 200 000 rows (at least 30, at most 10 000).
         level: the chance that a right information fails.
 
     Returns:

@@ -22,7 +22,7 @@ BLOCK = 256
 """Draws per call of the compiled program."""
 MEMORY = 2**27
 """Bytes that the draws evaluated together may take."""
-ROWS, FEWEST, MOST = 10**6, 400, 20_000
+ROWS, FEWEST, MOST = 200_000, 30, 10_000
 """Simulated rows that are usually enough, and the bounds on the number of datasets that they make."""
 NEGLIGIBLE = 1e-9
 """Differences below this share of the terms are rounding: what does not vary is compared exactly up to it."""
@@ -51,7 +51,7 @@ class Means(NamedTuple):
 
 
 def usual_draws(draws: int | None, n_rows: int) -> int:
-    """Return the number of datasets to simulate: as asked, or as many as make a million rows.
+    """Return the number of datasets to simulate: as asked, or as many as make 200 000 rows.
 
     Raises:
         ValueError: fewer than 2 were asked for.

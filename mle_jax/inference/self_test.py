@@ -59,7 +59,7 @@ def check_likelihood(
         support: ``(low, high)``, the values that the response can take: numbers, names of data leaves, or a function
             ``support(params, row) -> (low, high)``; by default seen from the simulated values.
         seed: of the simulation.
-        draws: how many datasets; by default as many as make a million rows (at least 400, at most 20 000).
+        draws: how many datasets; by default as many as make 200 000 rows (at least 30, at most 10 000).
         level: the chance that a right likelihood fails.
 
     Returns:
@@ -103,6 +103,9 @@ def check_likelihood(
         notes.append(f"the information equality, because {model.label} is declared smooth=False")
     number = usual_draws(draws, count_rows(model, made.data))
     rows += _moment_rows(model, made, seed=seed, draws=number, level=level / SHARES)
+    silent = [row.name for row in rows if row.check == "mean score" and row.error == 0.0]
+    if silent:
+        notes.append(f"the mean score in {listing(silent)}, which is 0 whatever is drawn: is the derivative cut off?")
     return LikelihoodReport(
         rows=tuple(rows),
         diagnosis=_diagnosis(rows, told),
@@ -200,7 +203,7 @@ def _normalization_told(model: "Model", made: Ready, drawn: Response, total: Tot
     worst = int(np.argmax(np.abs(total.value - 1.0)))
     return (
         f"The density {verb} to {significant(total.value[worst], 6)} instead of 1 {over} in row {drawn.rows[worst]}, "
-        "and that depends on the parameters or the row: the normalizing constant lacks a factor with parameters, or the "
+        "and that depends on parameters or row: the normalizing constant lacks a factor with parameters, or the "
         "density is truncated and not normalized. Estimates are biased."
     )
 
