@@ -141,7 +141,8 @@ def location_t(p, row):
 
 
 def draw_t(key, p, row):
-    return p["m"] + p["s"] * jax.random.t(key, 4.0)
+    five = jax.random.normal(key, (5,))  # t is a normal over the root of a mean of squares
+    return p["m"] + p["s"] * five[0] / jnp.sqrt(jnp.mean(five[1:] ** 2))
 
 
 def normal(p, row):

@@ -61,9 +61,11 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [SHIPPED[2], *(pytest.param(n, marks=pytest.mark.slow) for n in SHIPPED if n != SHIPPED[2])]
-)
+def quick(names, fast):
+    return [pytest.param(name, marks=() if name in fast else pytest.mark.slow) for name in names]
+
+
+@pytest.mark.parametrize("name", quick(SHIPPED, ["linear_gaussian"]))
 def test_the_informations_of_shipped_models_are_right(name):
     case = RIGHT[name]
     report = mle.check_information(case.model, case.data, case.params)
@@ -82,7 +84,7 @@ def test_a_right_information_passes_within_stated_errors():
         assert 0 < row.std_error < 0.01 * exact
 
 
-@pytest.mark.parametrize("words", WRONG)
+@pytest.mark.parametrize("words", quick(WRONG, ["half of the simulated one", "not symmetric"]))
 def test_wrong_informations_are_found_and_named(words):
     report = mle.check_information(declared(WRONG[words]), DATA, POINT)
     assert not report.passed
@@ -103,9 +105,7 @@ def test_what_does_not_vary_is_compared_exactly():
     line = mle.models.linear_gaussian()
     wrong = mle.Model(line.log_density, line.parameters, expected_information=off, simulate=line.simulate)
     report = mle.check_information(wrong, case.data, case.params, draws=30)
-    assert [row.name for row in report.rows if row.verdict == "wrong"] == ["w[0], w[1]", "w[1], w[0]"] or [
-        row.name for row in report.rows if row.verdict == "wrong"
-    ] == ["w[0], w[1]"]
+    assert [row.name for row in report.rows if row.verdict == "wrong"] == ["w[0], w[1]"]
 
 
 def test_parameters_whose_entries_move_together_are_compared_in_free_coordinates():

@@ -42,7 +42,7 @@ def test_wrong_likelihoods_fail_with_the_reason(name):
         report.assert_passed()
     lines = str(report).splitlines()
     assert len(lines) <= 20
-    assert lines[4].endswith("wrong")
+    assert lines[5].endswith("wrong")
 
 
 @pytest.mark.slow

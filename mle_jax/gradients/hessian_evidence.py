@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mle_jax.gradients.coordinates import Coordinates, Vector, typical_sizes
-from mle_jax.gradients.curvatures import Curvatures, curvatures, mixed, natural_lengths
 from mle_jax.gradients.evaluation import Probe, noise_level
 from mle_jax.gradients.evidence import Task, gather
 from mle_jax.gradients.extrapolation import Slopes
 from mle_jax.gradients.hessian_layout import WHOLE, LaidMatrix
 from mle_jax.gradients.rounding import allowance, careful_bound, cheap_bound
 from mle_jax.gradients.second_order import SecondProbe, differenced
+from mle_jax.gradients.value_differences import Curvatures, curvatures, mixed, natural_lengths
 from mle_jax.gradients.verdicts import MARGIN, Trio, Verdict, judge
 
 MOST_EVERYWHERE = 64

@@ -118,9 +118,4 @@ class LikelihoodReport:
         if hidden:
             wrong = sum(row.verdict == "wrong" for row in hidden)
             lines.append(f"and {len(hidden)} more: {wrong} wrong, {len(hidden) - wrong} ok")
-        return "\n".join(
-            [
-                *lines,
-                *(f"Not tested: {note.removesuffix('?')}{'?' if note.endswith('?') else '.'}" for note in self.notes),
-            ]
-        )
+        return "\n".join([*lines, *(f"Not tested: {note}" for note in self.notes)])

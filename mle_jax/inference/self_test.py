@@ -94,13 +94,13 @@ def check_likelihood(
         total = total_density(model, made.params, drawn, support)
         rows += _normalization_rows(drawn, total)
         if not total.known:
-            notes.append(f"the sum of the density over {total.label}, which did not converge; pass support=")
+            notes.append(f"the sum of the density over {total.label}, which did not converge; pass support=.")
         rows += _distribution_rows(drawn, total, level / SHARES)
         told = _normalization_told(model, made, drawn, total, support=support, seed=seed)
     else:
-        notes.append(f"normalization, because {problem}")
+        notes.append(f"normalization, because {problem}.")
     if not model.smooth:
-        notes.append(f"the information equality, because {model.label} is declared smooth=False")
+        notes.append(f"the information equality, because {model.label} is declared smooth=False.")
     number = usual_draws(draws, count_rows(model, made.data))
     rows += _moment_rows(model, made, seed=seed, draws=number, level=level / SHARES)
     silent = [row.name for row in rows if row.check == "mean score" and row.error == 0.0]
