@@ -9,10 +9,18 @@ from mle_jax._status import Status as Status
 from mle_jax.fitting import Solution as Solution
 from mle_jax.fitting import maximize as maximize
 from mle_jax.gradients import GradientReport as GradientReport
+from mle_jax.gradients import HessianReport as HessianReport
 from mle_jax.gradients import check_gradient as check_gradient
+from mle_jax.gradients import check_hessian as check_hessian
+from mle_jax.gradients import check_hessian_product as check_hessian_product
 from mle_jax.gradients import critical_point as critical_point
 from mle_jax.gradients import difference_curve as difference_curve
 from mle_jax.gradients import finite_difference as finite_difference
+from mle_jax.inference import InformationReport as InformationReport
+from mle_jax.inference import LikelihoodReport as LikelihoodReport
+from mle_jax.inference import check_information as check_information
+from mle_jax.inference import check_likelihood as check_likelihood
+from mle_jax.inference import simulate as simulate
 from mle_jax.likelihood import ExactMaximum as ExactMaximum
 from mle_jax.likelihood import Model as Model
 from mle_jax.optimizers import stops as stops
@@ -41,8 +49,11 @@ __all__ = [
     "Fit",
     "Fixed",
     "GradientReport",
+    "HessianReport",
     "History",
+    "InformationReport",
     "Interval",
+    "LikelihoodReport",
     "Minimum",
     "Model",
     "Ordered",
@@ -53,6 +64,10 @@ __all__ = [
     "Status",
     "Table",
     "check_gradient",
+    "check_hessian",
+    "check_hessian_product",
+    "check_information",
+    "check_likelihood",
     "critical_point",
     "difference_curve",
     "evaluate",
@@ -64,6 +79,7 @@ __all__ = [
     "models",
     "optimizers",
     "plots",
+    "simulate",
     "stops",
     "text",
 ]

@@ -99,24 +99,31 @@ def noise_level(probe: Probe, value: float, sizes: Vector) -> float:
     Reference:
         J. J. Moré and S. M. Wild, Estimating computational noise, SIAM J. Sci. Comput. 33 (2011), algorithm ECnoise.
     """
-    signs = np.where(np.random.default_rng(7).random(sizes.size) < 0.5, -1.0, 1.0)
-    spacings = (2.0**-46, 2.0**-24) if probe.point.dtype == np.float64 else (2.0**-18,)
-    steps = np.concatenate([spacing * np.arange(-4, 5) for spacing in spacings])
-    values = probe.at(probe.point + steps[:, None] * signs * sizes)
-    estimates = [_difference_noise(part) for part in np.split(values, len(spacings))]
+    steps, count = noise_points(probe.point, sizes)
+    estimates = [difference_noise(part) for part in np.split(probe.at(steps), count)]
     least = np.finfo(probe.point.dtype).eps / 4.0 * abs(value)
     return float(np.nanmax([*estimates, least]))
 
 
-def _difference_noise(values: Vector) -> float:
+def noise_points(point: NDArray[Any], sizes: Vector) -> tuple[Vector, int]:
+    """Return the points of `noise_level`, line after line of one spacing each, and the number of lines."""
+    signs = np.where(np.random.default_rng(7).random(sizes.size) < 0.5, -1.0, 1.0)
+    spacings = (2.0**-46, 2.0**-24) if point.dtype == np.float64 else (2.0**-18,)
+    steps = np.concatenate([spacing * np.arange(-4, 5) for spacing in spacings])
+    return np.asarray(point + steps[:, None] * signs * sizes), len(spacings)
+
+
+def difference_noise(values: Vector) -> Vector:
+    """Return the noise of values (p, ...) along their first axis, at closely spaced points; NaN where not finite."""
     levels = []
     differences, factor = values, 1.0
     for order in range(1, 7):
-        differences = np.diff(differences)
+        differences = np.diff(differences, axis=0)
         factor *= order / (2.0 * (2.0 * order - 1.0))  # (k!)^2 / (2k)!, built up
         if order >= 4:
-            levels.append(np.sqrt(factor * np.mean(differences**2)))
-    return float(np.min(levels)) if np.all(np.isfinite(levels)) else np.nan
+            levels.append(np.sqrt(factor * np.mean(differences**2, axis=0)))
+    stacked = np.stack(levels)
+    return np.asarray(np.where(np.all(np.isfinite(stacked), axis=0), np.min(stacked, axis=0), np.nan))
 
 
 @functools.partial(jax.jit, static_argnames="function")

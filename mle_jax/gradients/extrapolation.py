@@ -64,7 +64,7 @@ class _Ladder(NamedTuple):
     ratio: Vector
 
 
-class _Entry(NamedTuple):
+class Entry(NamedTuple):
     """The best entry of a tableau for each line."""
 
     value: Vector
@@ -134,29 +134,31 @@ def _climb(line: Line, lines: NDArray[np.int64], ladder: _Ladder, centre: float,
         largest = np.fmax(np.abs(up), np.abs(down)) / abs(centre) if centre != 0.0 else np.ones_like(up)
         wobble = NOISE_SAFETY * noise * np.fmax(largest, 1.0)
         right, left = (up - centre) / ahead, (centre - down) / behind
-        middle = _best(
+        middle = best_entry(
             (up - down) / (ahead + behind), ladder.ratio, exponents=CENTRAL, rounding=2 * wobble / (ahead + behind)
         )
-        second = _best(right - left, ladder.ratio, exponents=SECOND, rounding=2 * wobble * (1 / ahead + 1 / behind))
+        second = best_entry(
+            right - left, ladder.ratio, exponents=SECOND, rounding=2 * wobble * (1 / ahead + 1 / behind)
+        )
         jump = np.where(_is_kink(second, middle), second.value, 0.0)
         for side, rise in ((right, ahead), (left, behind)):
-            one_sided = _best(side, ladder.ratio, exponents=ONE_SIDED, rounding=2 * wobble / rise)
+            one_sided = best_entry(side, ladder.ratio, exponents=ONE_SIDED, rounding=2 * wobble / rise)
             middle = _replace_missing(middle, one_sided)
     return Slopes(middle.value, middle.error, jump, ladder.steps[np.arange(m), middle.column])
 
 
-def _is_kink(second: _Entry, middle: _Entry) -> NDArray[np.bool_]:
+def _is_kink(second: Entry, middle: Entry) -> NDArray[np.bool_]:
     sides = np.abs(middle.value) + np.abs(second.value)
     return np.isfinite(second.error) & (np.abs(second.value) > np.fmax(8.0 * second.error, JUMP_SHARE * sides))
 
 
-def _replace_missing(first: _Entry, other: _Entry) -> _Entry:
+def _replace_missing(first: Entry, other: Entry) -> Entry:
     """Use one side where the other is outside the function's domain at every step."""
     missing = ~np.isfinite(first.error)
-    return _Entry(*(np.where(missing, b, a) for a, b in zip(first, other, strict=True)))
+    return Entry(*(np.where(missing, b, a) for a, b in zip(first, other, strict=True)))
 
 
-def _best(quotients: Vector, ratio: Vector, *, exponents: tuple[int, ...], rounding: Vector) -> _Entry:
+def best_entry(quotients: Vector, ratio: Vector, *, exponents: tuple[int, ...], rounding: Vector) -> Entry:
     """Extrapolate quotients (m, L) at descending steps to step 0 and choose the entry that promises most.
 
     Column q of the tableau removes the error term with exponent q; values that are not finite make an entry infinite
@@ -179,11 +181,11 @@ def _best(quotients: Vector, ratio: Vector, *, exponents: tuple[int, ...], round
         candidate = _smallest(value, parents + noise)
         better = candidate.error < best.error
         columns = (candidate.value, candidate.error, candidate.column + offset)
-        best = _Entry(*(np.where(better, new, old) for new, old in zip(columns, best, strict=True)))
+        best = Entry(*(np.where(better, new, old) for new, old in zip(columns, best, strict=True)))
     return best
 
 
-def _smallest(value: Vector, error: Vector) -> _Entry:
+def _smallest(value: Vector, error: Vector) -> Entry:
     error = np.where(np.isfinite(error) & np.isfinite(value), error, np.inf)
     with np.errstate(invalid="ignore"):
         # An accidental agreement of two steps is found out by any smaller one that knows better.
@@ -193,7 +195,7 @@ def _smallest(value: Vector, error: Vector) -> _Entry:
     column = np.argmin(error, axis=1)
     rows = np.arange(len(value))
     found = np.where(np.isfinite(error[rows, column]), value[rows, column], np.nan)
-    return _Entry(found, error[rows, column], column)
+    return Entry(found, error[rows, column], column)
 
 
 def _reconcile(a: Slopes, b: Slopes) -> Slopes:

@@ -14,7 +14,7 @@ Reference:
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -22,10 +22,28 @@ import numpy as np
 from jax import Array
 
 from mle_jax.gradients.coordinates import Vector
-from mle_jax.gradients.evaluation import Probe
 
 Gradient = Callable[[Vector, Any], Vector]
 """Take a point (k,) and the data; return the gradient (k,)."""
+
+
+class Differentiated(Protocol):
+    """Something with an automatic derivative: of a function, or of its gradient."""
+
+    @property
+    def point(self) -> Vector:
+        """The point (k,)."""
+
+    @property
+    def args(self) -> Any:
+        """The data."""
+
+    def autodiff(self) -> tuple[float, Vector]:
+        """Return the value and the derivative, flat."""
+
+    def autodiff_with(self, point: Vector, args: Any) -> tuple[float, Vector]:
+        """Return the same at another point and other data of the same shapes."""
+
 
 EPS = float(np.finfo(np.float64).eps)
 AGREED = {"float64": 1e-9, "float32": 1e-5}
@@ -50,7 +68,9 @@ def allowance(hand: Vector, auto: Vector, bound: Vector, *, dtype: str) -> Vecto
     return np.asarray(np.fmax(bound, AGREED[dtype] * size))
 
 
-def careful_bound(hand: Gradient, probe: Probe, *, sizes: Vector, scale: Vector | None) -> tuple[Vector, Vector]:
+def careful_bound(
+    hand: Gradient, probe: Differentiated, *, sizes: Vector, scale: Vector | None
+) -> tuple[Vector, Vector]:
     """Return the difference (k,) that rounding explains, and the size (k,) of the pieces that are summed.
 
     Args:
@@ -62,7 +82,7 @@ def careful_bound(hand: Gradient, probe: Probe, *, sizes: Vector, scale: Vector 
     point, args = probe.point, probe.args
     here_hand, here_auto = hand(point, args), probe.autodiff()[1]
     pieces = np.fmax(np.abs(here_auto), 0.0 if scale is None else scale)
-    jitter = np.zeros(point.size)
+    jitter = np.zeros(here_auto.size)
     rng = np.random.default_rng(11)
     # Params are moved in every case: a formula may be special at the very point. Moves of the params are compared with
     # moves of the params, and moves of the data with moves of the data: a formula that is wrong at rows picked by their
@@ -87,7 +107,7 @@ def careful_bound(hand: Gradient, probe: Probe, *, sizes: Vector, scale: Vector 
     return np.fmax(bound, SYSTEMATIC * jitter), pieces
 
 
-def _both(hand: Gradient, probe: Probe, point: Vector, args: Any) -> tuple[Vector, Vector]:
+def _both(hand: Gradient, probe: Differentiated, point: Vector, args: Any) -> tuple[Vector, Vector]:
     return hand(point, args), probe.autodiff_with(point, args)[1]
 
 
