@@ -82,14 +82,14 @@ def check_gradient(
         point = point.astype(np.float32).astype(np.float64)
     probe, single = build_probes(function, coords, point, args=args, dtype=dtype, memory=memory)
     task = Task(coords, probe, single, gradient, dtype, scale, seed)
-    evidence = [gather(task, point, first=True)]
+    evidence = [gather(task, point, base=None)]
     if others:
         further = given(coords, others)
     else:
         further = draw_neighbors(coords, probe, sizes=typical_sizes(coords, point), points=points, seed=seed, draw=draw)
     for other in further:
         rounded = other if single is None else other.astype(np.float32).astype(np.float64)
-        evidence.append(gather(task, rounded, first=False))
+        evidence.append(gather(task, rounded, base=evidence[0]))
     return _report(task, evidence)
 
 

@@ -47,6 +47,23 @@ class Probe:
         values = [self._block(points[i : i + ROWS]) for i in range(0, len(points), ROWS)]
         return np.concatenate(values) if values else np.empty(0)
 
+    def through(self, directions: Callable[[Indices], Vector], numbers: Indices, *, offsets: Vector) -> Vector:
+        """Evaluate along lines of any direction.
+
+        Args:
+            directions: takes numbers of lines (m,), returns their directions (m, k).
+            numbers: (m,), which line.
+            offsets: (m,), how far along it.
+
+        Returns:
+            The values (m,).
+        """
+        values = []
+        for i in range(0, len(numbers), ROWS):  # all the points together might not fit into memory
+            moves = offsets[i : i + ROWS, None] * directions(numbers[i : i + ROWS])
+            values.append(self._block(self.point + moves))
+        return np.concatenate(values) if values else np.empty(0)
+
     def along(self, indices: Indices, offsets: Vector) -> tuple[Vector, Vector]:
         """Evaluate with one coordinate moved at a time.
 
@@ -147,6 +164,7 @@ def _sweep(function: Function, rows: Array, entries: Any, used: Array, positions
         return value_at(function, point, positions, args).astype(jnp.float64)
 
     lanes = batch_size(single, [entry[0] for entry in entries], memory=memory, most=CAPACITY)
+    lanes = lanes // ROWS * ROWS or lanes  # no half-empty chunk after every block of rows
 
     def chunk(i: Array, out: Array) -> Array:
         begin = jnp.minimum(i * lanes, CAPACITY - lanes)

@@ -24,7 +24,6 @@ Line = Callable[[NDArray[np.int64], Vector], tuple[Vector, Vector]]
 
 CENTRAL, ONE_SIDED, SECOND = (2, 4, 6), (1, 2, 3), (1, 3, 5)
 """Powers of the step in the error of the three quotients, one after the other."""
-MANY = 128
 NOISE_SAFETY = 4.0
 JUMP_SHARE = 1e-4
 """A kink counts if the one-sided slopes differ by this share of their size."""
@@ -47,6 +46,10 @@ class Slopes:
     def kinked(self) -> NDArray[np.bool_]:
         """Where the one-sided slopes differ."""
         return self.jump != 0.0
+
+    def take(self, where: NDArray[np.int64]) -> "Slopes":
+        """Return some of the slopes."""
+        return Slopes(self.value[where], self.error[where], self.jump[where], self.best[where])
 
     def put(self, where: NDArray[np.int64], found: "Slopes") -> "Slopes":
         """Return the slopes with some of them replaced."""
@@ -103,15 +106,14 @@ def slopes(
     wide = _climb(line, pending, _wide(sizes[pending], reach[pending]), centre, noise)
     top = np.maximum(wide.best * 8.0, 64.0 * reach[pending])
     fine = _climb(line, pending, _Ladder(top[:, None] * 2.0 ** -np.arange(9.0), np.full(top.size, 2.0)), centre, noise)
-    first = Slopes(found.value[pending], found.error[pending], found.jump[pending], found.best[pending])
+    first = found.take(pending)
     both = replace(wide, jump=np.where(fine.kinked, wide.jump, 0.0))
     return found.put(pending, _reconcile(first, _reconcile(fine, both)))
 
 
 def _quick(sizes: Vector) -> _Ladder:
-    """Return three steps, for very many lines two smaller ones, which do where the sizes are right."""
-    powers = np.arange(3.0) if sizes.size <= MANY else np.arange(2.0, 4.0)
-    return _Ladder(sizes[:, None] / 16.0 * 4.0**-powers, np.full(sizes.size, 4.0))
+    """Return three steps, which do where the sizes are right."""
+    return _Ladder(sizes[:, None] / 16.0 * 4.0 ** -np.arange(3.0), np.full(sizes.size, 4.0))
 
 
 def _wide(sizes: Vector, reach: Vector) -> _Ladder:

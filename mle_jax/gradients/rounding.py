@@ -50,7 +50,9 @@ def allowance(hand: Vector, auto: Vector, bound: Vector, *, dtype: str) -> Vecto
     return np.asarray(np.fmax(bound, AGREED[dtype] * size))
 
 
-def careful_bound(hand: Gradient, probe: Probe, *, sizes: Vector, scale: Vector | None) -> tuple[Vector, Vector]:
+def careful_bound(
+    hand: Gradient, probe: Probe, *, sizes: Vector, scale: Vector | None, here: tuple[Vector, Vector]
+) -> tuple[Vector, Vector]:
     """Return the difference (k,) that rounding explains, and the size (k,) of the pieces that are summed.
 
     Args:
@@ -58,9 +60,10 @@ def careful_bound(hand: Gradient, probe: Probe, *, sizes: Vector, scale: Vector 
         probe: the function, at the point.
         sizes: (k,), typical sizes of the coordinates.
         scale: (k,), the sum of the absolute pieces where the caller knows it.
+        here: the handwritten and the automatic gradient at the point itself.
     """
     point, args = probe.point, probe.args
-    here_hand, here_auto = hand(point, args), probe.autodiff()[1]
+    here_hand, here_auto = here
     pieces = np.fmax(np.abs(here_auto), 0.0 if scale is None else scale)
     middles, jitter = [], np.zeros(point.size)
     rng = np.random.default_rng(11)
