@@ -8,6 +8,7 @@ only where it resolves for each coordinate what a line of its own would; all oth
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +16,12 @@ from numpy.typing import NDArray
 from mle_jax.gradients.coordinates import Vector
 from mle_jax.gradients.evaluation import Probe
 from mle_jax.gradients.extrapolation import Slopes, slopes
-from mle_jax.gradients.rounding import EPS, cheap_bound
+from mle_jax.gradients.rounding import EPS, cheap_bound, placing_noise
 
 GROUP = 16
 """Coordinates on one line: few enough that each stands out from the rounding of the sum."""
+LEAST = 2.0**-8
+"""Smallest of the steps that are taken first."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,10 @@ class Groups:
         """Return the directions (m, k) of some of the lines."""
         return np.where(self.number == numbers[:, None], self.weights, 0.0)
 
-    def totals(self, gradient: Vector) -> Vector:
-        """Return the slope (count,) of each line according to a gradient (k,)."""
+    def sums(self, values: Vector) -> Vector:
+        """Return the sum (count,) of the entries of each group."""
         member = self.number >= 0
-        sums = np.bincount(self.number[member], (gradient * self.weights)[member], self.count)
-        return np.asarray(sums, np.float64)
+        return np.asarray(np.bincount(self.number[member], values[member], self.count), np.float64)
 
     def extremes(self, values: Vector, *, largest: bool) -> Vector:
         """Return the largest or the smallest entry (count,) of each group; NaN counts as both."""
@@ -47,6 +49,17 @@ class Groups:
         found = np.full(self.count, -np.inf if largest else np.inf)
         (np.maximum if largest else np.minimum).at(found, self.number[member], values[member])
         return found
+
+
+class Seen(NamedTuple):
+    """What the lines of the groups say about each coordinate."""
+
+    believed: NDArray[np.bool_]
+    """(k,): a source explains the line of its group, which resolves it."""
+    contradicted: NDArray[np.bool_]
+    """(k,): no source explains the line, and the line leaves no doubt."""
+    slopes: Slopes
+    """(k,): where a line is believed, what is left for the coordinate if all others of its group are right."""
 
 
 def make_groups(members: NDArray[np.int64], sizes: Vector, gradient: Vector, *, seed: int) -> Groups:
@@ -76,7 +89,7 @@ def examine_groups(
     pieces: Vector,
     centre: float,
     noise: float,
-) -> tuple[NDArray[np.bool_], Slopes]:
+) -> Seen:
     """Difference along the lines of the groups.
 
     Args:
@@ -89,9 +102,10 @@ def examine_groups(
         noise: its rounding error.
 
     Returns:
-        The coordinates (k,) on which the lines are believed, and the slopes (k,) that are left for them.
+        What the lines say about each coordinate.
     """
     weights = np.abs(groups.weights)
+    placing = np.sqrt(groups.sums(placing_noise(probe.point, sources[0]) ** 2))
     needed = groups.extremes(targets * weights, largest=False)
     reach = groups.extremes(np.abs(probe.point) / weights, largest=True) * 4.0 * EPS
 
@@ -102,31 +116,32 @@ def examine_groups(
         line,
         np.ones(groups.count),
         centre=centre,
-        noise=noise,
+        noise=noise + placing,
         reach=reach,
         settled=lambda seen: np.asarray(seen.error <= needed),
     )
-    return _shared(sources, measured, groups=groups, targets=targets, pieces=pieces)
+    believed, shared = _share(sources, measured, groups=groups, targets=targets, pieces=pieces)
+    explained = groups.extremes(believed.astype(float), largest=True) > 0.0
+    # Nothing is certain about lines that needed smaller steps than usual: other coordinates might need them too.
+    certain = (measured.error <= needed) & (measured.best >= LEAST) & ~measured.kinked & ~explained
+    return Seen(believed, (groups.number >= 0) & certain[groups.number], shared)
 
 
-def _shared(
+def _share(
     sources: tuple[Vector, Vector], measured: Slopes, *, groups: Groups, targets: Vector, pieces: Vector
 ) -> tuple[NDArray[np.bool_], Slopes]:
     """Share what the lines have found among their coordinates, where a source explains it."""
-    k = groups.number.size
-    lines, weights = groups.number, np.abs(groups.weights)
+    k, lines, weights = groups.number.size, groups.number, np.abs(groups.weights)
     believed = np.zeros(k, bool)
     value, error = np.full(k, np.nan), np.full(k, np.inf)
-    sizes = Groups(groups.number, weights, groups.count)
     with np.errstate(invalid="ignore", over="ignore"):
         for gradient in sources:
-            rounding = sizes.totals(cheap_bound(gradient, gradient, pieces=pieces))
-            left = measured.value - groups.totals(gradient)
+            rounding = groups.sums(cheap_bound(gradient, gradient, pieces=pieces) * weights)
+            left = measured.value - groups.sums(gradient * groups.weights)
             explained = (np.abs(left) <= 2.0 * measured.error + rounding) & ~measured.kinked
             errors = (measured.error + rounding)[lines] / weights
             here = (lines >= 0) & explained[lines] & (errors <= targets) & ~believed
             value = np.where(here, gradient + left[lines] / groups.weights, value)
             error = np.where(here, errors, error)
             believed |= here
-    best = np.where(believed, measured.best[lines], np.nan)
-    return believed, Slopes(value, error, np.zeros(k), best)
+    return believed, Slopes(value, error, np.zeros(k), np.where(believed, measured.best[lines], np.nan))

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from mle_jax.gradients.coordinates import Vector, typical_sizes
 from mle_jax.gradients.evaluation import Probe
 from mle_jax.gradients.extrapolation import Slopes, slopes
-from mle_jax.gradients.groups import examine_groups, make_groups
-from mle_jax.gradients.rounding import EPS
+from mle_jax.gradients.groups import Seen, examine_groups, make_groups
+from mle_jax.gradients.rounding import EPS, placing_noise
 
 if TYPE_CHECKING:
     from mle_jax.gradients.evidence import Evidence, Task
@@ -20,7 +20,7 @@ MANY = 128
 WORST = 16
 """So many of those in doubt are taken one by one all the same."""
 BLATANT = 32.0
-"""Errors by which the first few steps must miss the gradient, to be believed without more of them."""
+"""Errors by which the first few steps must miss a suspect derivative, to be believed without more of them."""
 
 
 def random_direction(sizes: Vector, seed: int) -> Vector:
@@ -34,11 +34,12 @@ def differenced(task: "Task", found: "Evidence", probe: Probe, *, lines: NDArray
     """Add the numeric derivatives along the given lines, in groups where they are many."""
     if lines.size > MANY:
         worst = _worst(found)
-        believed, shared = _in_groups(task, found, probe, members=np.setdiff1d(lines[:-1], worst), noise=noise)
-        places = np.flatnonzero(believed)
-        found = replace(found, slopes=found.slopes.put(places, shared.take(places)))
+        seen = _in_groups(task, found, probe, members=np.setdiff1d(lines[:-1], worst), noise=noise)
+        places = np.flatnonzero(seen.believed)
+        found = replace(found, slopes=found.slopes.put(places, seen.slopes.take(places)))
         lines = np.setdiff1d(lines, places)
-    return _one_by_one(task, found, probe, lines=lines, noise=noise)
+        return _one_by_one(task, found, probe, lines=lines, noise=noise, suspect=np.append(seen.contradicted, False))
+    return _one_by_one(task, found, probe, lines=lines, noise=noise, suspect=np.zeros(found.hand.size, bool))
 
 
 def _worst(found: "Evidence") -> NDArray[np.int64]:
@@ -49,9 +50,7 @@ def _worst(found: "Evidence") -> NDArray[np.int64]:
     return doubtful[np.argsort(-excess, kind="stable")[:WORST]]
 
 
-def _in_groups(
-    task: "Task", found: "Evidence", probe: Probe, *, members: NDArray[np.int64], noise: float
-) -> tuple[NDArray[np.bool_], Slopes]:
+def _in_groups(task: "Task", found: "Evidence", probe: Probe, *, members: NDArray[np.int64], noise: float) -> Seen:
     k = task.coords.size
     sizes = typical_sizes(task.coords, found.point)
     hand, auto = found.hand[:k], found.auto[:k]
@@ -66,12 +65,19 @@ def _in_groups(
     )
 
 
-def _one_by_one(task: "Task", found: "Evidence", probe: Probe, *, lines: NDArray[np.int64], noise: float) -> "Evidence":
-    """Add the numeric derivatives along some of the coordinates' own lines and the random direction."""
+def _one_by_one(
+    task: "Task", found: "Evidence", probe: Probe, *, lines: NDArray[np.int64], noise: float, suspect: NDArray[np.bool_]
+) -> "Evidence":
+    """Add the numeric derivatives along some of the coordinates' own lines and the random direction.
+
+    Coordinates are suspect (k + 1,) where a line through them has contradicted the gradient already.
+    """
     k = task.coords.size
     sizes = np.append(typical_sizes(task.coords, found.point), 1.0)
     direction = random_direction(sizes[:k], task.seed)
     reach = np.append(np.abs(found.point), np.max(np.abs(found.point / direction))) * 4.0 * EPS
+    # Along a coordinate the step that was really made is known; a point beside all coordinates is only near the line.
+    placing = np.append(np.zeros(k), np.linalg.norm(placing_noise(found.point, found.auto[:k])))
 
     def line(numbers: NDArray[np.int64], offsets: Vector) -> tuple[Vector, Vector]:
         which = lines[numbers]
@@ -88,11 +94,11 @@ def _one_by_one(task: "Task", found: "Evidence", probe: Probe, *, lines: NDArray
         with np.errstate(invalid="ignore"):
             apart = np.abs(auto - seen.value)
             consistent = apart <= seen.error + bound
-            # So many lines are left only where lines through groups have contradicted the gradient already.
-            blatant = (apart > BLATANT * (seen.error + bound)) & (lines.size > MANY)
+            blatant = suspect[lines] & (apart > BLATANT * (seen.error + bound))
         return np.asarray((consistent | blatant) & (seen.error <= target))
 
-    measured = slopes(line, sizes[lines], centre=found.value, noise=noise, reach=reach[lines], settled=settled)
+    noises = noise + placing[lines]
+    measured = slopes(line, sizes[lines], centre=found.value, noise=noises, reach=reach[lines], settled=settled)
     return replace(found, slopes=found.slopes.put(lines, measured))
 
 

@@ -14,7 +14,7 @@ Reference:
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +36,8 @@ SYSTEMATIC = 8.0
 """A disagreement is systematic when it exceeds its own fluctuations by this factor."""
 SENSING, ROUNDING = 2.0**-22, 2.0**-49
 """Relative moves: one to measure sensitivities, one to shake the last bits."""
+BEND = 2.0**-6
+"""A gradient bends when the mean of two opposite moves differs by this share of its size and its change."""
 
 
 def cheap_bound(hand: Vector, auto: Vector, *, pieces: Vector | float = 0.0) -> Vector:
@@ -48,6 +50,13 @@ def allowance(hand: Vector, auto: Vector, bound: Vector, *, dtype: str) -> Vecto
     """Return the difference (k,) that is not called wrong in a precision: at least the bound of float64."""
     size = np.fmax(np.minimum(np.abs(hand), np.abs(auto)), 0.0)
     return np.asarray(np.fmax(bound, AGREED[dtype] * size))
+
+
+def placing_noise(point: Vector, gradient: Vector) -> Vector:
+    """Return the changes (k,) of a function that come from rounding each coordinate of the points it is taken at."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        changes = EPS / 2.0 * np.abs(point * gradient)
+    return np.where(np.isfinite(changes), changes, 0.0)
 
 
 def careful_bound(
@@ -69,15 +78,15 @@ def careful_bound(
     rng = np.random.default_rng(11)
     # Params are moved in every case: a formula may be special at the very point.
     for params_move, data_move in ((SENSING, 0.0), (ROUNDING, SENSING), (ROUNDING, ROUNDING)):
-        shift, factors = params_move * sizes * _signed(rng, point.size), data_move * _signed(rng, 64)
-        up_hand, up_auto = _both(hand, probe, point + shift, _scaled(args, factors))
-        down_hand, down_auto = _both(hand, probe, point - shift, _scaled(args, -factors))
+        shift, factors = sizes * _signed(rng, point.size), _signed(rng, 64)
+        moves = _gentle(probe, here_auto, (shift, factors), by=(params_move, data_move))
+        up_hand, down_hand = (hand(point + sign * moves.shift, _scaled(args, sign * moves.factors)) for sign in (1, -1))
         with np.errstate(invalid="ignore"):
-            up, down = up_hand - up_auto, down_hand - down_auto
+            up, down = up_hand - moves.up, down_hand - moves.down
             middles.append((up + down) / 2.0)
-            if max(params_move, data_move) == SENSING:
-                for high, low in ((up_hand, down_hand), (up_auto, down_auto)):
-                    pieces = np.fmax(pieces, np.abs(high - low) / (2.0 * SENSING))
+            if moves.largest > ROUNDING:
+                for high, low in ((up_hand, down_hand), (moves.up, moves.down)):
+                    pieces = np.fmax(pieces, np.abs(high - low) / (2.0 * moves.largest))
             else:
                 jitter = np.fmax(jitter, np.abs(up - down) / 2.0)
     for i, j in ((0, 1), (0, 2), (1, 2)):
@@ -86,8 +95,35 @@ def careful_bound(
     return np.fmax(bound, SYSTEMATIC * jitter), pieces
 
 
-def _both(hand: Gradient, probe: Probe, point: Vector, args: Any) -> tuple[Vector, Vector]:
-    return hand(point, args), probe.autodiff_with(point, args)[1]
+class _Moves(NamedTuple):
+    """A move of params and data, and the automatic gradient after it and after its opposite."""
+
+    shift: Vector
+    factors: Vector
+    largest: float
+    up: Vector
+    down: Vector
+
+
+def _gentle(probe: Probe, here: Vector, along: tuple[Vector, Vector], *, by: tuple[float, float]) -> _Moves:
+    """Move as far as is wanted, or less far where the gradient bends: next to the edge of a domain little is far.
+
+    Where it seems to bend however small the move, that is rounding, and the move is the one that was wanted.
+    """
+    widest = None
+    for most in (SENSING, SENSING * 2.0**-8, SENSING * 2.0**-16, ROUNDING):
+        shift, factors = (min(size, most) * way for size, way in zip(by, along, strict=True))
+        up, down = (
+            probe.autodiff_with(probe.point + sign * shift, _scaled(probe.args, sign * factors))[1] for sign in (1, -1)
+        )
+        moves = _Moves(shift, factors, min(max(by), most), up, down)
+        with np.errstate(invalid="ignore"):
+            bent = ~(np.abs((up + down) / 2.0 - here) <= BEND * (np.abs(up - down) + np.abs(here)))
+        if max(by) < most or not np.any(bent & np.isfinite(here)):
+            return moves
+        widest = widest or moves
+    assert widest is not None
+    return widest
 
 
 def _signed(rng: np.random.Generator, count: int) -> Vector:
