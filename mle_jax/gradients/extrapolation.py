@@ -130,7 +130,8 @@ def _climb(line: Line, lines: NDArray[np.int64], ladder: _Ladder, centre: float,
     numbers = np.tile(np.repeat(lines, length), 2)
     offsets = np.concatenate([ladder.steps.ravel(), -ladder.steps.ravel()])
     values, made = line(numbers, offsets)
-    up, down = values.reshape(2, m, length)
+    # What is infinite lies outside the domain, like what is not a number, and is no large value.
+    up, down = np.where(np.isfinite(values), values, np.nan).reshape(2, m, length)
     ahead, behind = made.reshape(2, m, length) * np.array([1.0, -1.0])[:, None, None]
     with np.errstate(all="ignore"):
         largest = np.fmax(np.abs(up), np.abs(down)) / abs(centre) if centre != 0.0 else np.ones_like(up)
