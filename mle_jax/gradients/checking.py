@@ -99,10 +99,12 @@ def _report(task: Task, evidence: Sequence[Evidence]) -> GradientReport:
         number = min(range(len(evidence)), key=lambda p, i=i: _merit(evidence[p], i))  # type: ignore[misc]
         rows.append(_row(task, evidence[number], i, point=number))
     directions = tuple(_direction_row(task, one, number) for number, one in enumerate(evidence))
+    diagnosis, findings = diagnose(task, evidence)
     return GradientReport(
         rows=tuple(rows),
         directions=directions,
-        diagnosis=diagnose(task, evidence),
+        diagnosis=diagnosis,
+        findings=findings,
         handwritten=task.gradient is not None,
         dtype=task.dtype,
     )

@@ -9,35 +9,44 @@ from mle_jax._text import listing, significant
 from mle_jax._trees import named_leaves
 from mle_jax.gradients.coordinates import Coordinates
 from mle_jax.gradients.evidence import Evidence, Task
-from mle_jax.gradients.patterns import Case, find_patterns
+from mle_jax.gradients.patterns import find_patterns
+from mle_jax.gradients.slips import Case, Finding
 from mle_jax.gradients.verdicts import Verdict
 
 
-def diagnose(task: Task, found: Sequence[Evidence]) -> str:
-    """Return what seems to be wrong, in sentences; empty if there is nothing to say.
+def diagnose(task: Task, found: Sequence[Evidence]) -> tuple[str, tuple[Finding, ...]]:
+    """Return what seems to be wrong, in sentences, empty if there is nothing to say; and the slips among it.
 
     Args:
         task: what was checked.
         found: the evidence at each point, the base point first.
     """
+    case = _case(task, found)
+    slips = () if case is None else tuple(find_patterns(case))
     sentences = [
         *_not_finite(task, found),
-        *(find_patterns(_case(task, found)) if task.gradient is not None else ()),
+        *(slip.sentence for slip in slips),
         *_broken_autodiff(task, found),
         *_unclear(task, found),
         *_only_oblique(task, found),
         *_kinks(task, found),
         *_digits_in_single_precision(task, found),
     ]
-    return " ".join(sentences)
+    return " ".join(sentences), slips
 
 
-def _case(task: Task, found: Sequence[Evidence]) -> Case:
+def _case(task: Task, found: Sequence[Evidence]) -> Case | None:
+    """Put together what the patterns look at; None without a handwritten gradient."""
+    if task.gradient is None:
+        return None
     k = task.coords.size
-    # A point at which nothing is finite tells nothing about the others.
-    useful = [one for one in found if np.all(np.isfinite(one.auto[:k]))] or list(found)
+    # A point at which nothing is finite tells nothing about the others, and at a kink there are many right gradients.
+    finite = [one for one in found if np.all(np.isfinite(one.auto[:k]))] or list(found)
+    smooth = [one for one in finite if not np.any(one.slopes.jump[:k])]
+    useful = smooth if len(smooth) > 1 else finite
     return Case(
         coords=task.coords,
+        points=np.stack([one.point for one in useful]),
         hand=np.stack([one.hand[:k] for one in useful]),
         right=np.stack([one.auto[:k] for one in useful]),
         bound=np.stack([one.rounding[:k] for one in useful]),
@@ -45,6 +54,8 @@ def _case(task: Task, found: Sequence[Evidence]) -> Case:
         misfits=tuple(one.laid.misfits for one in useful),
         strangers=useful[0].laid.strangers,
         lengths=_lengths(task.probe.args),
+        probe=task.probe.moved(useful[0].point),
+        gradient=task.gradient,
     )
 
 

@@ -164,8 +164,13 @@ def _judged(task: Task, found: Evidence, noise: float, *, wanted: NDArray[np.int
     insignificant = 1e4 * noise / np.append(typical_sizes(task.coords, found.point), 1.0)
     examined = np.isin(np.arange(k + 1), wanted)
     verdicts = []
+    # Off a kink's own axis the slope is any of those between the sides, and a small jump may go unnoticed.
+    sides = np.nan_to_num(np.abs(found.slopes.jump[:k])) / 2.0
+    between = float(sides @ np.abs(random_direction(typical_sizes(task.coords, found.point), task.seed)))
     for i in range(k + 1):
         trio = found.trio(i)
+        if i == k:
+            trio = trio._replace(bound=trio.bound + between)
         if task.gradient is None and examined[i]:
             verdicts.append(judge_autodiff(trio, float(insignificant[i])))
         else:

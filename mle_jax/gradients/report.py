@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mle_jax._optional import optional
 from mle_jax._text import grid, listing, significant
+from mle_jax.gradients.slips import Finding
 from mle_jax.gradients.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class GradientReport:
     """One per point."""
     diagnosis: str
     """What seems to be wrong; empty if there is nothing to say."""
+    findings: tuple[Finding, ...]
+    """The slips that the diagnosis speaks of, each with its kind in a word and its coordinates."""
     handwritten: bool
     """Whether there was a handwritten gradient to check."""
     dtype: str

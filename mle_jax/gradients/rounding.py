@@ -74,23 +74,28 @@ def careful_bound(
     point, args = probe.point, probe.args
     here_hand, here_auto = here
     pieces = np.fmax(np.abs(here_auto), 0.0 if scale is None else scale)
-    middles, jitter = [], np.zeros(point.size)
+    jitter = np.zeros(point.size)
     rng = np.random.default_rng(11)
-    # Params are moved in every case: a formula may be special at the very point.
-    for params_move, data_move in ((SENSING, 0.0), (ROUNDING, SENSING), (ROUNDING, ROUNDING)):
-        shift, factors = sizes * _signed(rng, point.size), _signed(rng, 64)
-        moves = _gentle(probe, here_auto, (shift, factors), by=(params_move, data_move))
-        up_hand, down_hand = (hand(point + sign * moves.shift, _scaled(args, sign * moves.factors)) for sign in (1, -1))
+    # Params are moved in every case: a formula may be special at the very point. Moves of the params are compared with
+    # moves of the params, and moves of the data with moves of the data: a formula that is wrong at rows picked by their
+    # very values (y == 1.5, y >= 1.5) may be right next to them, and that is no rounding.
+    for kinds in (((SENSING, 0.0), (ROUNDING, 0.0)), ((ROUNDING, SENSING), (ROUNDING, ROUNDING))):
+        middles = []
+        for by in kinds:
+            moves = _gentle(probe, here_auto, (sizes * _signed(rng, point.size), _signed(rng, 64)), by=by)
+            up_hand, down_hand = (
+                hand(point + sign * moves.shift, _scaled(args, sign * moves.factors)) for sign in (1, -1)
+            )
+            with np.errstate(invalid="ignore"):
+                up, down = up_hand - moves.up, down_hand - moves.down
+                middles.append((up + down) / 2.0)
+                if moves.largest > ROUNDING:
+                    for high, low in ((up_hand, down_hand), (moves.up, moves.down)):
+                        pieces = np.fmax(pieces, np.abs(high - low) / (2.0 * moves.largest))
+                elif by[1] == 0.0:
+                    jitter = np.fmax(jitter, np.abs(up - down) / 2.0)
         with np.errstate(invalid="ignore"):
-            up, down = up_hand - moves.up, down_hand - moves.down
-            middles.append((up + down) / 2.0)
-            if moves.largest > ROUNDING:
-                for high, low in ((up_hand, down_hand), (moves.up, moves.down)):
-                    pieces = np.fmax(pieces, np.abs(high - low) / (2.0 * moves.largest))
-            else:
-                jitter = np.fmax(jitter, np.abs(up - down) / 2.0)
-    for i, j in ((0, 1), (0, 2), (1, 2)):
-        jitter = np.fmax(jitter, np.abs(middles[i] - middles[j]))
+            jitter = np.fmax(jitter, np.abs(middles[0] - middles[1]))
     bound = cheap_bound(here_hand, here_auto, pieces=pieces)
     return np.fmax(bound, SYSTEMATIC * jitter), pieces
 
