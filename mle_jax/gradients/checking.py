@@ -7,6 +7,7 @@ import numpy as np
 
 from mle_jax._precision import in_float64
 from mle_jax.gradients.coordinates import name_coordinates, require_dtype, typical_sizes
+from mle_jax.gradients.curves import step_curves
 from mle_jax.gradients.diagnosis import diagnose
 from mle_jax.gradients.evaluation import MEMORY, Function
 from mle_jax.gradients.evidence import Evidence, Task, build_probes, gather
@@ -107,6 +108,7 @@ def _report(task: Task, evidence: Sequence[Evidence]) -> GradientReport:
         findings=findings,
         handwritten=task.gradient is not None,
         dtype=task.dtype,
+        _measure=lambda numbers: step_curves(task, evidence, [(i, rows[i].point) for i in numbers]),
     )
 
 

@@ -71,7 +71,7 @@ def careful_bound(
         scale: (k,), the sum of the absolute pieces where the caller knows it.
         here: the handwritten and the automatic gradient at the point itself.
     """
-    point, args = probe.point, probe.args
+    point = probe.point
     here_hand, here_auto = here
     pieces = np.fmax(np.abs(here_auto), 0.0 if scale is None else scale)
     jitter = np.zeros(point.size)
@@ -82,15 +82,12 @@ def careful_bound(
     for kinds in (((SENSING, 0.0), (ROUNDING, 0.0)), ((ROUNDING, SENSING), (ROUNDING, ROUNDING))):
         middles = []
         for by in kinds:
-            moves = _gentle(probe, here_auto, (sizes * _signed(rng, point.size), _signed(rng, 64)), by=by)
-            up_hand, down_hand = (
-                hand(point + sign * moves.shift, _scaled(args, sign * moves.factors)) for sign in (1, -1)
-            )
+            moves = _gentle(hand, probe, (sizes * _signed(rng, point.size), _signed(rng, 64)), by=by, here=here_auto)
             with np.errstate(invalid="ignore"):
-                up, down = up_hand - moves.up, down_hand - moves.down
+                up, down = moves.up[0] - moves.up[1], moves.down[0] - moves.down[1]
                 middles.append((up + down) / 2.0)
                 if moves.largest > ROUNDING:
-                    for high, low in ((up_hand, down_hand), (moves.up, moves.down)):
+                    for high, low in zip(moves.up, moves.down, strict=True):
                         pieces = np.fmax(pieces, np.abs(high - low) / (2.0 * moves.largest))
                 elif by[1] == 0.0:
                     jitter = np.fmax(jitter, np.abs(up - down) / 2.0)
@@ -101,27 +98,25 @@ def careful_bound(
 
 
 class _Moves(NamedTuple):
-    """A move of params and data, and the automatic gradient after it and after its opposite."""
+    """The handwritten and the automatic gradient after a move of params and data, and after its opposite."""
 
-    shift: Vector
-    factors: Vector
     largest: float
-    up: Vector
-    down: Vector
+    up: tuple[Vector, Vector]
+    down: tuple[Vector, Vector]
 
 
-def _gentle(probe: Probe, here: Vector, along: tuple[Vector, Vector], *, by: tuple[float, float]) -> _Moves:
-    """Move as far as is wanted, or less far where the gradient bends: next to the edge of a domain little is far.
+def _gentle(
+    hand: Gradient, probe: Probe, along: tuple[Vector, Vector], *, by: tuple[float, float], here: Vector
+) -> _Moves:
+    """Move as far as is wanted, or less far where autodiff bends: next to the edge of a domain little is far.
 
     Where it seems to bend however small the move, that is rounding, and the move is the one that was wanted.
     """
     widest = None
     for most in (SENSING, SENSING * 2.0**-8, SENSING * 2.0**-16, ROUNDING):
         shift, factors = (min(size, most) * way for size, way in zip(by, along, strict=True))
-        up, down = (
-            probe.autodiff_with(probe.point + sign * shift, _scaled(probe.args, sign * factors))[1] for sign in (1, -1)
-        )
-        moves = _Moves(shift, factors, min(max(by), most), up, down)
+        moves = _Moves(min(max(by), most), *(_both(hand, probe, sign * shift, sign * factors) for sign in (1.0, -1.0)))
+        up, down = moves.up[1], moves.down[1]
         with np.errstate(invalid="ignore"):
             bent = ~(np.abs((up + down) / 2.0 - here) <= BEND * (np.abs(up - down) + np.abs(here)))
         if max(by) < most or not np.any(bent & np.isfinite(here)):
@@ -129,6 +124,11 @@ def _gentle(probe: Probe, here: Vector, along: tuple[Vector, Vector], *, by: tup
         widest = widest or moves
     assert widest is not None
     return widest
+
+
+def _both(hand: Gradient, probe: Probe, shift: Vector, factors: Vector) -> tuple[Vector, Vector]:
+    args = _scaled(probe.args, factors)
+    return hand(probe.point + shift, args), probe.autodiff_with(probe.point + shift, args)[1]
 
 
 def _signed(rng: np.random.Generator, count: int) -> Vector:
