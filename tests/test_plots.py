@@ -1,6 +1,7 @@
 """What all pictures have in common: where they are drawn, what they leave alone, and what they refuse."""
 
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ import mle_jax as mle
 from mle_jax import plots
 
 CURVE = mle.difference_curve(jnp.exp, 1.0, steps=[1e-2, 1e-4, 1e-6, 1e-9, 1e-12])
+REPORT = mle.check_gradient(lambda w: w[0] ** 2 + jnp.exp(w[1]), lambda w: jnp.stack([w[0], jnp.exp(w[1])]), np.ones(2))
 
 
 def bowl(w, center=0.0):
@@ -26,6 +28,7 @@ def bowl(w, center=0.0):
 
 PICTURES = {
     "difference_error": lambda **ax: plots.difference_error(CURVE, **ax),
+    "gradient_check": lambda **ax: plots.gradient_check(REPORT, **ax),
     "surface": lambda **ax: plots.surface(bowl, (-2, 2), (-1, 1), marks={"minimum": (0, 0)}, **ax),
     "descent_path": lambda **ax: plots.descent_path(bowl, [[1.0, 1.0], [0.5, 0.1], [0.2, 0.0]], **ax),
     "fitted_lines": lambda **ax: plots.fitted_lines([0.0, 1.0], [0.0, 2.0], {"line": (0.0, 2.0)}, **ax),
@@ -129,6 +132,21 @@ BAD = {
         lambda: plots.difference_error(mle.difference_curve(lambda x: jnp.log(x - 2.0), 1.0)),
         ValueError,
         r"no error of the curve of 'params' is finite, .* take steps",
+    ),
+    "a report that is none": (
+        lambda: plots.gradient_check(CURVE),
+        TypeError,
+        r"report is a DifferenceCurve, but it must be a GradientReport; pass mle_jax\.check_gradient",
+    ),
+    "a report that was pickled": (
+        lambda: plots.gradient_check(pickle.loads(pickle.dumps(REPORT))),
+        ValueError,
+        r"the report has lost its function .* check the gradient again",
+    ),
+    "a report without finite errors": (
+        lambda: plots.gradient_check(mle.check_gradient(lambda x: jnp.log(x), lambda x: 1 / x, -1.0)),
+        ValueError,
+        r"no error is finite in 'params', .* print the report",
     ),
     "a function that returns a vector": (
         lambda: plots.surface(lambda w: w, (-1, 1), (-1, 1)),

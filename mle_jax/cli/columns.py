@@ -129,20 +129,7 @@ def select(file: DataFile, choice: Choice, *, drop_missing: bool) -> Selection:
         ValueError: a column is not there, a value is missing or impossible, or no rows are left.
         TypeError: a value is not a number.
     """
-    for option, name in choice.options():
-        if name not in file.names:
-            raise ValueError(f"{option} names '{name}', but {file.path.name} has no such column; {_hint(file, name)}")
-    read = {name: file.numbers(name) for _, name in choice.options()}
-    for name, column in read.items():
-        bad = np.flatnonzero(np.isinf(column.filled(0)))
-        if bad.size:
-            raise ValueError(f"column '{name}' is infinite in {file.place(bad[0])} of {file.path.name}; correct it")
-    missing = {name: np.ma.getmaskarray(column) for name, column in read.items()}
-    lacks = np.any(list(missing.values()), axis=0)
-    if lacks.any() and not drop_missing:
-        raise ValueError(_missing_message(file, missing, lacks))
-    if lacks.all():
-        raise ValueError(f"every one of the {file.n_rows} rows of {file.path.name} lacks a value; none is left to fit")
+    read, lacks = read_columns(file, choice.options(), drop_missing=drop_missing)
     if choice.weights is not None:
         _refuse_bad_weights(file, choice.weights, read[choice.weights])
     kept = {name: np.asarray(column[~lacks].data) for name, column in read.items()}
@@ -159,6 +146,40 @@ def select(file: DataFile, choice: Choice, *, drop_missing: bool) -> Selection:
         n_read=file.n_rows,
         n_dropped=int(lacks.sum()),
     )
+
+
+def read_columns(
+    file: DataFile, chosen: Sequence[tuple[str, str]], *, drop_missing: bool
+) -> tuple[dict[str, np.ma.MaskedArray], np.ndarray]:
+    """Read columns and refuse what no model can use.
+
+    Args:
+        file: the file.
+        chosen: pairs of the option that chose a column and its name.
+        drop_missing: whether rows that lack a value are to be left out.
+
+    Returns:
+        The columns by name, and which rows (n,) lack a value.
+
+    Raises:
+        ValueError: a column is not there, a value is missing or infinite, or no rows are left.
+        TypeError: a value is not a number.
+    """
+    for option, name in chosen:
+        if name not in file.names:
+            raise ValueError(f"{option} names '{name}', but {file.path.name} has no such column; {_hint(file, name)}")
+    read = {name: file.numbers(name) for _, name in chosen}
+    for name, column in read.items():
+        bad = np.flatnonzero(np.isinf(column.filled(0)))
+        if bad.size:
+            raise ValueError(f"column '{name}' is infinite in {file.place(bad[0])} of {file.path.name}; correct it")
+    missing = {name: np.ma.getmaskarray(column) for name, column in read.items()}
+    lacks = np.any(list(missing.values()), axis=0)
+    if lacks.any() and not drop_missing:
+        raise ValueError(_missing_message(file, missing, lacks))
+    if lacks.all():
+        raise ValueError(f"every one of the {file.n_rows} rows of {file.path.name} lacks a value; none is left")
+    return read, lacks
 
 
 def _refuse_overlaps(choice: Choice) -> None:

@@ -5,9 +5,10 @@ import ast
 import sys
 import textwrap
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from mle_jax.cli.words import fault, one_line, pair, refuse, separator
 
 if TYPE_CHECKING:
     from mle_jax.cli.columns import Choice, Selection
@@ -28,8 +29,6 @@ example:
   mle-jax fit linear_gaussian households.csv --response food --features income,size --json fit.json
 
 'mle-jax models' lists the models. Needs the extra 'data': pip install 'mle-jax[data]'; --plot the extra 'plot'."""
-
-WORDS = {"tab": "\t", "\\t": "\t"}
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -69,11 +68,11 @@ def _add_columns(group: "argparse._ArgumentGroup") -> None:
         "--leaf",
         action="append",
         default=[],
-        type=_pair,
+        type=pair,
         metavar="DATA=NAME",
         help="column for further data of a model",
     )
-    add("--separator", type=_separator, metavar="CHAR", help="between the columns of a CSV file (default: found out)")
+    add("--separator", type=separator, metavar="CHAR", help="between the columns of a CSV file (default: found out)")
     add(
         "--missing",
         choices=("raise", "drop"),
@@ -101,7 +100,7 @@ def _run(arguments: argparse.Namespace) -> int:
         model, choice, selection = _prepare(arguments)
         fit = _fit_quietly(model, selection)
     except (ValueError, TypeError, KeyError, OSError, ImportError) as error:
-        return _refuse(error)
+        return refuse("fit", error)
 
     def write_json(path: Path) -> None:
         request = _request(arguments, model, choice, selection)
@@ -111,24 +110,13 @@ def _run(arguments: argparse.Namespace) -> int:
         pictures.draw(path, fit, model, choice=choice, selection=selection)
 
     written = (("--json", arguments.json, write_json), ("--plot", arguments.plot, draw))
-    faults = [_fault(option, path, write) for option, path, write in written if path is not None]
+    faults = [fault(option, path, write) for option, path, write in written if path is not None]
     print(_described(arguments.data, choice, selection), end="\n\n")
     print(fit.summary(arguments.level))
     if not fit.converged:
-        print(f"mle-jax fit: not certified: {fit.status.name}. {_one_line(fit.message)}", file=sys.stderr)
-    statuses = [_refuse(fault) for fault in faults if fault is not None]
+        print(f"mle-jax fit: not certified: {fit.status.name}. {one_line(fit.message)}", file=sys.stderr)
+    statuses = [refuse("fit", wrong) for wrong in faults if wrong is not None]
     return 2 if statuses else 0 if fit.converged else 1
-
-
-def _fault(option: str, path: Path, write: Callable[[Path], None]) -> Exception | None:
-    """Write a file; return why it could not be, such as a full disk, which is no reason not to print the table."""
-    try:
-        write(path)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-    else:
-        return None
-    return OSError(f"{option} names '{path}', which could not be written: {reason}; the table is printed all the same")
 
 
 def _prepare(arguments: argparse.Namespace) -> "tuple[Model, Choice, Selection]":
@@ -188,31 +176,13 @@ def _request(arguments: argparse.Namespace, model: "Model", choice: "Choice", se
     }
 
 
-def _refuse(error: BaseException) -> int:
-    """Say in one line what is wrong, and return the exit status for it."""
-    text = error.args[0] if isinstance(error, KeyError) and error.args else error  # str() of a KeyError adds quotes
-    print(f"mle-jax fit: error: {_one_line(text)}", file=sys.stderr)
-    return 2
-
-
-def _one_line(text: object) -> str:
-    return " ".join(str(text).split())
-
-
 def _model_name(word: str) -> str:
     return word.replace("-", "_")
 
 
-def _pair(word: str) -> tuple[str, str]:
-    name, equals, value = word.partition("=")
-    if not (name and equals and value):
-        raise argparse.ArgumentTypeError(f"{word!r} must be NAME=VALUE, such as variance=2.0")
-    return name, value
-
-
 def _option(word: str) -> tuple[str, Any]:
     """Read a number, a tuple or a truth value as Python writes it; anything else stays a text."""
-    name, text = _pair(word)
+    name, text = pair(word)
     try:
         return name, ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):  # the last two for what is nested without end
@@ -227,10 +197,3 @@ def _level(word: str) -> float:
     if not 0.0 < level < 1.0:
         raise argparse.ArgumentTypeError(f"{word!r} must lie between 0 and 1, such as 0.95")
     return level
-
-
-def _separator(word: str) -> str:
-    character = WORDS.get(word, word)
-    if len(character) != 1 or character in '"\r\n' or not character.isascii():
-        raise argparse.ArgumentTypeError(f"{word!r} must be a single character, such as ';', or the word tab")
-    return character

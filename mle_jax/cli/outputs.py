@@ -1,9 +1,10 @@
-"""What `mle-jax fit` writes: a JSON document."""
+"""What the commands write: JSON documents of a fit and of a gradient check."""
 
 import json
 import math
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from mle_jax.results.reports import flat_numbers
 
 if TYPE_CHECKING:
+    from mle_jax.gradients import GradientReport
     from mle_jax.results import Fit
 
 SCHEMA = 1
@@ -91,6 +93,42 @@ def document(fit: "Fit", request: dict[str, Any], level: float) -> dict[str, Any
         "n_parameters": fit.n_parameters,
         "parameters": parameters,
         "covariance": {"kind": fit.covariance_kind, "matrix": fit.covariance()},
+    }
+    plain: dict[str, Any] = _plain(whole)
+    return plain
+
+
+def gradient_document(report: "GradientReport", request: dict[str, Any]) -> dict[str, Any]:
+    """Return a gradient check as plain lists, texts and numbers, ready for JSON.
+
+    Numbers are written to full precision; what is not finite becomes null. Keys:
+
+    - ``schema``: 1; ``versions``: of ``mle_jax`` and ``jax``
+    - ``request``: what was asked for: ``model``, ``data`` (file), ``leaves`` (names of columns by leaf), ``n_dropped``,
+      ``params`` (as given), ``seed``
+    - ``passed``, ``diagnosis``, ``handwritten`` (whether there was such a gradient), ``dtype``
+    - ``rows``: one per coordinate, ``directions``: one per point, with the fields of `GradientRow` and `DirectionRow`
+    - ``findings``: the slips that the diagnosis speaks of, with the fields of `Finding`
+
+    Args:
+        report: of the check.
+        request: what was asked for, already plain.
+    """
+    import jax
+
+    import mle_jax
+
+    whole = {
+        "schema": SCHEMA,
+        "versions": {"mle_jax": mle_jax.__version__, "jax": jax.__version__},
+        "request": request,
+        "passed": report.passed,
+        "diagnosis": report.diagnosis,
+        "handwritten": report.handwritten,
+        "dtype": report.dtype,
+        "rows": [{**asdict(row), "verdict": str(row.verdict)} for row in report.rows],
+        "directions": [{**asdict(row), "verdict": str(row.verdict)} for row in report.directions],
+        "findings": [asdict(finding) for finding in report.findings],
     }
     plain: dict[str, Any] = _plain(whole)
     return plain

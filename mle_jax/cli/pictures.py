@@ -1,4 +1,4 @@
-"""The picture of `mle-jax fit --plot`: what was fitted on the left, what is left over on the right."""
+"""The pictures of `--plot`: of a fit the data and what is left over, of a gradient check the errors."""
 
 import warnings
 from pathlib import Path
@@ -13,6 +13,7 @@ from mle_jax._precision import in_float64
 
 if TYPE_CHECKING:
     from mle_jax.cli.columns import Choice, Selection
+    from mle_jax.gradients import GradientReport
     from mle_jax.likelihood import Model
     from mle_jax.results import Fit
 
@@ -35,9 +36,37 @@ def check_picture(path: Path, model: "Model", choice: "Choice") -> None:
         raise ValueError(f"--plot draws the fit against features, but {model.label} was given none; leave --plot out")
     if model.predict is None:
         raise ValueError(f"--plot draws fitted values, but {model.label} predicts none; leave --plot out")
+    check_format(path)
+
+
+def check_format(path: Path) -> None:
+    """Raise where a picture cannot be written in the format that its name says.
+
+    Raises:
+        ValueError: the ending of the path names no format.
+        ImportError: matplotlib is not installed.
+    """
     optional("matplotlib.figure", "plot", "--plot")
     if path.suffix.lower() not in FORMATS:
         raise ValueError(f"--plot names '{path}', but the name of a picture ends in its format: .png, .pdf or .svg")
+
+
+def draw_check(path: Path, report: "GradientReport") -> None:
+    """Draw a gradient check.
+
+    Args:
+        path: of the picture; its ending says the format.
+        report: of the check.
+
+    Raises:
+        OSError: the file cannot be written.
+        ValueError: no number is finite.
+    """
+    from mle_jax import plots
+
+    figure = optional("matplotlib.figure", "plot", "--plot").Figure(figsize=(7.5, 5), layout="constrained")
+    plots.gradient_check(report, ax=figure.subplots())
+    _save(figure, path)
 
 
 @in_float64
@@ -77,10 +106,7 @@ def draw(path: Path, fit: "Fit", model: "Model", *, choice: "Choice", selection:
         beside, below = _as_text(f"observed {response}", HIGH), _as_text(f"{response} fitted by {model.label}", WIDE)
         plots.fitted_lines(fitted, y, {"observed = fitted": (0.0, 1.0)}, xlabel=below, ylabel=beside, ax=left)
     plots.residuals(fitted, y - fitted, xlabel=_as_text(f"fitted {response}", WIDE), ax=right)
-    with warnings.catch_warnings():
-        # A letter that the font lacks is seen in the picture as a box; two lines of Python about it help nobody.
-        warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)
-        figure.savefig(path, dpi=RESOLUTION)
+    _save(figure, path)
 
 
 def predictions(model: "Model", fit: "Fit", data: dict[str, np.ndarray]) -> np.ndarray:
@@ -95,3 +121,10 @@ def _as_text(name: str, most: int) -> str:
     """Make a label of a name: no longer than an axis, and no formula, which two dollar signs would start."""
     shown = name if len(name) <= most else f"{name[: most - 3]}..."
     return shown.replace("$", r"\$")
+
+
+def _save(figure: Any, path: Path) -> None:
+    with warnings.catch_warnings():
+        # A letter that the font lacks is seen in the picture as a box; two lines of Python about it help nobody.
+        warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)
+        figure.savefig(path, dpi=RESOLUTION)

@@ -7,6 +7,7 @@ import numpy as np
 
 from mle_jax._precision import in_float64
 from mle_jax.gradients.coordinates import name_coordinates, require_dtype, typical_sizes
+from mle_jax.gradients.curves import step_curves
 from mle_jax.gradients.diagnosis import diagnose
 from mle_jax.gradients.evaluation import MEMORY, Function
 from mle_jax.gradients.evidence import Evidence, Task, build_probes, gather
@@ -82,14 +83,14 @@ def check_gradient(
         point = point.astype(np.float32).astype(np.float64)
     probe, single = build_probes(function, coords, point, args=args, dtype=dtype, memory=memory)
     task = Task(coords, probe, single, gradient, dtype, scale, seed)
-    evidence = [gather(task, point, first=True)]
+    evidence = [gather(task, point, base=None)]
     if others:
         further = given(coords, others)
     else:
         further = draw_neighbors(coords, probe, sizes=typical_sizes(coords, point), points=points, seed=seed, draw=draw)
     for other in further:
         rounded = other if single is None else other.astype(np.float32).astype(np.float64)
-        evidence.append(gather(task, rounded, first=False))
+        evidence.append(gather(task, rounded, base=evidence[0]))
     return _report(task, evidence)
 
 
@@ -107,6 +108,7 @@ def _report(task: Task, evidence: Sequence[Evidence]) -> GradientReport:
         findings=findings,
         handwritten=task.gradient is not None,
         dtype=task.dtype,
+        _measure=lambda numbers: step_curves(task, evidence, [(i, rows[i].point) for i in numbers]),
     )
 
 

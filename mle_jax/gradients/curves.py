@@ -1,8 +1,9 @@
 """The error of a difference quotient against its step: falling with the step at first, then rising by rounding."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,21 @@ from mle_jax._text import grid, listing, significant
 from mle_jax.gradients.coordinates import Coordinates, Vector, cast, name_coordinates, require_dtype, typical_sizes
 from mle_jax.gradients.differences import quotients, require_method
 from mle_jax.gradients.evaluation import MEMORY, Function, Probe
+
+if TYPE_CHECKING:
+    from mle_jax.gradients.evidence import Evidence, Task
+
+MOST = 26
+"""Steps of a curve next to a report: with smaller ones the quotients are 0."""
+
+
+class StepCurve(NamedTuple):
+    """How far central quotients are from a derivative that is to be checked, at a sequence of steps."""
+
+    steps: Vector
+    """(m,)"""
+    errors: Vector
+    """(m,): relative to the pieces that are summed to give the derivative, like the discrepancy in a report."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +144,33 @@ def difference_curve(
         central=central,
         method=method,
     )
+
+
+@in_float64
+def step_curves(task: "Task", found: "Sequence[Evidence]", places: Sequence[tuple[int, int]]) -> list[StepCurve]:
+    """Measure the errors of central quotients against the checked gradient, all coordinates of a point together.
+
+    Args:
+        task: what was checked.
+        found: the evidence at each point.
+        places: coordinates, each with the number of a point.
+
+    Returns:
+        A curve for each place.
+    """
+    curves: dict[tuple[int, int], StepCurve] = {}
+    for point in sorted({point for _, point in places}):
+        one, chosen = found[point], [i for i, p in places if p == point]
+        sizes = typical_sizes(task.coords, one.point)
+        steps = np.stack([_default(sizes[i])[:MOST] for i in chosen])
+        indices = np.repeat(chosen, steps.shape[1])
+        probe = task.probe.moved(one.point)
+        quotient = quotients(probe, indices, steps.ravel(), value=one.value, method="central").reshape(steps.shape)
+        pieces = np.fmax(one.pieces, np.abs(one.auto))[chosen, None]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            errors = np.abs(quotient - one.hand[chosen, None]) / np.where(pieces > 0.0, pieces, 1.0)
+        curves |= {(i, point): StepCurve(*pair) for i, *pair in zip(chosen, steps, errors, strict=True)}
+    return [curves[place] for place in places]
 
 
 def _place(coordinate: str | int | None, coords: Coordinates) -> int:

@@ -47,6 +47,23 @@ class Probe:
         values = [self._block(points[i : i + ROWS]) for i in range(0, len(points), ROWS)]
         return np.concatenate(values) if values else np.empty(0)
 
+    def through(self, directions: Callable[[Indices], Vector], numbers: Indices, *, offsets: Vector) -> Vector:
+        """Evaluate along lines of any direction.
+
+        Args:
+            directions: takes numbers of lines (m,), returns their directions (m, k).
+            numbers: (m,), which line.
+            offsets: (m,), how far along it.
+
+        Returns:
+            The values (m,).
+        """
+        values = []
+        for i in range(0, len(numbers), ROWS):  # all the points together might not fit into memory
+            moves = offsets[i : i + ROWS, None] * directions(numbers[i : i + ROWS])
+            values.append(self._block(self.point + moves))
+        return np.concatenate(values) if values else np.empty(0)
+
     def along(self, indices: Indices, offsets: Vector) -> tuple[Vector, Vector]:
         """Evaluate with one coordinate moved at a time.
 
@@ -114,11 +131,15 @@ def noise_points(point: NDArray[Any], sizes: Vector) -> tuple[Vector, int]:
 
 
 def difference_noise(values: Vector) -> Vector:
-    """Return the noise of values (p, ...) along their first axis, at closely spaced points; NaN where not finite."""
+    """Return the noise of values (p, ...) along their first axis, at closely spaced points.
+
+    NaN where one of them is not finite: at the edge of a domain, where what is inside bends too much.
+    """
     levels = []
     differences, factor = values, 1.0
     for order in range(1, 7):
-        differences = np.diff(differences, axis=0)
+        with np.errstate(invalid="ignore"):
+            differences = np.diff(differences, axis=0)
         factor *= order / (2.0 * (2.0 * order - 1.0))  # (k!)^2 / (2k)!, built up
         if order >= 4:
             levels.append(np.sqrt(factor * np.mean(differences**2, axis=0)))
@@ -154,6 +175,7 @@ def _sweep(function: Function, rows: Array, entries: Any, used: Array, positions
         return value_at(function, point, positions, args).astype(jnp.float64)
 
     lanes = batch_size(single, [entry[0] for entry in entries], memory=memory, most=CAPACITY)
+    lanes = lanes // ROWS * ROWS or lanes  # no half-empty chunk after every block of rows
 
     def chunk(i: Array, out: Array) -> Array:
         begin = jnp.minimum(i * lanes, CAPACITY - lanes)

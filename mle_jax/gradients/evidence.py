@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from mle_jax.gradients.coordinates import Coordinates, Vector, cast, typical_sizes
 from mle_jax.gradients.evaluation import Function, Probe, noise_level
-from mle_jax.gradients.extrapolation import Slopes, slopes
+from mle_jax.gradients.extrapolation import Slopes
 from mle_jax.gradients.handwritten import Laid, call_gradient
-from mle_jax.gradients.rounding import EPS, allowance, careful_bound, cheap_bound
+from mle_jax.gradients.numeric import MANY, differenced, random_direction, taylor_order
+from mle_jax.gradients.rounding import allowance, careful_bound, cheap_bound
 from mle_jax.gradients.verdicts import Trio, Verdict, judge, judge_autodiff
 
 MOST_EVERYWHERE = 64
@@ -56,6 +57,12 @@ class Evidence:
     shown: tuple[Vector, Vector]
     """Handwritten and automatic derivatives in the working precision."""
 
+    @property
+    def doubtful(self) -> NDArray[np.bool_]:
+        """Where handwritten and automatic derivative differ, or are not numbers."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(~(np.abs(self.hand - self.auto) <= self.bound))
+
     def trio(self, i: int) -> Trio:
         """Return what is known of one entry."""
         found = self.slopes
@@ -63,48 +70,52 @@ class Evidence:
         return Trio(*(float(number) for number in numbers))
 
 
-def gather(task: Task, point: Vector, *, first: bool) -> Evidence:
+def gather(task: Task, point: Vector, *, base: Evidence | None) -> Evidence:
     """Evaluate all three derivatives at a point and judge them.
 
     Args:
         task: what to check.
         point: (k,), float64.
-        first: whether this is the base point, where every coordinate is differenced.
+        base: the evidence at the base point, where every coordinate is differenced; None if this is that point.
     """
     k = task.coords.size
     probe = task.probe.moved(point)
     sizes = typical_sizes(task.coords, point)
-    direction = _direction(sizes, task.seed)
+    direction = random_direction(sizes, task.seed)
     value, auto = probe.autodiff()
     laid = _hand(task, probe, point) or Laid(auto, {}, ())
-    rounding, pieces = _bounds(task, probe, laid.flat, auto=auto, sizes=sizes)
+    rounding, pieces = _bounds(task, probe, laid.flat, auto=auto, sizes=sizes, base=base)
     with np.errstate(invalid="ignore"):
         bound = allowance(laid.flat, auto, rounding, dtype=task.dtype)
         hand, auto = (np.append(g, g @ direction) for g in (laid.flat, auto))
         bound, rounding, pieces = (np.append(b, b @ np.abs(direction)) for b in (bound, rounding, pieces))
-        doubtful = ~(np.abs(hand - auto) <= bound)
     blank = Slopes(np.full(k + 1, np.nan), np.full(k + 1, np.inf), np.zeros(k + 1), np.full(k + 1, np.nan))
     verdicts = (Verdict.NOT_FINITE,) * (k + 1)
     shown = (hand[:k], auto[:k])
     found = Evidence(point, value, hand, auto, blank, bound, rounding, pieces, verdicts, np.nan, laid, shown)
     if np.isfinite(value):
-        noise = noise_level(probe, value, sizes)
-        everywhere = first or k <= MOST_EVERYWHERE
-        wanted = np.arange(k + 1) if everywhere else np.union1d(np.flatnonzero(doubtful), [k])
-        found = _judged(task, _differenced(task, found, probe, lines=wanted, noise=noise), noise, wanted=wanted)
-        unexplained = not found.verdicts[k].passes and all(verdict.passes for verdict in found.verdicts[:k])
-        if unexplained and wanted.size <= k:
-            wanted = np.arange(k + 1)
-            found = _judged(task, _differenced(task, found, probe, lines=wanted, noise=noise), noise, wanted=wanted)
-        found = _reconsidered(task, found, probe, noise=noise, wanted=wanted)
-        found = replace(found, order=_taylor_order(probe, direction, value, slope=hand[k], noise=noise))
+        found = _examined(task, found, probe, base=base)
     return _in_single_precision(task, found)
 
 
-def _direction(sizes: Vector, seed: int) -> Vector:
-    rng = np.random.default_rng([seed, 5])
-    signs = np.where(rng.random(sizes.size) < 0.5, -1.0, 1.0)
-    return np.asarray(sizes * signs * rng.uniform(0.5, 1.0, sizes.size) / np.sqrt(sizes.size))
+def _examined(task: Task, found: Evidence, probe: Probe, *, base: Evidence | None) -> Evidence:
+    """Add the numeric derivatives that are needed, and the verdicts."""
+    k = task.coords.size
+    sizes = typical_sizes(task.coords, found.point)
+    noise = noise_level(probe, found.value, sizes)
+    everywhere = base is None or k <= MOST_EVERYWHERE
+    wanted = np.arange(k + 1) if everywhere else np.union1d(np.flatnonzero(found.doubtful), [k])
+    found = _judged(task, differenced(task, found, probe, lines=wanted, noise=noise), noise, wanted=wanted)
+    unexplained = not found.verdicts[k].passes and all(verdict.passes for verdict in found.verdicts[:k])
+    explained_before = k > MANY and base is not None and not all(verdict.passes for verdict in base.verdicts[:k])
+    if unexplained and not explained_before and wanted.size <= k:
+        wanted = np.arange(k + 1)
+        found = _judged(task, differenced(task, found, probe, lines=wanted, noise=noise), noise, wanted=wanted)
+    found = _reconsidered(task, found, probe, noise=noise, wanted=wanted)
+    slope = float(found.hand[k])
+    return replace(
+        found, order=taylor_order(probe, random_direction(sizes, task.seed), found.value, slope=slope, noise=noise)
+    )
 
 
 def _hand(task: Task, probe: Probe, point: Vector) -> Laid | None:
@@ -113,7 +124,9 @@ def _hand(task: Task, probe: Probe, point: Vector) -> Laid | None:
     return call_gradient(task.gradient, task.coords, point, args=probe.args, dtype=str(probe.point.dtype))
 
 
-def _bounds(task: Task, probe: Probe, hand: Vector, *, auto: Vector, sizes: Vector) -> tuple[Vector, Vector]:
+def _bounds(
+    task: Task, probe: Probe, hand: Vector, *, auto: Vector, sizes: Vector, base: Evidence | None
+) -> tuple[Vector, Vector]:
     """Return the cheap bound where it is enough, else the careful one; NaN leaves do not count as disagreeing."""
     scale = _scale(task, probe)
     pieces = np.fmax(np.abs(auto), 0.0 if scale is None else scale)
@@ -123,11 +136,17 @@ def _bounds(task: Task, probe: Probe, hand: Vector, *, auto: Vector, sizes: Vect
     gradient = task.gradient
     if gradient is None or not np.any(disagree):
         return bound, pieces
+    if base is not None and disagree.size > MANY:
+        failed = np.array([not verdict.passes for verdict in base.verdicts[:-1]])
+        if not np.any(disagree & ~failed):
+            # The check has failed already, so that many more calls of the gradient would decide nothing.
+            pieces = np.fmax(pieces, base.pieces[:-1] if scale is None else 0.0)
+            return np.fmax(bound, base.rounding[:-1] * (pieces / base.pieces[:-1])), pieces
 
     def evaluate(where: Vector, args: Any) -> Vector:
         return call_gradient(gradient, task.coords, where, args=args, dtype=str(probe.point.dtype)).flat
 
-    bound, sensed = careful_bound(evaluate, probe, sizes=sizes, scale=scale)
+    bound, sensed = careful_bound(evaluate, probe, sizes=sizes, scale=scale, here=(hand, auto))
     return bound, sensed if scale is None else pieces
 
 
@@ -140,46 +159,6 @@ def _scale(task: Task, probe: Probe) -> Vector | None:
     return np.abs(task.coords.flat(tree, "scale"))
 
 
-def _differenced(task: Task, found: Evidence, probe: Probe, *, lines: NDArray[np.int64], noise: float) -> Evidence:
-    """Add the numeric derivatives along the given lines."""
-    k = task.coords.size
-    sizes = np.append(typical_sizes(task.coords, found.point), 1.0)
-    direction = _direction(sizes[:k], task.seed)
-    reach = np.append(np.abs(found.point), np.max(np.abs(found.point / direction))) * 4.0 * EPS
-
-    def line(numbers: NDArray[np.int64], offsets: Vector) -> tuple[Vector, Vector]:
-        which = lines[numbers]
-        oblique = which == k
-        values, made = np.empty(offsets.size), offsets.copy()
-        values[~oblique], made[~oblique] = probe.along(which[~oblique], offsets[~oblique])
-        values[oblique] = probe.at(found.point + offsets[oblique, None] * direction)
-        return values, made
-
-    hand, auto, bound = found.hand[lines], found.auto[lines], found.bound[lines]
-    target = _target(hand, auto, bound, alone=task.gradient is None, least=1e3 * noise / sizes[lines])
-
-    def settled(seen: Slopes) -> NDArray[np.bool_]:
-        with np.errstate(invalid="ignore"):
-            consistent = np.abs(auto - seen.value) <= seen.error + bound
-        return np.asarray(consistent & (seen.error <= target))
-
-    measured = slopes(line, sizes[lines], centre=found.value, noise=noise, reach=reach[lines], settled=settled)
-    return replace(found, slopes=found.slopes.put(lines, measured))
-
-
-def _target(hand: Vector, auto: Vector, bound: Vector, *, alone: bool, least: Vector) -> Vector:
-    """Return the error of the differences that is small enough to decide.
-
-    Where two sources disagree, a fraction of their distance; where they agree, six digits; where there is only one, as
-    many as there are to be had.
-    """
-    with np.errstate(invalid="ignore"):
-        apart = np.abs(hand - auto)
-        disagree = apart > bound
-    agreed = np.fmax((1e-8 if alone else 1e-6) * np.abs(auto), least * (1e-2 if alone else 1.0))
-    return np.asarray(np.where(disagree, apart / 16.0, agreed))
-
-
 def _judged(task: Task, found: Evidence, noise: float, *, wanted: NDArray[np.int64]) -> Evidence:
     k = task.coords.size
     insignificant = 1e4 * noise / np.append(typical_sizes(task.coords, found.point), 1.0)
@@ -187,7 +166,7 @@ def _judged(task: Task, found: Evidence, noise: float, *, wanted: NDArray[np.int
     verdicts = []
     # Off a kink's own axis the slope is any of those between the sides, and a small jump may go unnoticed.
     sides = np.nan_to_num(np.abs(found.slopes.jump[:k])) / 2.0
-    between = float(sides @ np.abs(_direction(typical_sizes(task.coords, found.point), task.seed)))
+    between = float(sides @ np.abs(random_direction(typical_sizes(task.coords, found.point), task.seed)))
     for i in range(k + 1):
         trio = found.trio(i)
         if i == k:
@@ -214,25 +193,11 @@ def _reconsidered(task: Task, found: Evidence, probe: Probe, *, noise: float, wa
         probe,
         sizes=typical_sizes(task.coords, found.point),
         scale=_scale(task, probe),
+        here=(found.auto[:-1], found.auto[:-1]),
     )
-    direction = np.abs(_direction(typical_sizes(task.coords, found.point), task.seed))
+    direction = np.abs(random_direction(typical_sizes(task.coords, found.point), task.seed))
     wider = replace(found, bound=np.append(bound, bound @ direction), pieces=np.append(pieces, pieces @ direction))
     return _judged(task, wider, noise, wanted=wanted)
-
-
-def _taylor_order(probe: Probe, direction: Vector, value: float, *, slope: float, noise: float) -> float:
-    """Return the rate at which f(x + t d) - f(x) - t g'd falls with t, NaN if all of it is rounding.
-
-    Reference:
-        P. E. Farrell et al., Automated derivation of the adjoint of high-level transient finite element programs,
-        SIAM J. Sci. Comput. 35 (2013), section 6: the Taylor remainder convergence test.
-    """
-    steps = 2.0 ** -np.arange(4.0, 14.0)
-    with np.errstate(all="ignore"):
-        remainder = np.abs(probe.at(probe.point + steps[:, None] * direction) - value - steps * slope)
-        rates = np.log2(remainder[:-1] / remainder[1:])
-    usable = np.flatnonzero((remainder[1:] > 30.0 * noise) & np.isfinite(rates))
-    return float(rates[usable[-1]]) if usable.size else np.nan
 
 
 def _in_single_precision(task: Task, found: Evidence) -> Evidence:

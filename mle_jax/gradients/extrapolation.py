@@ -24,7 +24,6 @@ Line = Callable[[NDArray[np.int64], Vector], tuple[Vector, Vector]]
 
 CENTRAL, ONE_SIDED, SECOND = (2, 4, 6), (1, 2, 3), (1, 3, 5)
 """Powers of the step in the error of the three quotients, one after the other."""
-MANY = 128
 NOISE_SAFETY = 4.0
 JUMP_SHARE = 1e-4
 """A kink counts if the one-sided slopes differ by this share of their size."""
@@ -47,6 +46,10 @@ class Slopes:
     def kinked(self) -> NDArray[np.bool_]:
         """Where the one-sided slopes differ."""
         return self.jump != 0.0
+
+    def take(self, where: NDArray[np.int64]) -> "Slopes":
+        """Return some of the slopes."""
+        return Slopes(self.value[where], self.error[where], self.jump[where], self.best[where])
 
     def put(self, where: NDArray[np.int64], found: "Slopes") -> "Slopes":
         """Return the slopes with some of them replaced."""
@@ -77,7 +80,7 @@ def slopes(
     sizes: Vector,
     *,
     centre: float,
-    noise: float,
+    noise: float | Vector,
     reach: Vector,
     settled: Callable[[Slopes], NDArray[np.bool_]],
 ) -> Slopes:
@@ -87,31 +90,30 @@ def slopes(
         line: evaluates the function along the lines.
         sizes: (m,), lengths on which the function may be expected to change.
         centre: the function's value at offset 0.
-        noise: its rounding error.
+        noise: the rounding error of its values, along each line or along all of them.
         reach: (m,), the smallest step that arithmetic makes with a relative error below 1e-3 or so.
         settled: says which lines need no more steps.
 
     Returns:
         The slopes of the m lines.
     """
-    everything = np.arange(sizes.size)
-    quick = _quick(sizes)
-    found = _climb(line, everything, quick, centre, noise)
+    noises = np.broadcast_to(np.asarray(noise, np.float64), sizes.shape)
+    found = _climb(line, np.arange(sizes.size), _quick(sizes), centre, noises)
     pending = np.flatnonzero(~settled(found) | found.kinked)
     if pending.size == 0:
         return found
-    wide = _climb(line, pending, _wide(sizes[pending], reach[pending]), centre, noise)
+    noises = noises[pending]
+    wide = _climb(line, pending, _wide(sizes[pending], reach[pending]), centre, noises)
     top = np.maximum(wide.best * 8.0, 64.0 * reach[pending])
-    fine = _climb(line, pending, _Ladder(top[:, None] * 2.0 ** -np.arange(9.0), np.full(top.size, 2.0)), centre, noise)
-    first = Slopes(found.value[pending], found.error[pending], found.jump[pending], found.best[pending])
+    fine = _climb(line, pending, _Ladder(top[:, None] * 2.0 ** -np.arange(9.0), np.full(top.size, 2.0)), centre, noises)
+    first = found.take(pending)
     both = replace(wide, jump=np.where(fine.kinked, wide.jump, 0.0))
     return found.put(pending, _reconcile(first, _reconcile(fine, both)))
 
 
 def _quick(sizes: Vector) -> _Ladder:
-    """Return three steps, for very many lines two smaller ones, which do where the sizes are right."""
-    powers = np.arange(3.0) if sizes.size <= MANY else np.arange(2.0, 4.0)
-    return _Ladder(sizes[:, None] / 16.0 * 4.0**-powers, np.full(sizes.size, 4.0))
+    """Return three steps, which do where the sizes are right."""
+    return _Ladder(sizes[:, None] / 16.0 * 4.0 ** -np.arange(3.0), np.full(sizes.size, 4.0))
 
 
 def _wide(sizes: Vector, reach: Vector) -> _Ladder:
@@ -122,17 +124,18 @@ def _wide(sizes: Vector, reach: Vector) -> _Ladder:
     return _Ladder(top[:, None] * ratio[:, None] ** -np.arange(16.0), ratio)
 
 
-def _climb(line: Line, lines: NDArray[np.int64], ladder: _Ladder, centre: float, noise: float) -> Slopes:
+def _climb(line: Line, lines: NDArray[np.int64], ladder: _Ladder, centre: float, noise: Vector) -> Slopes:
     """Take one ladder of steps on either side along each of the lines."""
     m, length = ladder.steps.shape
     numbers = np.tile(np.repeat(lines, length), 2)
     offsets = np.concatenate([ladder.steps.ravel(), -ladder.steps.ravel()])
     values, made = line(numbers, offsets)
-    up, down = values.reshape(2, m, length)
+    # What is infinite lies outside the domain, like what is not a number, and is no large value.
+    up, down = np.where(np.isfinite(values), values, np.nan).reshape(2, m, length)
     ahead, behind = made.reshape(2, m, length) * np.array([1.0, -1.0])[:, None, None]
     with np.errstate(all="ignore"):
         largest = np.fmax(np.abs(up), np.abs(down)) / abs(centre) if centre != 0.0 else np.ones_like(up)
-        wobble = NOISE_SAFETY * noise * np.fmax(largest, 1.0)
+        wobble = NOISE_SAFETY * noise[:, None] * np.fmax(largest, 1.0)
         right, left = (up - centre) / ahead, (centre - down) / behind
         middle = best_entry(
             (up - down) / (ahead + behind), ladder.ratio, exponents=CENTRAL, rounding=2 * wobble / (ahead + behind)
@@ -142,7 +145,8 @@ def _climb(line: Line, lines: NDArray[np.int64], ladder: _Ladder, centre: float,
         )
         jump = np.where(_is_kink(second, middle), second.value, 0.0)
         for side, rise in ((right, ahead), (left, behind)):
-            one_sided = best_entry(side, ladder.ratio, exponents=ONE_SIDED, rounding=2 * wobble / rise)
+            rounding = 2 * wobble / rise
+            one_sided = best_entry(side, ladder.ratio, exponents=ONE_SIDED, rounding=rounding, cautious=True)
             middle = _replace_missing(middle, one_sided)
     return Slopes(middle.value, middle.error, jump, ladder.steps[np.arange(m), middle.column])
 
@@ -158,11 +162,15 @@ def _replace_missing(first: Entry, other: Entry) -> Entry:
     return Entry(*(np.where(missing, b, a) for a, b in zip(first, other, strict=True)))
 
 
-def best_entry(quotients: Vector, ratio: Vector, *, exponents: tuple[int, ...], rounding: Vector) -> Entry:
+def best_entry(
+    quotients: Vector, ratio: Vector, *, exponents: tuple[int, ...], rounding: Vector, cautious: bool = False
+) -> Entry:
     """Extrapolate quotients (m, L) at descending steps to step 0 and choose the entry that promises most.
 
     Column q of the tableau removes the error term with exponent q; values that are not finite make an entry infinite
-    in error. A first-column entry is judged by its neighbor at the larger step.
+    in error. A first-column entry is judged by its neighbor at the larger step. An entry that extrapolates is judged as
+    if the error had the power that is removed; cautiously, it is believed no better than the distance of what it was
+    made of: at the edge of a domain a function may bend like a root.
     """
     m, length = quotients.shape
     value, noise = quotients, rounding
@@ -175,7 +183,8 @@ def best_entry(quotients: Vector, ratio: Vector, *, exponents: tuple[int, ...], 
         weight = ratio[:, None] ** exponent
         refined = value[:, 1:] + (value[:, 1:] - value[:, :-1]) / (weight - 1.0)
         noise = (weight * noise[:, 1:] + noise[:, :-1]) / (weight - 1.0)
-        parents = np.maximum(np.abs(refined - value[:, 1:]), np.abs(refined - value[:, :-1]) / weight)
+        share = 1.0 if cautious else weight
+        parents = np.maximum(np.abs(refined - value[:, 1:]), np.abs(refined - value[:, :-1]) / share)
         value = refined
         offset = length - value.shape[1]
         candidate = _smallest(value, parents + noise)

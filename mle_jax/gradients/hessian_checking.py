@@ -160,7 +160,7 @@ def _gathered(
         point = point.astype(np.float32).astype(np.float64)
     probe, single = build_probes(function, coords, point, args=args, dtype=dtype, memory=memory)
     task = SecondTask(coords, probe, single, columns, coords.size <= most, dtype, seed)
-    return task, [gather_second(task, point, first=True)]
+    return task, [gather_second(task, point, base=None)]
 
 
 def _elsewhere(
@@ -178,7 +178,7 @@ def _elsewhere(
         further = draw_neighbors(coords, task.probe, sizes=sizes, points=points, seed=task.seed, draw=draw)
     for other in further:
         rounded = other if task.single is None else other.astype(np.float32).astype(np.float64)
-        evidence.append(gather_second(task, rounded, first=False))
+        evidence.append(gather_second(task, rounded, base=evidence[0]))
 
 
 def _report(task: SecondTask, evidence: Sequence[SecondEvidence], subject: str) -> HessianReport:

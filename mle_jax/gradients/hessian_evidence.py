@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mle_jax.gradients.coordinates import Coordinates, Vector, typical_sizes
 from mle_jax.gradients.evaluation import Probe, noise_level
-from mle_jax.gradients.evidence import Task, gather
+from mle_jax.gradients.evidence import Evidence, Task, gather
 from mle_jax.gradients.extrapolation import Slopes
 from mle_jax.gradients.hessian_layout import WHOLE, LaidMatrix
 from mle_jax.gradients.rounding import allowance, careful_bound, cheap_bound
@@ -66,7 +66,8 @@ class SecondEvidence:
 
     point: Vector
     value: float
-    gradient: Vector
+    below: Evidence
+    """The check of the automatic gradient there."""
     vectors: Vector
     hand: Vector
     auto: Vector
@@ -96,12 +97,13 @@ class SecondEvidence:
         return np.asarray(np.isin(self.codes, [verdict.rank for verdict in verdicts]))
 
 
-def gather_second(task: SecondTask, point: Vector, *, first: bool) -> SecondEvidence:
-    """Evaluate all three second derivatives at a point and judge them."""
+def gather_second(task: SecondTask, point: Vector, *, base: SecondEvidence | None) -> SecondEvidence:
+    """Evaluate all three second derivatives at a point and judge them; `base` is the evidence at the first point."""
     probe, sizes = task.probe.moved(point), typical_sizes(task.coords, point)
     vectors = task.vectors(point)
     second = SecondProbe(probe, vectors, sizes)
-    below = gather(Task(task.coords, probe, None, None, "float64", None, task.seed), point, first=first)
+    plain = Task(task.coords, probe, None, None, "float64", None, task.seed)
+    below = gather(plain, point, base=None if base is None else base.below)
     k = point.size
     auto = second.columns()
     laid = task.hand(point, probe.args, vectors)
@@ -111,7 +113,7 @@ def gather_second(task: SecondTask, point: Vector, *, first: bool) -> SecondEvid
     found = SecondEvidence(
         point=point,
         value=below.value,
-        gradient=below.auto[:k],
+        below=below,
         vectors=vectors,
         hand=laid.matrix,
         auto=auto,
@@ -142,7 +144,8 @@ def _bounds(task: SecondTask, second: SecondProbe, hand: Vector, auto: Vector) -
     def evaluate(where: Vector, args: Any) -> Vector:
         return task.hand(where, args, second.vectors).matrix.ravel()
 
-    bound, pieces = careful_bound(evaluate, second, sizes=second.sizes, scale=None)
+    here = (hand.ravel(), auto.ravel())
+    bound, pieces = careful_bound(evaluate, second, sizes=second.sizes, scale=None, here=here)
     return bound.reshape(auto.shape), pieces.reshape(auto.shape)
 
 

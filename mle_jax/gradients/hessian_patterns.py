@@ -17,7 +17,7 @@ from mle_jax._text import listing, significant
 from mle_jax.gradients.coordinates import Coordinates, Vector
 from mle_jax.gradients.hessian_layout import LaidMatrix
 from mle_jax.gradients.hessian_suspects import suspects
-from mle_jax.gradients.patterns import EXACT, TELLING
+from mle_jax.gradients.slips import EXACT, TELLING
 
 NAMED_FACTORS = {2.0: "2 times the right one", 0.5: "1/2 of the right one"}
 

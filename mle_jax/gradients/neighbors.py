@@ -11,6 +11,10 @@ from mle_jax.gradients.evaluation import Probe
 
 RADIUS = 2.0**-5
 """Relative size of the move: far beyond rounding, yet rarely out of the function's domain."""
+SMALLER = (1.0, 2.0**-5, 2.0**-10, 2.0**-20)
+"""Shares of the radius, one after the other."""
+WALL = 1e6
+"""A value that is larger than the one at the base point by this factor is no value: it is a penalty, like -1e10."""
 
 
 def draw_neighbors(
@@ -27,7 +31,7 @@ def draw_neighbors(
         draw: ``key -> params``, a source of points of the caller's own.
 
     Returns:
-        At most `points` flat points. A move that leaves the domain is made smaller; after three attempts the point is
+        At most `points` flat points. A move that leaves the domain is made smaller; after four attempts the point is
         given up.
     """
     keys = jax.random.split(jax.random.key(seed), max(points, 1))[:points]
@@ -35,14 +39,14 @@ def draw_neighbors(
         candidates = [coords.flat(draw(key), "the point that draw returned") for key in keys]
         return [point for point in candidates if _is_finite(probe, point)]
     rng = np.random.default_rng(seed)
-    found = []
+    found: list[Vector] = []
     for _ in range(points):
         move = _symmetric(coords, probe.point, sizes * rng.uniform(-1.0, 1.0, sizes.size))
-        for radius in (RADIUS, RADIUS / 32.0, RADIUS / 1024.0):
-            candidate = np.asarray((probe.point + radius * move).astype(probe.point.dtype), np.float64)
-            if _is_finite(probe, candidate):
-                found.append(candidate)
-                break
+        moves = RADIUS * np.asarray(SMALLER)[:, None] * move
+        tries = np.asarray((probe.point + moves).astype(probe.point.dtype), np.float64)
+        values = np.abs(probe.at(np.concatenate([probe.point[None], tries])))
+        inside = np.isfinite(values[1:]) & ~(values[1:] > WALL * (values[0] + 1.0))
+        found.extend(tries[np.flatnonzero(inside)[:1]])
     return found
 
 

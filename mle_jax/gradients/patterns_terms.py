@@ -73,9 +73,9 @@ def _missing_together(
 ) -> list[int] | None:
     """Return the fewest terms, two or more, that are all missing."""
     there = [i for i, part in enumerate(parts) if np.any((np.abs(part) > TELLING * (case.bound + slack))[:, group])]
-    flat = parts[there][:, :, group].reshape(len(there), -1)
-    if not 2 < len(there) <= MOST_TOGETHER or flat.shape[1] * 2 ** len(there) > LARGEST:
+    if not 2 < len(there) <= MOST_TOGETHER or len(case.points) * group.sum() * 2 ** len(there) > LARGEST:
         return None
+    flat = parts[there][:, :, group].reshape(len(there), -1)
     wanted, allowed = ((array[:, group]).ravel() for array in (case.right - case.hand, EXACT * (case.bound + slack)))
     sets = (np.arange(2 ** len(there))[:, None] >> np.arange(len(there))) & 1
     sets = sets[np.argsort(sets.sum(axis=1), kind="stable")]

@@ -1,9 +1,9 @@
 """The report of a gradient check: numbers for programs, one screen for people."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from mle_jax._optional import optional
 from mle_jax._text import grid, listing, significant
@@ -12,6 +12,8 @@ from mle_jax.gradients.verdicts import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from mle_jax.gradients.curves import StepCurve
 
 MOST_ROWS = 12
 
@@ -78,12 +80,31 @@ class GradientReport:
     handwritten: bool
     """Whether there was a handwritten gradient to check."""
     dtype: str
+    _measure: "Callable[[Sequence[int]], list[StepCurve]] | None" = field(default=None, repr=False, compare=False)
+    """Takes numbers of rows, measures the error of their differences over the step; lost when the report is pickled."""
 
     @property
     def passed(self) -> bool:
         """Whether nothing speaks against the gradient, at any point."""
         verdicts = [*(row.verdict for row in self.rows), *(row.verdict for row in self.directions)]
         return all(verdict.passes for verdict in verdicts)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the function and its data, so that every report can be pickled."""
+        return {**self.__dict__, "_measure": None}
+
+    def worst_first(self) -> list[int]:
+        """Return the numbers of the rows, the worst verdict and the largest discrepancy first.
+
+        Example:
+            >>> import mle_jax as mle
+            >>> product, by_hand = lambda p: p["a"] * p["b"], lambda p: {"a": p["b"], "b": 0.0}
+            >>> report = mle.check_gradient(product, by_hand, {"a": 1.0, "b": 2.0})
+            >>> report.worst_first()
+            [1, 0]
+        """
+        rows = self.rows
+        return sorted(range(len(rows)), key=lambda i: (rows[i].verdict.rank, -_sortable(rows[i].discrepancy)))
 
     def assert_passed(self) -> None:
         """Raise unless the check passed: one line for a test suite.
@@ -117,7 +138,7 @@ class GradientReport:
         return pandas.DataFrame([{**asdict(row), "verdict": str(row.verdict)} for row in self.rows])
 
     def __str__(self) -> str:
-        worst_first = sorted(self.rows, key=lambda row: (row.verdict.rank, -_sortable(row.discrepancy)))
+        worst_first = [self.rows[i] for i in self.worst_first()]
         shown, hidden = worst_first[:MOST_ROWS], worst_first[MOST_ROWS:]
         lines = [self._sentence()]
         if self.diagnosis:

@@ -14,7 +14,7 @@ Reference:
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -38,9 +38,6 @@ class Differentiated(Protocol):
     def args(self) -> Any:
         """The data."""
 
-    def autodiff(self) -> tuple[float, Vector]:
-        """Return the value and the derivative, flat."""
-
     def autodiff_with(self, point: Vector, args: Any) -> tuple[float, Vector]:
         """Return the same at another point and other data of the same shapes."""
 
@@ -54,6 +51,8 @@ SYSTEMATIC = 8.0
 """A disagreement is systematic when it exceeds its own fluctuations by this factor."""
 SENSING, ROUNDING = 2.0**-22, 2.0**-49
 """Relative moves: one to measure sensitivities, one to shake the last bits."""
+BEND = 2.0**-6
+"""A gradient bends when the mean of two opposite moves differs by this share of its size and its change."""
 
 
 def cheap_bound(hand: Vector, auto: Vector, *, pieces: Vector | float = 0.0) -> Vector:
@@ -68,8 +67,15 @@ def allowance(hand: Vector, auto: Vector, bound: Vector, *, dtype: str) -> Vecto
     return np.asarray(np.fmax(bound, AGREED[dtype] * size))
 
 
+def placing_noise(point: Vector, gradient: Vector) -> Vector:
+    """Return the changes (k,) of a function that come from rounding each coordinate of the points it is taken at."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        changes = EPS / 2.0 * np.abs(point * gradient)
+    return np.where(np.isfinite(changes), changes, 0.0)
+
+
 def careful_bound(
-    hand: Gradient, probe: Differentiated, *, sizes: Vector, scale: Vector | None
+    hand: Gradient, probe: Differentiated, *, sizes: Vector, scale: Vector | None, here: tuple[Vector, Vector]
 ) -> tuple[Vector, Vector]:
     """Return the difference (k,) that rounding explains, and the size (k,) of the pieces that are summed.
 
@@ -78,28 +84,27 @@ def careful_bound(
         probe: the function, at the point.
         sizes: (k,), typical sizes of the coordinates.
         scale: (k,), the sum of the absolute pieces where the caller knows it.
+        here: the handwritten and the automatic gradient at the point itself.
     """
-    point, args = probe.point, probe.args
-    here_hand, here_auto = hand(point, args), probe.autodiff()[1]
+    point = probe.point
+    here_hand, here_auto = here
     pieces = np.fmax(np.abs(here_auto), 0.0 if scale is None else scale)
     jitter = np.zeros(here_auto.size)
     rng = np.random.default_rng(11)
     # Params are moved in every case: a formula may be special at the very point. Moves of the params are compared with
     # moves of the params, and moves of the data with moves of the data: a formula that is wrong at rows picked by their
     # very values (y == 1.5, y >= 1.5) may be right next to them, and that is no rounding.
-    for moves in (((SENSING, 0.0), (ROUNDING, 0.0)), ((ROUNDING, SENSING), (ROUNDING, ROUNDING))):
+    for kinds in (((SENSING, 0.0), (ROUNDING, 0.0)), ((ROUNDING, SENSING), (ROUNDING, ROUNDING))):
         middles = []
-        for params_move, data_move in moves:
-            shift, factors = params_move * sizes * _signed(rng, point.size), data_move * _signed(rng, 64)
-            up_hand, up_auto = _both(hand, probe, point + shift, _scaled(args, factors))
-            down_hand, down_auto = _both(hand, probe, point - shift, _scaled(args, -factors))
+        for by in kinds:
+            moves = _gentle(hand, probe, (sizes * _signed(rng, point.size), _signed(rng, 64)), by=by, here=here_auto)
             with np.errstate(invalid="ignore"):
-                up, down = up_hand - up_auto, down_hand - down_auto
+                up, down = moves.up[0] - moves.up[1], moves.down[0] - moves.down[1]
                 middles.append((up + down) / 2.0)
-                if max(params_move, data_move) == SENSING:
-                    for high, low in ((up_hand, down_hand), (up_auto, down_auto)):
-                        pieces = np.fmax(pieces, np.abs(high - low) / (2.0 * SENSING))
-                elif data_move == 0.0:
+                if moves.largest > ROUNDING:
+                    for high, low in zip(moves.up, moves.down, strict=True):
+                        pieces = np.fmax(pieces, np.abs(high - low) / (2.0 * moves.largest))
+                elif by[1] == 0.0:
                     jitter = np.fmax(jitter, np.abs(up - down) / 2.0)
         with np.errstate(invalid="ignore"):
             jitter = np.fmax(jitter, np.abs(middles[0] - middles[1]))
@@ -107,8 +112,38 @@ def careful_bound(
     return np.fmax(bound, SYSTEMATIC * jitter), pieces
 
 
-def _both(hand: Gradient, probe: Differentiated, point: Vector, args: Any) -> tuple[Vector, Vector]:
-    return hand(point, args), probe.autodiff_with(point, args)[1]
+class _Moves(NamedTuple):
+    """The handwritten and the automatic gradient after a move of params and data, and after its opposite."""
+
+    largest: float
+    up: tuple[Vector, Vector]
+    down: tuple[Vector, Vector]
+
+
+def _gentle(
+    hand: Gradient, probe: Differentiated, along: tuple[Vector, Vector], *, by: tuple[float, float], here: Vector
+) -> _Moves:
+    """Move as far as is wanted, or less far where autodiff bends: next to the edge of a domain little is far.
+
+    Where it seems to bend however small the move, that is rounding, and the move is the one that was wanted.
+    """
+    widest = None
+    for most in (SENSING, SENSING * 2.0**-8, SENSING * 2.0**-16, ROUNDING):
+        shift, factors = (min(size, most) * way for size, way in zip(by, along, strict=True))
+        moves = _Moves(min(max(by), most), *(_both(hand, probe, sign * shift, sign * factors) for sign in (1.0, -1.0)))
+        up, down = moves.up[1], moves.down[1]
+        with np.errstate(invalid="ignore"):
+            bent = ~(np.abs((up + down) / 2.0 - here) <= BEND * (np.abs(up - down) + np.abs(here)))
+        if max(by) < most or not np.any(bent & np.isfinite(here)):
+            return moves
+        widest = widest or moves
+    assert widest is not None
+    return widest
+
+
+def _both(hand: Gradient, probe: Differentiated, shift: Vector, factors: Vector) -> tuple[Vector, Vector]:
+    args = _scaled(probe.args, factors)
+    return hand(probe.point + shift, args), probe.autodiff_with(probe.point + shift, args)[1]
 
 
 def _signed(rng: np.random.Generator, count: int) -> Vector:

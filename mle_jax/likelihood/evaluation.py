@@ -10,11 +10,15 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from mle_jax._trees import named_leaves
 from mle_jax.likelihood.rows import RowLayout, map_rows, row_layout, without_masked_rows
 from mle_jax.parameters import ParameterSpace
 
 if TYPE_CHECKING:
     from mle_jax.likelihood.model import Model
+
+BLOCK = 2**20
+"""Scores that exist at the same time where only their sum is wanted."""
 
 
 class Sample(NamedTuple):
@@ -93,6 +97,26 @@ def scores(model: "Model", params: Any, data: Any, weights: Array | None = None)
     if weights is None:
         return gradients
     return jax.tree_util.tree_map(lambda leaf: weigh(jnp.asarray(weights), leaf), gradients)
+
+
+def score_magnitude(model: "Model", params: Any, data: Any) -> Any:
+    """Return the sum of the absolute scores of the rows, a pytree like params; never all scores at once."""
+    layout = row_layout(data, tuple(model.constants))
+    rows = [jnp.asarray(leaf) for leaf in layout.rows]
+    height = max(BLOCK // sum(jnp.size(leaf) for leaf in jax.tree_util.tree_leaves(params)), 1)
+    full = layout.size // height
+
+    def magnitude(block: list[Array]) -> Any:
+        part = RowLayout(named_leaves(layout.with_rows(block), root="data"), layout.by_row)
+        gradients = map_rows(lambda row: jax.grad(model.log_density)(params, row), part)
+        return jax.tree_util.tree_map(lambda leaf: jnp.sum(jnp.abs(leaf), axis=0), gradients)
+
+    def add(i: Array, total: Any) -> Any:
+        block = [jax.lax.dynamic_slice_in_dim(leaf, i * height, height) for leaf in rows]
+        return jax.tree_util.tree_map(jnp.add, total, magnitude(block))
+
+    rest = magnitude([leaf[full * height :] for leaf in rows])
+    return rest if full == 0 else jax.lax.fori_loop(0, full, add, rest)
 
 
 def theta_scores(model: "Model", coordinates: Any, theta: Array, ready: Sample) -> Array:

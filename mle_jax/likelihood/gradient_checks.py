@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
 
 from mle_jax._precision import in_float64, to_numpy
@@ -38,8 +37,7 @@ def check_model_gradient(
     others = tuple(to_numpy(space.constrain(theta + move)) for move in moves)
 
     def sum_of_sizes(at: Any, data: Any) -> Any:
-        scores = program(model, evaluation.scores)(at, data, None)
-        return to_numpy(jax.tree_util.tree_map(lambda leaf: abs(leaf).sum(axis=0), scores))
+        return to_numpy(program(model, evaluation.score_magnitude)(at, data))
 
     scale = None if model.is_joint else sum_of_sizes
     return check_gradient(
