@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mle_jax._text import listing, significant
 from mle_jax.gradients.coordinates import Vector
@@ -10,12 +11,12 @@ from mle_jax.gradients.slips import EXACT, ROUNDING, TELLING, Case, Mask, Slip, 
 from mle_jax.gradients.terms import Terms, split
 
 SLIPS = (
-    (-1.0, "missing_term", "is missing from"),
-    (-2.0, "term_sign", "has the wrong sign in"),
-    (1.0, "term_factor", "stands twice in"),
-    (-0.5, "term_factor", "has half its size in"),
+    (-1.0, "missing_term", "is missing from", "are missing from"),
+    (-2.0, "term_sign", "has the wrong sign in", "have the wrong sign in"),
+    (1.0, "term_factor", "stands twice in", "stand twice in"),
+    (-0.5, "term_factor", "has half its size in", "have half their size in"),
 )
-"""By how much of the term the gradient is off."""
+"""By how much of the term the gradient is off, and what is said of one term and of several."""
 LARGEST = 2**24
 """Numbers that the gradients of the terms at all points may have."""
 MOST_TOGETHER = 12
@@ -54,49 +55,43 @@ def _wrong_terms(case: Case, left: Mask, *, branches: bool) -> Iterator[Slip]:
 def _explain(
     case: Case, parts: Vector, group: Mask, skip: Callable[[list[int]], bool]
 ) -> tuple[tuple[str, str], list[int]] | None:
-    """Return the slip and the terms that account for the difference exactly; None if none or several slips do."""
+    """Return the slip and the fewest terms that account for the difference exactly; None if it could be several slips."""
     slack = ROUNDING * np.sum(np.abs(parts), axis=0)
-    fitting: dict[tuple[str, str], list[int]] = {}
-    for i, part in enumerate(parts):
-        for share, word, verb in SLIPS:
-            if not skip([i]) and _fits(case, part, share, group=group, slack=slack):
-                fitting.setdefault((word, verb), []).append(i)
-    if not fitting:
-        several = _missing_together(case, parts, group=group, slack=slack, skip=skip)
-        return None if several is None else (("missing_term", "are missing from"), several)
-    slip, chosen = next(iter(fitting.items()))
-    return (slip, chosen[:1]) if len(fitting) == 1 else None
+    telling = np.any((np.abs(parts) > TELLING * (case.bound + slack))[:, :, group], axis=(1, 2))
+    fitting = []
+    for share, word, one, several in SLIPS:
+        for chosen in _sets(case, parts, np.flatnonzero(telling), share=share, group=group, slack=slack):
+            part = np.sum(parts[chosen], axis=0)
+            if not skip(chosen) and _fits(case, part, share, group=group, slack=slack):
+                fitting.append(((word, one if len(chosen) == 1 else several), chosen))
+                break
+    fewest = min((len(chosen) for _, chosen in fitting), default=0)
+    fitting = [(slip, chosen) for slip, chosen in fitting if len(chosen) == fewest]
+    return fitting[0] if len(fitting) == 1 else None
 
 
-def _missing_together(
-    case: Case, parts: Vector, *, group: Mask, slack: Vector, skip: Callable[[list[int]], bool]
-) -> list[int] | None:
-    """Return the fewest terms, two or more, that are all missing."""
-    there = [i for i, part in enumerate(parts) if np.any((np.abs(part) > TELLING * (case.bound + slack))[:, group])]
+def _sets(
+    case: Case, parts: Vector, there: NDArray[np.int64], *, share: float, group: Mask, slack: Vector
+) -> Iterator[list[int]]:
+    """Yield the terms, then the sets of them, of which a share is the difference; the smaller sets first."""
+    for i in there:
+        yield [int(i)]
     if not 2 < len(there) <= MOST_TOGETHER or len(case.points) * group.sum() * 2 ** len(there) > LARGEST:
-        return None
-    flat = parts[there][:, :, group].reshape(len(there), -1)
-    wanted, allowed = ((array[:, group]).ravel() for array in (case.right - case.hand, EXACT * (case.bound + slack)))
+        return
+    flat = share * parts[there][:, :, group].reshape(len(there), -1)
+    wanted, allowed = (array[:, group].ravel() for array in (case.hand - case.right, EXACT * (case.bound + slack)))
     sets = (np.arange(2 ** len(there))[:, None] >> np.arange(len(there))) & 1
-    sets = sets[np.argsort(sets.sum(axis=1), kind="stable")]
-    fits = np.all(np.abs(sets @ flat - wanted) <= allowed, axis=1)
-    for chosen in sets[fits].astype(bool):
-        terms = [i for i, inside in zip(there, chosen, strict=True) if inside]
-        if (
-            len(terms) > 1
-            and not skip(terms)
-            and _fits(case, np.sum(parts[terms], axis=0), -1.0, group=group, slack=slack)
-        ):
-            return terms
-    return None
+    sizes = sets.sum(axis=1)
+    near = np.flatnonzero((sizes > 1) & np.all(np.abs(sets @ flat - wanted) <= allowed, axis=1))
+    for number in near[np.argsort(sizes[near], kind="stable")]:
+        yield [int(i) for i in there[sets[number].astype(bool)]]
 
 
 def _fits(case: Case, part: Vector, share: float, *, group: Mask, slack: Vector) -> bool:
-    """Whether a share of the term is the difference, and the term is not the whole gradient there."""
+    """Whether a share of the terms is the difference, and they are not the whole gradient there."""
     if np.all((np.abs(part - case.right) <= EXACT * (case.bound + slack))[:, group]):
         return False  # that is a factor of the gradient, of which other patterns speak
-    tells = np.any((np.abs(part) > TELLING * (case.bound + slack))[:, group])
-    return bool(tells) and case.explains(case.right + share * part, group, slack=slack)
+    return case.explains(case.right + share * part, group, slack=slack)
 
 
 def _told(case: Case, terms: Terms, chosen: list[int], *, verb: str, group: Mask) -> str:
