@@ -38,7 +38,8 @@ class Model:
             density has kinks it may return an `ExactMaximum`, with the proof that derivatives cannot give.
         smooth: False where the log density has kinks in the parameters.
         constants: names of data leaves that all rows share.
-        simulate: ``simulate(key, params, row) -> row``.
+        simulate: ``simulate(key, params, row) -> row``, the row with the response drawn anew (of `Model.joint` the
+            whole dataset).
         predict: ``predict(params, row) -> pytree``.
 
     Raises:
