@@ -66,6 +66,31 @@ def test_a_score_that_is_cut_off_altogether_is_remarked():
     assert "the mean score in 's', which is 0 whatever is drawn" in report.notes[0]
 
 
+def test_a_density_that_cannot_be_normalized_fails():
+    def upside_down(p, row):
+        return (row["y"] - p["m"]) ** 2 / 2
+
+    parameters = {"m": mle.Real()}
+    report = mle.check_likelihood(
+        model(upside_down, parameters, lambda key, p, row: p["m"] + jax.random.normal(key)), ALONE, draws=100
+    )
+    assert not report.passed
+    assert "integrates to inf instead of 1" in report.diagnosis
+
+
+def test_draws_outside_the_support_fail():
+    """Half of the draws of an exponential variable are negative, where the log density is not a number."""
+
+    def log_density(p, row):
+        return jnp.log(p["rate"]) - p["rate"] * jnp.where(row["y"] > 0, row["y"], jnp.nan)
+
+    declared = model(log_density, {"rate": mle.Positive()}, lambda key, p, row: jax.random.laplace(key) / p["rate"])
+    report = mle.check_likelihood(declared, ALONE, {"rate": 0.5}, support=(0.0, np.inf), draws=100)
+    assert not report.passed
+    assert report.failed("mean score")
+    assert "The score is not finite in 'rate'" in report.diagnosis
+
+
 def test_the_support_may_be_given_in_three_ways():
     def shifted(p, row):
         return jnp.log(p["rate"]) - p["rate"] * (row["y"] - row["from"])
@@ -149,7 +174,7 @@ def test_sums_over_counts_end_where_nothing_is_left_or_extrapolate_what_is():
     def harmonic(rows, y):  # does not converge
         return -np.log(y)
 
-    assert probabilities_of_counts(harmonic, np.array([[1.0, 2.0]]), *rows).error[0] == np.inf
+    assert probabilities_of_counts(harmonic, np.array([[1.0, 2.0]]), *rows).tail[0] == np.inf
 
     def far_out(rows, y):  # uniform over 1000 counts around a million, from no end
         return np.where(np.abs(y - 10**6) < 500, -np.log(999.0), -np.inf)

@@ -120,7 +120,8 @@ class HessianReport:
 
     def _sentence(self) -> str:
         entries, points = len(self.rows), len(self.directions)
-        places = f"{entries} {'entry' if entries == 1 else 'entries'}, {points} points, {self.dtype}"
+        counted = f"{entries} {'entry' if entries == 1 else 'entries'}, {points} {'point' if points == 1 else 'points'}"
+        places = f"{counted}, {self.dtype}"
         if self.passed:
             kinks = sum(row.verdict is Verdict.KINK for row in self.rows)
             but = f", but for {kinks} kinks" if kinks else ""

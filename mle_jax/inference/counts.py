@@ -22,9 +22,9 @@ class CountProbabilities(NamedTuple):
     value: Vector
     """(R, L)."""
     tail: Vector
-    """(R,), the sum beyond, extrapolated; 0 where nothing is left."""
+    """(R,), the sum beyond, extrapolated; 0 where nothing is left, infinite where the terms do not fall."""
     error: Vector
-    """(R,), of the whole; infinite where the sum does not converge."""
+    """(R,), of the whole; infinite where that is not known."""
 
 
 def probabilities_of_counts(
@@ -79,6 +79,7 @@ def _tail(value: Vector, *, closed: NDArray[np.bool_]) -> tuple[Vector, Vector]:
         doubt = np.abs(tail - rises[0] * before / (1.0 - before)) + 1e-3 * np.abs(tail)
     ended = closed | (rises[0] <= 1e-12) | (value[:, -BLOCK:].sum(axis=1) <= NOTHING)
     converges = ended | (np.isfinite(tail) & (ratio < 0.95) & (ratio >= 0.0))
-    tail = np.where(ended | ~converges, 0.0, tail)
+    diverges = ~ended & (ratio >= 0.999)
+    tail = np.where(diverges, np.inf, np.where(ended | ~converges, 0.0, tail))
     error = np.where(ended, 0.0, np.where(converges, doubt, np.inf))
     return tail, error + length * np.finfo(float).eps

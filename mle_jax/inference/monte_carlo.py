@@ -41,9 +41,10 @@ class Means(NamedTuple):
     draws: int
 
     def statistic(self, expected: Vector | float = 0.0) -> Vector:
-        """Return (mean - expected) / std_error; 0 where neither is anything."""
+        """Return (mean - expected) / std_error; 0 where neither is anything, NaN where the mean is not a number."""
+        apart = self.mean - expected
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.nan_to_num((self.mean - expected) / self.std_error, nan=0.0, posinf=np.inf, neginf=-np.inf)
+            return np.asarray(np.where((apart == 0.0) & (self.std_error == 0.0), 0.0, apart / self.std_error))
 
     def p_values(self, expected: Vector | float = 0.0) -> Vector:
         """Return the two-sided p-values of Student's t."""

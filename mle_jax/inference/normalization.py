@@ -40,7 +40,9 @@ class Total(NamedTuple):
 
     @property
     def known(self) -> bool:
-        """Whether it is known precisely enough to say that it is 1 or not."""
+        """Whether it is known precisely enough to say that it is 1 or not; that it is infinite is known, too."""
+        if np.any(np.isposinf(self.value)):
+            return True
         return bool(np.all(self.error <= np.fmax(CLOSE, 1e-3 * np.abs(self.value - 1.0)) / 4.0))
 
     @property
@@ -131,7 +133,8 @@ def _candidates(response: Response) -> list[Support]:
 
 def _draws_would_fall(total: Total, tightest: Total) -> bool:
     """Say whether the mass beyond the tightest support is so small that no draw need have fallen there."""
-    extra = np.sum(np.fmax(total.value - tightest.value, 0.0))
+    with np.errstate(invalid="ignore"):
+        extra = np.sum(np.fmax(total.value - tightest.value, 0.0))
     return not np.isfinite(extra) or bool(np.exp(-TEST * extra) >= UNSEEN)
 
 

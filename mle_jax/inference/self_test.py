@@ -186,6 +186,8 @@ def _normalization_told(model: "Model", made: Ready, drawn: Response, total: Tot
         return ""
     verb = "sums" if drawn.discrete else "integrates"
     over = f"over {drawn.leaf} in {total.label}"
+    if not np.all(np.isfinite(total.value)):
+        return f"The density {verb} to {significant(np.max(total.value))} instead of 1 {over}: it is no density at all."
     free = np.asarray(made.chart.space.unconstrain(made.params))
     elsewhere = to_numpy(made.chart.space.constrain(free + 0.3))
     moved = made._replace(params=jax.tree_util.tree_map(np.asarray, elsewhere))
@@ -213,6 +215,12 @@ def _diagnosis(rows: list[LikelihoodRow], told: str) -> str:
     failed = {row.check for row in rows if row.verdict == "wrong"}
     if told:
         return told
+    lost = [row.name for row in rows if row.check == "mean score" and not np.isfinite(row.found)]
+    if lost:
+        return (
+            f"The score is not finite in {listing(lost, most=4)} for some simulated data: simulate draws values to "
+            "which the log density gives -inf or NaN."
+        )
     if "distribution" in failed:
         return (
             "The log density is that of a distribution, but simulate draws from another one: one of the two is wrong. "

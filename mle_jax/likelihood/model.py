@@ -41,7 +41,8 @@ class Model:
             Without it, fits with fixed entries are left to the search.
         smooth: False where the log density has kinks in the parameters.
         constants: names of data leaves that all rows share.
-        simulate: ``simulate(key, params, row) -> row``.
+        simulate: ``simulate(key, params, row) -> row``, the row with the response drawn anew (of `Model.joint` the
+            whole dataset).
         predict: ``predict(params, row) -> pytree``.
 
     Raises:
