@@ -26,12 +26,9 @@ def find_patterns(case: Case) -> list[Finding]:
     offers: dict[Pattern, list[Slip]] = {}
     for pattern in PATTERNS:
         offers[pattern] = list(pattern(case, case.wrong.copy()))
-        if (
-            np.any(case.wrong)
-            and len(offers[pattern]) == 1
-            and np.array_equal(offers[pattern][0].explained, case.wrong)
-        ):
-            return [_finding(case, offers[pattern][0])]
+        alone = offers[pattern][0] if len(offers[pattern]) == 1 else None
+        if alone is not None and np.any(case.wrong) and not np.any(case.wrong & ~alone.explained):
+            return [_finding(case, alone)]
     left, found = case.wrong.copy(), []
     for pattern in (*PATTERNS, _remaining):
         known = pattern in offers and np.array_equal(left, case.wrong)

@@ -55,7 +55,7 @@ def _wrong_terms(case: Case, left: Mask, *, branches: bool) -> Iterator[Slip]:
 def _explain(
     case: Case, parts: Vector, group: Mask, skip: Callable[[list[int]], bool]
 ) -> tuple[tuple[str, str], list[int]] | None:
-    """Return the slip and the fewest terms that account for the difference exactly; None if it could be several slips."""
+    """Return the slip and the fewest terms that account for the difference exactly; None if it may be several slips."""
     slack = ROUNDING * np.sum(np.abs(parts), axis=0)
     telling = np.any((np.abs(parts) > TELLING * (case.bound + slack))[:, :, group], axis=(1, 2))
     fitting = []
