@@ -144,7 +144,7 @@ def test_a_wrong_censored_branch_is_named_in_the_words_of_the_data():
     assert "those with event = 0" in finding.sentence
 
 
-def test_a_branch_that_is_missing_is_a_term():
+def test_a_branch_that_is_missing_is_told_by_its_rows():
     def without_survival(params, data):
         z = (data["t"] - params["m"]) / params["s"]
         event = data["event"] == 1
@@ -153,8 +153,8 @@ def test_a_branch_that_is_missing_is_a_term():
     data = {"t": RNG.normal(size=50), "event": (RNG.random(50) < 0.6).astype(float)}
     model = mle.Model(censored, {"m": mle.Real(), "s": mle.Positive()}, gradient=without_survival)
     (finding,) = model.check_gradient(data, {"m": 0.2, "s": 0.8}).findings
-    assert finding.pattern == "missing_term" and finding.coordinates == ("m", "s")
-    assert "'event'" in finding.sentence
+    assert finding.pattern == "rows" and finding.coordinates == ("m", "s")
+    assert "those with event = 0; what they add is missing" in finding.sentence
 
 
 def test_terms_add_up_to_the_function_and_to_its_gradient():
