@@ -1,5 +1,6 @@
 """Maximum likelihood with automatic differentiation on JAX."""
 
+from mle_jax import densities as densities
 from mle_jax import models as models
 from mle_jax import optimizers as optimizers
 from mle_jax import plots as plots
@@ -54,6 +55,7 @@ __all__ = [
     "Table",
     "check_gradient",
     "critical_point",
+    "densities",
     "difference_curve",
     "evaluate",
     "finite_difference",

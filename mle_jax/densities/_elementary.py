@@ -1,0 +1,114 @@
+"""Logarithms and exponentials with accurate derivatives where the textbook forms cancel or overflow."""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from mle_jax.densities._partials import polynomial, with_partials
+
+LOG_2 = 0.6931471805599453
+SERIES = 0.25
+"""Below this |w| = |x / (2 + x)|, functions of log1p(x) are summed as series in w: -0.4 < x < 0.67."""
+
+# log1p(x) = 2 artanh(w) = 2 w (1 + w^2/3 + w^4/5 + ...), w = x/(2 + x); Abramowitz and Stegun 4.1.27.
+# 16 terms: the last is 0.0625^16 / 33 = 2e-21 of the sum, and 1e-17 in second derivatives.
+ARTANH = tuple(1.0 / (2 * k + 1) for k in range(17))
+ARTANH_AFTER_FIRST = tuple(1.0 / (2 * k + 3) for k in range(17))
+
+
+def log1p_ratio(x: Array) -> Array:
+    """Return ``log(1 + x) / x``, which is 1 at 0, for x > -1."""
+    w = x / (2 + x)
+    small = jnp.abs(w) < SERIES
+    near = jnp.where(small, w, 0.0)
+    far = jnp.where(small, 1.0, x)
+    return jnp.where(small, (1 - near) * polynomial(near**2, ARTANH), jnp.log1p(far) / far)
+
+
+def log1p_curvature(x: Array, ratio: Array) -> Array:
+    """Return ``(x - log(1 + x)) / x^2``, which is 1/2 at 0, for x > -1.
+
+    The ratio is 1 + x, asked for because the caller may know the digits of it that x near -1 has lost. Both are
+    differentiated, as functions of each other.
+    """
+    w = x / (1 + ratio)
+    small = jnp.abs(w) < SERIES
+    near = jnp.where(small, w, 0.0)
+    series = 0.5 * (1 - near) * (1 - near * (1 - near) * polynomial(near**2, ARTANH_AFTER_FIRST))
+    far, far_ratio = jnp.where(small, 1.0, x), jnp.where(small, 2.0, ratio)
+    return jnp.where(small, series, (far - jnp.log(far_ratio)) / far**2)
+
+
+def _excess(x: Array, ratio: Array) -> Array:
+    w = x / (1 + ratio)
+    small = jnp.abs(w) < SERIES
+    near = jnp.where(small, w, 0.0)
+    # x - log1p(x) = 2 w^2 / (1 - w) - 2 w^3 (1/3 + w^2/5 + ...), all of one size for |w| < 1/4
+    series = 2 * near**2 * (1 / (1 - near) - near * polynomial(near**2, ARTANH_AFTER_FIRST))
+    return jnp.where(small, series, x - jnp.log(ratio))
+
+
+relative_difference = with_partials(lambda a, b: (a - b) / b, lambda a, b: 1 / b + 0 * a, lambda a, b: -a / b**2)
+"""``a/b - 1`` for b != 0. The derivative by the formula would lose a where it is much smaller than b."""
+
+excess = with_partials(_excess, with_partials(lambda x, ratio: x / ratio, lambda x, ratio: 1 / ratio**2, None), None)
+"""``x - log(1 + x)`` given x and the ratio 1 + x, of which x counts for derivatives: 0 at 0, positive elsewhere.
+
+At x = y/mean - 1 it is half the unit deviance of the gamma family, at mean/y - 1 and times y that of the Poisson family.
+Neither the value nor the first two derivatives cancel."""
+
+
+def _sigmoid(x: Array) -> Array:
+    e = jnp.exp(-jnp.abs(x))
+    return jnp.where(x >= 0, 1.0, e) / (1 + e)
+
+
+sigmoid = with_partials(_sigmoid, lambda x: sigmoid(x) * sigmoid(-x))
+"""``1 / (1 + exp(-x))``, with full relative accuracy in both tails of value and derivatives."""
+
+softplus = with_partials(lambda x: jnp.maximum(x, 0) + jnp.log1p(jnp.exp(-jnp.abs(x))), lambda x: sigmoid(x))
+"""``log(1 + exp(x))``; minus `softplus` of -x is the logarithm of the sigmoid function."""
+
+
+def _log_add_exp(a: Array, b: Array) -> Array:
+    return jnp.maximum(a, b) + jnp.log1p(jnp.exp(-jnp.abs(a - b)))
+
+
+log_add_exp = with_partials(_log_add_exp, lambda a, b: sigmoid(a - b), lambda a, b: sigmoid(b - a))
+"""``log(exp(a) + exp(b))`` for finite a and b."""
+
+
+def _inverse_expm1(x: Array) -> Array:
+    return jnp.exp(-x) / -jnp.expm1(-x)
+
+
+inverse_expm1 = with_partials(_inverse_expm1, lambda x: -inverse_expm1(x) / -jnp.expm1(-x))
+"""``1 / (exp(x) - 1)`` for x > 0, without overflow."""
+
+
+def _log1mexp(x: Array) -> Array:
+    small = x < LOG_2
+    return jnp.where(small, jnp.log(-jnp.expm1(-jnp.where(small, x, 1.0))), jnp.log1p(-jnp.exp(-x)))
+
+
+log1mexp = with_partials(_log1mexp, lambda x: inverse_expm1(x))
+"""``log(1 - exp(-x))`` for x > 0. Maechler (2012), Accurately computing log(1 - exp(-|a|)), R package Rmpfr."""
+
+
+def xlogy(x: Array, y: Array) -> Array:
+    """Return ``x log(y)``, 0 with zero derivative where x is 0 whatever y >= 0."""
+    zero = x == 0
+    return jnp.where(zero, 0.0, x * jnp.log(jnp.where(zero, 1.0, y)))
+
+
+def xlog1py(x: Array, y: Array) -> Array:
+    """Return ``x log(1 + y)``, 0 with zero derivative where x is 0 whatever y >= -1."""
+    zero = x == 0
+    return jnp.where(zero, 0.0, x * jnp.log1p(jnp.where(zero, 0.0, y)))
+
+
+def logsumexp(terms: Array, axis: int = -1) -> Array:
+    """Return ``log(sum(exp(terms)))`` along an axis; the largest term is taken out as a constant."""
+    top = jax.lax.stop_gradient(jnp.max(terms, axis=axis, keepdims=True))
+    top = jnp.where(jnp.isfinite(top), top, 0.0)
+    return jnp.log(jnp.sum(jnp.exp(terms - top), axis=axis)) + jnp.squeeze(top, axis=axis)
