@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from mle_jax.densities._partials import polynomial, with_partials
+from mle_jax.densities._partials import Function, polynomial, with_partials
 
 LOG_2 = 0.6931471805599453
 SERIES = 0.25
@@ -48,14 +48,23 @@ def _excess(x: Array, ratio: Array) -> Array:
     return jnp.where(small, series, x - jnp.log(ratio))
 
 
-relative_difference = with_partials(lambda a, b: (a - b) / b, lambda a, b: 1 / b + 0 * a, lambda a, b: -a / b**2)
-"""``a/b - 1`` for b != 0. The derivative by the formula would lose a where it is much smaller than b."""
-
 excess = with_partials(_excess, with_partials(lambda x, ratio: x / ratio, lambda x, ratio: 1 / ratio**2, None), None)
-"""``x - log(1 + x)`` given x and the ratio 1 + x, of which x counts for derivatives: 0 at 0, positive elsewhere.
+"""``x - log(1 + x)`` given x and the ratio 1 + x; derivatives are in x. 0 at 0, positive elsewhere.
 
 At x = y/mean - 1 it is half the unit deviance of the gamma family, at mean/y - 1 and times y that of the Poisson family.
 Neither the value nor the first two derivatives cancel."""
+
+
+_by_a = with_partials(
+    lambda difference, a, b: difference / (a * b),
+    *(None, lambda difference, a, b: 1 / a**2, lambda difference, a, b: -1 / b**2),
+)
+_by_b = with_partials(
+    lambda difference, a, b: -difference / b**2,
+    *(None, lambda difference, a, b: -1 / b**2, lambda difference, a, b: (2 * a - b) / b**3),
+)
+ratio_excess = with_partials(lambda difference, a, b: _excess(difference / b, a / b), None, _by_a, _by_b)
+"""`excess` at a/b - 1 for a, b > 0, given their difference; exact derivatives in both, also where a is far below b."""
 
 
 def _sigmoid(x: Array) -> Array:
@@ -63,7 +72,7 @@ def _sigmoid(x: Array) -> Array:
     return jnp.where(x >= 0, 1.0, e) / (1 + e)
 
 
-sigmoid = with_partials(_sigmoid, lambda x: sigmoid(x) * sigmoid(-x))
+sigmoid: Function = with_partials(_sigmoid, lambda x: sigmoid(x) * sigmoid(-x))
 """``1 / (1 + exp(-x))``, with full relative accuracy in both tails of value and derivatives."""
 
 softplus = with_partials(lambda x: jnp.maximum(x, 0) + jnp.log1p(jnp.exp(-jnp.abs(x))), lambda x: sigmoid(x))
@@ -82,7 +91,7 @@ def _inverse_expm1(x: Array) -> Array:
     return jnp.exp(-x) / -jnp.expm1(-x)
 
 
-inverse_expm1 = with_partials(_inverse_expm1, lambda x: -inverse_expm1(x) / -jnp.expm1(-x))
+inverse_expm1: Function = with_partials(_inverse_expm1, lambda x: -inverse_expm1(x) / -jnp.expm1(-x))
 """``1 / (exp(x) - 1)`` for x > 0, without overflow."""
 
 
@@ -93,6 +102,13 @@ def _log1mexp(x: Array) -> Array:
 
 log1mexp = with_partials(_log1mexp, lambda x: inverse_expm1(x))
 """``log(1 - exp(-x))`` for x > 0. Maechler (2012), Accurately computing log(1 - exp(-|a|)), R package Rmpfr."""
+
+
+def log1mexp_of_exp(w: Array) -> Array:
+    """Return ``log(1 - exp(-exp(w)))``, which is about w far below 0, where exp(w) has no digits left."""
+    far = w < -40
+    series = w - 0.5 * jnp.exp(jnp.where(far, w, 0.0))
+    return jnp.where(far, series, log1mexp(jnp.exp(jnp.where(far, 0.0, w))))
 
 
 def xlogy(x: Array, y: Array) -> Array:

@@ -1,8 +1,8 @@
 """The gamma function's logarithm and its derivatives, for positive arguments, built to share their work.
 
-x below 8 is moved to z = x + 8 by the recurrence, without a branch: with q = x (x + 7) the product of x + j, j = 0..7, is
-q (q + 6) (q + 10) (q + 12), and the sums of 1/(x + j)^k are polynomials over the same four factors. At z >= 8 ten terms
-of Stirling's series have an error below 2e-18 in the value and 1e-17 in the second derivative.
+x below 8 is moved to z = x + 8 by the recurrence, without a branch: with q = x (x + 7) the product of x + j, j = 0..7,
+is q (q + 6) (q + 10) (q + 12), and the sums of 1/(x + j)^k are polynomials over the same four factors. At z >= 8 ten
+terms of Stirling's series have an error below 2e-18 in the value and 1e-17 in the second derivative.
 
 Under `jit`, value, first and second derivative share the logarithm, the reciprocals and the powers.
 
@@ -117,9 +117,7 @@ def _near_error_second(x: Array) -> Array:
     return 1 / z - 1 / x - 0.5 * (1 / x**2 - 1 / z**2) + _sum_second(q, _reciprocals(q))
 
 
-_near = with_partials(
-    _near_error, with_partials(_near_error_first, with_partials(_near_error_second, None))
-)
+_near = with_partials(_near_error, with_partials(_near_error_first, with_partials(_near_error_second, None)))
 
 
 def stirling_error_of_inverse(a: Array) -> Array:

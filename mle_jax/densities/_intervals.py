@@ -39,30 +39,30 @@ class Ends(NamedTuple):
     above: Callable[[Array], Array]
 
 
-def between(low: Array, high: Array, *, ends: Ends, support: tuple[Array | float, Array | float]) -> Array:
+def between(
+    low: Array, high: Array, *, ends: Ends, support: tuple[Array | float, Array | float], safe: tuple[Array, Array]
+) -> Array:
     """Return ``log(P(low < Y <= high))``, whichever ends lie at or beyond the ends of the support.
 
     Minus infinity, with a zero derivative, where the interval is empty.
+
+    Args:
+        low: the lower end.
+        high: the upper end.
+        ends: the three forms of the probability.
+        support: the ends of the support.
+        safe: two points in the middle of the distribution, given to those of the three forms that are not used: no NaN
+            of theirs may leak through the derivative of `where`.
     """
     start, stop = support
     open_low, open_high = low <= start, high >= stop
     empty = ~((low < high) & (low < stop) & (high > start))
     inside = ~open_low & ~open_high & ~empty
-    safe_low, safe_high = _safe(start, stop)
-    both = ends.both(jnp.where(inside, low, safe_low), jnp.where(inside, high, safe_high))
-    below = ends.below(jnp.where(open_low & ~open_high & ~empty, high, safe_high))
-    above = ends.above(jnp.where(open_high & ~open_low & ~empty, low, safe_low))
+    both = ends.both(jnp.where(inside, low, safe[0]), jnp.where(inside, high, safe[1]))
+    below = ends.below(jnp.where(open_low & ~open_high & ~empty, high, safe[1]))
+    above = ends.above(jnp.where(open_high & ~open_low & ~empty, low, safe[0]))
     one_end = jnp.where(open_low, jnp.where(open_high, 0.0, below), above)
     return jnp.where(empty, -jnp.inf, jnp.where(open_low | open_high, one_end, both))
-
-
-def _safe(start: Array | float, stop: Array | float) -> tuple[Array | float, Array | float]:
-    """Return two points inside the support."""
-    if isinstance(stop, float) and stop < jnp.inf:
-        return start + 0.25 * (stop - start), start + 0.75 * (stop - start)
-    if isinstance(start, float) and start == -jnp.inf:
-        return 0.0, 1.0
-    return start + 1.0, start + 2.0
 
 
 def log_difference(low: Array, high: Array, *, width: Array, line: Line) -> Array:

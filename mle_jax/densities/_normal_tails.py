@@ -1,7 +1,7 @@
 """The standard normal: logarithms of its two tails with accurate first and second derivatives, however far out.
 
-Everything rests on one function, the hazard density/survival minus its argument: c(t) = h(t) - t, 0.8 at 0 and about
-1/t far out. Then, for t >= 0, h = t + c, log survival = -t^2/2 - log(2 pi)/2 - log(h), and (log survival)'' = -h c: sums
+Everything rests on one function, the hazard density/survival minus its argument: c(t) = h(t) - t, 0.8 at 0,
+about 1/t far out. Then, for t >= 0, h = t + c, log survival = -t^2/2 - log(2 pi)/2 - log(h), and (log survival)'' = -h c: sums
 and products of positive numbers, where the textbook forms subtract nearly equal ones.
 """
 

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from mle_jax.densities._elementary import excess, relative_difference
+from mle_jax.densities._elementary import ratio_excess
 from mle_jax.densities._gamma_functions import HALF_LOG_2_PI, stirling_error
-from mle_jax.densities._partials import floats, supported, with_partials
+from mle_jax.densities._partials import floats, supported
 
 
 def log_density(y: ArrayLike, mean: ArrayLike, precision: ArrayLike) -> Array:
@@ -37,18 +37,9 @@ def log_density(y: ArrayLike, mean: ArrayLike, precision: ArrayLike) -> Array:
     inside = (y > 0) & (y < 1)
     safe = jnp.where(inside, y, 0.5)
     rest, rest_mean = 1 - safe, 1 - mean
-    # (1 - y) - (1 - mean) from y - mean, which has more digits where y and mean are small
-    rest_off = relative_rest(safe, mean)
-    deviance = mean * excess(relative_difference(safe, mean), safe / mean) + rest_mean * excess(rest_off, rest / rest_mean)
+    off = safe - mean  # for (1 - y) - (1 - mean) as well: it has more digits where y and mean are small
+    deviance = mean * ratio_excess(off, safe, mean) + rest_mean * ratio_excess(-off, rest, rest_mean)
     kernel = -precision * deviance - jnp.log(safe) - jnp.log1p(-safe)
     a, b = mean * precision, rest_mean * precision
     errors = stirling_error(precision) - stirling_error(a) - stirling_error(b)
     return supported(inside, kernel + 0.5 * jnp.log(a * rest_mean) - HALF_LOG_2_PI + errors)
-
-
-relative_rest = with_partials(
-    lambda y, mean: (mean - y) / (1 - mean),
-    lambda y, mean: -1 / (1 - mean) + 0 * y,
-    lambda y, mean: (1 - y) / (1 - mean) ** 2,
-)
-"""``(1 - y)/(1 - mean) - 1``."""

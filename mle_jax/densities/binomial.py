@@ -45,7 +45,7 @@ def log_density(y: ArrayLike, trials: ArrayLike, probability: ArrayLike) -> Arra
 
 
 def log_density_logit(y: ArrayLike, trials: ArrayLike, logit: ArrayLike) -> Array:
-    """Return the log density of the binomial distribution given the logit of its probability, as in logistic regression.
+    """Return the log density of the binomial distribution given the logit of its probability, as for regression.
 
     ``log f = log(choose(trials, y)) + y eta - trials log(1 + exp(eta))``; the derivatives ``y - trials p`` and
     ``-trials p (1 - p)`` are exact in both tails.

@@ -83,4 +83,4 @@ def log_interval(low: ArrayLike, high: ArrayLike, *, mean: ArrayLike) -> Array:
         lambda b: log_cdf(b, mean),
         lambda a: log_survival(a, mean),
     )
-    return between(low, high, ends=ends, support=(0.0, jnp.inf))
+    return between(low, high, ends=ends, support=(0.0, jnp.inf), safe=(mean, 2 * mean))

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from mle_jax.densities._elementary import excess, relative_difference
+from mle_jax.densities._elementary import ratio_excess
 from mle_jax.densities._gamma_functions import HALF_LOG_2_PI, stirling_error
 from mle_jax.densities._partials import floats, supported
 
@@ -33,5 +33,5 @@ def log_density(y: ArrayLike, mean: ArrayLike, shape: ArrayLike) -> Array:
     y, mean, shape = floats(y, mean, shape)
     inside = y > 0
     safe = jnp.where(inside, y, 1.0)
-    kernel = -shape * excess(relative_difference(safe, mean), safe / mean) - jnp.log(safe)
+    kernel = -shape * ratio_excess(safe - mean, safe, mean) - jnp.log(safe)
     return supported(inside, kernel + 0.5 * jnp.log(shape) - HALF_LOG_2_PI - stirling_error(shape))

@@ -9,9 +9,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from mle_jax.densities._elementary import relative_difference
 from mle_jax.densities._gamma_functions import HALF_LOG_2_PI
-from mle_jax.densities._partials import floats, supported
+from mle_jax.densities._partials import floats, supported, with_partials
 
 
 def log_density(y: ArrayLike, mean: ArrayLike, shape: ArrayLike) -> Array:
@@ -30,5 +29,21 @@ def log_density(y: ArrayLike, mean: ArrayLike, shape: ArrayLike) -> Array:
     y, mean, shape = floats(y, mean, shape)
     inside = y > 0
     safe = jnp.where(inside, y, 1.0)
-    deviance = relative_difference(safe, mean) ** 2 / safe
-    return supported(inside, 0.5 * jnp.log(shape) - HALF_LOG_2_PI - 1.5 * jnp.log(safe) - 0.5 * shape * deviance)
+    kernel = 0.5 * jnp.log(shape) - HALF_LOG_2_PI - 1.5 * jnp.log(safe)
+    return supported(inside, kernel - 0.5 * shape * _deviance(safe, mean))
+
+
+# (y - mean)^2/(mean^2 y) = y/mean^2 - 2/mean + 1/y, by the first form in the value and the second in the derivatives
+_deviance = with_partials(
+    lambda y, mean: ((y - mean) / mean) ** 2 / y,
+    with_partials(
+        lambda y, mean: (y - mean) / mean**2 * ((y + mean) / y**2),
+        lambda y, mean: 2 / y**3 + 0 * mean,
+        lambda y, mean: -2 / mean**3 + 0 * y,
+    ),
+    with_partials(
+        lambda y, mean: -2 * (y - mean) / mean**3,
+        lambda y, mean: -2 / mean**3 + 0 * y,
+        lambda y, mean: (6 * y - 4 * mean) / mean**4,
+    ),
+)

@@ -1,6 +1,7 @@
 """The logistic distribution with location and scale.
 
-log f(y; location, scale) = -z - 2 log(1 + exp(-z)) - log(scale),  P(Y <= y) = 1/(1 + exp(-z)),  z = (y - location)/scale
+log f(y; location, scale) = -z - 2 log(1 + exp(-z)) - log(scale),
+P(Y <= y) = 1/(1 + exp(-z)),  z = (y - location)/scale
 
 The probability of an interval a < z <= b is the product P(b) (1 - P(a)) (1 - exp(a - b)).
 
@@ -88,4 +89,4 @@ def log_interval(low: ArrayLike, high: ArrayLike, *, location: ArrayLike, scale:
         return log1mexp((b - a) / scale) + log_cdf(b, location, scale) + log_survival(a, location, scale)
 
     ends = Ends(both, lambda b: log_cdf(b, location, scale), lambda a: log_survival(a, location, scale))
-    return between(low, high, ends=ends, support=(-jnp.inf, jnp.inf))
+    return between(low, high, ends=ends, support=(-jnp.inf, jnp.inf), safe=(location, location + scale))

@@ -89,7 +89,7 @@ def log_interval(low: ArrayLike, high: ArrayLike, *, location: ArrayLike, scale:
         return log_difference(left, right, width=jnp.log1p((b - a) / a) / scale, line=normal.LINE)
 
     ends = Ends(both, lambda b: log_cdf(b, location, scale), lambda a: log_survival(a, location, scale))
-    return between(low, high, ends=ends, support=(0.0, jnp.inf))
+    return between(low, high, ends=ends, support=(0.0, jnp.inf), safe=(jnp.ones_like(low), 2 * jnp.ones_like(low)))
 
 
 def _log(y: Array) -> tuple[Array, Array]:

@@ -91,4 +91,4 @@ def log_interval(low: ArrayLike, high: ArrayLike, *, mean: ArrayLike, sd: ArrayL
         return log_difference((a - mean) / sd, (b - mean) / sd, width=(b - a) / sd, line=LINE)
 
     ends = Ends(both, lambda b: log_cdf(b, mean, sd), lambda a: log_survival(a, mean, sd))
-    return between(low, high, ends=ends, support=(-jnp.inf, jnp.inf))
+    return between(low, high, ends=ends, support=(-jnp.inf, jnp.inf), safe=(mean, mean + sd))

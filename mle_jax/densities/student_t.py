@@ -38,7 +38,9 @@ def log_density(y: ArrayLike, location: ArrayLike, scale: ArrayLike, *, df: Arra
     y, location, scale, df = floats(y, location, scale, df)
     square, k = ((y - location) / scale) ** 2, 1 / df
     x = k * square
-    kernel = -0.5 * (square * log1p_ratio(x) + jnp.log1p(x))
+    small = x < 0.5
+    power = jnp.where(small, square * log1p_ratio(jnp.where(small, x, 0.0)), df * jnp.log1p(jnp.where(small, 0.0, x)))
+    kernel = -0.5 * (power + jnp.log1p(x))
     # log(Gamma(a + 1/2)/Gamma(a)) - log(a)/2 at a = df/2, in terms of v = 1/a
     v = 2 * k
     ratio = stirling_error_of_inverse(v / (1 + k)) - stirling_error_of_inverse(v) - 0.25 * v * log1p_curvature(k, 1 + k)

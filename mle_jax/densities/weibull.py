@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from mle_jax.densities._elementary import log1mexp
+from mle_jax.densities._elementary import log1mexp, log1mexp_of_exp
 from mle_jax.densities._intervals import Ends, between
 from mle_jax.densities._partials import floats, supported
 
@@ -29,8 +29,8 @@ def log_density(y: ArrayLike, scale: ArrayLike, shape: ArrayLike) -> Array:
     """
     y, scale, shape = floats(y, scale, shape)
     inside, safe = _positive(y)
-    w = shape * jnp.log(safe / scale)
-    return supported(inside, jnp.log(shape) - jnp.log(safe) + w - jnp.exp(w))
+    log_ratio = jnp.log(safe / scale)
+    return supported(inside, jnp.log(shape / scale) + (shape - 1) * log_ratio - jnp.exp(shape * log_ratio))
 
 
 def log_cdf(y: ArrayLike, scale: ArrayLike, shape: ArrayLike) -> Array:
@@ -48,10 +48,7 @@ def log_cdf(y: ArrayLike, scale: ArrayLike, shape: ArrayLike) -> Array:
     """
     y, scale, shape = floats(y, scale, shape)
     inside, safe = _positive(y)
-    w = shape * jnp.log(safe / scale)
-    # far below, log(1 - exp(-exp(w))) is w - exp(w)/2, and exp(w) underflows
-    tiny = w < -40
-    return supported(inside, jnp.where(tiny, w, log1mexp(jnp.exp(jnp.where(tiny, 0.0, w)))))
+    return supported(inside, log1mexp_of_exp(shape * jnp.log(safe / scale)))
 
 
 def log_survival(y: ArrayLike, scale: ArrayLike, shape: ArrayLike) -> Array:
@@ -89,14 +86,12 @@ def log_interval(low: ArrayLike, high: ArrayLike, *, scale: ArrayLike, shape: Ar
     low, high, scale, shape = floats(low, high, scale, shape)
 
     def both(a: Array, b: Array) -> Array:
-        # log(hazard(b) - hazard(a)), from the accumulated hazard exp(shape log(a/scale)) of the lower end
-        w, step = shape * jnp.log(a / scale), shape * jnp.log1p((b - a) / a)
-        log_gap = w + step + log1mexp(step)
-        tiny = log_gap < -40
-        return jnp.where(tiny, log_gap, log1mexp(jnp.exp(jnp.where(tiny, 0.0, log_gap)))) - jnp.exp(w)
+        # log of the difference of the accumulated hazards exp(shape log(y/scale)) at both ends
+        log_gap = shape * jnp.log(b / scale) + log1mexp(shape * jnp.log1p((b - a) / a))
+        return log1mexp_of_exp(log_gap) - jnp.exp(shape * jnp.log(a / scale))
 
     ends = Ends(both, lambda b: log_cdf(b, scale, shape), lambda a: log_survival(a, scale, shape))
-    return between(low, high, ends=ends, support=(0.0, jnp.inf))
+    return between(low, high, ends=ends, support=(0.0, jnp.inf), safe=(0.5 * scale, scale))
 
 
 def _positive(y: Array) -> tuple[Array, Array]:

@@ -25,7 +25,9 @@ def standardized(scores, places=LOCATIONS):
 
 def intervals(pairs, places=LOCATIONS):
     """Leave out those that are empty once rounded."""
-    ends = [(location + scale * a, location + scale * b, location, scale) for a, b in pairs for location, scale in places]
+    ends = [
+        (location + scale * a, location + scale * b, location, scale) for a, b in pairs for location, scale in places
+    ]
     return [point for point in ends if rounded(point[0]) < rounded(point[1])]
 
 
@@ -35,7 +37,9 @@ PAIRS = (
 )
 COUNTS = (0, 1, 2, 7, 30, 1000)
 MEANS = (1e-6, 0.02, 1.0, 6.5, 40.0, 1005.0, 1e6)
-EXPONENTIAL = [(m * r, m) for m in (0.01, 1.0, 2e4) for r in (0.0, 1e-12, 0.3, 0.7, 1.0, 3.5, 80.0, 900.0) if r or m == 0.01]
+EXPONENTIAL = [
+    (m * r, m) for m in (0.01, 1.0, 2e4) for r in (0.0, 1e-12, 0.3, 0.7, 1.0, 3.5, 80.0, 900.0) if r or m == 0.01
+]
 POSITIVE = [
     *((y, 0.0, 1.0) for y in (1e-30, 1e-3, 0.5, 1.0, 1.5, 20.0, 1e30)),
     *((y, 1.5, 0.01) for y in (3.0, 4.4, 4.5, 6.0)),
@@ -47,6 +51,34 @@ WEIBULL = [
     for shape in (0.05, 0.8, 1.0, 6.0)
     for r in (1e-20, 1e-4, 0.7, 1.0, 1.3, 4.0, 60.0)
     if shape < 6.0 or r < 4.0
+]
+
+GUMBEL = (0.0, 1e-6, 0.7, -1.9, 5.0, -4.5, 40.0, 500.0)
+GEV = [
+    (0.5 + 2.0 * z, 0.5, 2.0, shape)
+    for shape in (0.0, 1e-15, 1e-8, -1e-8, 1e-5, -1e-3, 0.1, -0.3, 0.9, -1.5)
+    for z in (0.0, 1e-4, 0.6, -0.9, 3.0, -2.2, 40.0)
+    if shape * z > -0.98
+]
+GPD = [
+    (2.0 * z, 2.0, shape)
+    for shape in (0.0, 1e-15, 1e-8, -1e-5, 0.1, -0.3, 0.9)
+    for z in (1e-10, 0.3, 1.0, 3.1, 200.0)
+    if shape * z > -0.98
+]
+PARETO = [
+    (m * r, m, s) for m in (0.01, 3.0) for s in (0.05, 1.0, 30.0) for r in (1.0001, 1.5, 4.0, 1e9) if r < 5 or s < 2
+]
+ORDERED = [
+    (y, linear, a, b)
+    for y in (0, 1, 2)
+    for linear, a, b in (
+        (0.0, -1.0, 1.0),
+        (0.3, 0.5, 0.50001),
+        (25.0, -2.0, -1.0),
+        (-12.0, 0.0, 9.0),
+        (1.0, -1.5, 20.0),
+    )
 ]
 
 TABLES = {
@@ -81,7 +113,13 @@ TABLES = {
             "y trials logit",
             "y trials",
             [
-                *((y, n, e) for n in (1, 30) for y in (0, 1, 17, 30) if y <= n for e in (-700.0, -20.0, 0.0, 0.5, 33.0)),
+                *(
+                    (y, n, e)
+                    for n in (1, 30)
+                    for y in (0, 1, 17, 30)
+                    if y <= n
+                    for e in (-700.0, -20.0, 0.0, 0.5, 33.0)
+                ),
                 *((y, 10**6, e) for y in (0, 3, 250_000, 10**6) for e in (-35.0, -12.5, -1.1, 9.0)),
             ],
         ),
@@ -96,7 +134,11 @@ TABLES = {
                 *product((10**6,), (1.001e6, 5e5), (1e-12, 1e-6, 0.5)),
             ],
         ),
-        "log_density_linear": ("y mean dispersion", "y", [*product((0, 1, 7, 30), (1.0, 40.0), (0.0, 1e-8, 0.01, 1.0, 50.0))]),
+        "log_density_linear": (
+            "y mean dispersion",
+            "y",
+            [*product((0, 1, 7, 30), (1.0, 40.0), (0.0, 1e-8, 0.01, 1.0, 50.0))],
+        ),
     },
     "beta_binomial": {
         "log_density": (
@@ -104,7 +146,12 @@ TABLES = {
             "y trials",
             [
                 *((y, 1, m, c) for y in (0, 1) for m in (0.01, 0.7) for c in (0.0, 0.3)),
-                *((y, 30, m, c) for y in (0, 3, 9, 30) for m in (0.001, 0.3, 0.75) for c in (0.0, 1e-9, 1e-3, 0.2, 0.99)),
+                *(
+                    (y, 30, m, c)
+                    for y in (0, 3, 9, 30)
+                    for m in (0.001, 0.3, 0.75)
+                    for c in (0.0, 1e-9, 1e-3, 0.2, 0.99)
+                ),
                 *((y, 1000, m, c) for y in (0, 320, 999) for m in (0.3, 0.99) for c in (0.0, 1e-8, 0.01, 0.6)),
             ],
         )
@@ -152,7 +199,11 @@ TABLES = {
         "log_interval": (
             "low high mean",
             "",
-            [(m * a, m * b, m) for m in (0.01, 20.0) for a, b in ((1e-9, 1e-8), (0.1, 0.1001), (1.0, 40.0), (900.0, 901.0))],
+            [
+                (m * a, m * b, m)
+                for m in (0.01, 20.0)
+                for a, b in ((1e-9, 1e-8), (0.1, 0.1001), (1.0, 40.0), (900.0, 901.0))
+            ],
         ),
     },
     "logistic": {
@@ -169,7 +220,12 @@ TABLES = {
             "low high location scale",
             "",
             [
-                *((1.0, 2.0, 0.0, 1.0), (1e-20, 1e-19, 0.5, 0.7), (1e12, 1.001e12, 0.5, 0.7), (3.0, 3.00001, 1.1, 0.01)),
+                *(
+                    (1.0, 2.0, 0.0, 1.0),
+                    (1e-20, 1e-19, 0.5, 0.7),
+                    (1e12, 1.001e12, 0.5, 0.7),
+                    (3.0, 3.00001, 1.1, 0.01),
+                ),
                 *((0.02, 40.0, 0.3, 2.0), (2.5, 3.5, 1.1, 0.02), (1e-6, 1e6, 0.0, 1.0)),
             ],
         ),
@@ -195,5 +251,130 @@ TABLES = {
             "",
             [(m * r, m, s) for m in (0.01, 3.0) for s in (1e-4, 1.0, 1e6) for r in (1e-6, 0.9, 1.0001, 2.5, 1e5)],
         )
+    },
+    "truncated": {
+        "log_density": (
+            "y mean sd low high",
+            "",
+            [
+                (0.5, 0.0, 1.0, 0.0, 1.0),
+                (31.0, 0.0, 1.0, 30.0, 32.0),
+                (2.0, 3.0, 0.5, -1.0, 2.5),
+                (7.0, 9.0, 4.0, 6.9, 7.1),
+            ],
+        )
+    },
+    "laplace": {
+        "log_density": ("y location scale", "", standardized(SCORES[1:], LOCATIONS[:2])),
+        "log_cdf": ("y location scale", "", standardized(SCORES[1:], LOCATIONS[:2])),
+        "log_survival": ("y location scale", "", standardized(SCORES[2:], LOCATIONS[:2])),
+        "log_interval": ("low high location scale", "", intervals(PAIRS)),
+    },
+    "cauchy": {
+        "log_density": ("y location scale", "", standardized((*SCORES, 1e10), LOCATIONS[:2])),
+        "log_cdf": ("y location scale", "", standardized((*SCORES, -1e10), LOCATIONS[:2])),
+        "log_survival": ("y location scale", "", standardized(SCORES[2:], LOCATIONS[:2])),
+        "log_interval": ("low high location scale", "", intervals((*PAIRS, (-1e6, 1.0), (1e6, 1.5e6)), LOCATIONS[:2])),
+    },
+    "gumbel": {
+        "log_density": ("y location scale", "", standardized(GUMBEL)),
+        "log_cdf": ("y location scale", "", standardized(GUMBEL, LOCATIONS[:2])),
+        "log_survival": ("y location scale", "", standardized(GUMBEL, LOCATIONS[:2])),
+        "log_interval": (
+            "low high location scale",
+            "",
+            intervals(
+                ((-1.0, 1.0), (0.3, 0.30001), (0.0, 30.0), (-5.0, -4.9), (40.0, 41.0), (-6.0, 500.0), (500.0, 500.5))
+            ),
+        ),
+    },
+    "gev": {
+        "log_density": ("y location scale shape", "", GEV),
+        "log_cdf": ("y location scale shape", "", GEV[::2]),
+        "log_survival": ("y location scale shape", "", GEV[1::2]),
+        "log_interval": (
+            "low high location scale shape",
+            "",
+            [
+                (a, b, 0.5, 2.0, shape)
+                for shape in (0.0, 1e-9, -1e-4, 0.3, -0.2)
+                for a, b in ((-2.0, 1.0), (0.5, 0.5001), (1.0, 9.0), (9.5, 9.75))
+            ],
+        ),
+    },
+    "gpd": {
+        "log_density": ("y scale shape", "", GPD),
+        "log_cdf": ("y scale shape", "", GPD),
+        "log_survival": ("y scale shape", "", GPD),
+        "log_interval": (
+            "low high scale shape",
+            "",
+            [
+                (a, b, 2.0, shape)
+                for shape in (0.0, 1e-9, -1e-4, 0.3, -0.2)
+                for a, b in ((1e-8, 1.0), (0.5, 0.5001), (1.0, 9.0), (9.5, 9.75))
+            ],
+        ),
+    },
+    "pareto": {
+        "log_density": ("y minimum shape", "", PARETO),
+        "log_cdf": ("y minimum shape", "", PARETO),
+        "log_survival": ("y minimum shape", "", PARETO),
+        "log_interval": (
+            "low high minimum shape",
+            "",
+            [
+                (m * a, m * b, m, s)
+                for m in (0.01, 3.0)
+                for s in (0.1, 4.0)
+                for a, b in ((1.001, 1.5), (2.0, 1e6), (1e3, 1001.0))
+            ],
+        ),
+    },
+    "geometric": {"log_density": ("y probability", "y", [*product((0, 1, 7, 10**6), (1e-9, 0.03, 0.5, 0.999))])},
+    "categorical": {
+        "log_density": (
+            "y a b c",
+            "y",
+            [
+                (y, *logits)
+                for y in (0, 1, 2)
+                for logits in (
+                    (0.0, 0.0, 0.0),
+                    (1.0, -2.0, 0.5),
+                    (40.0, 0.25, -3.0),
+                    (-700.0, 300.0, 2.0),
+                    (1e3, 1000.5, 999.0),
+                )
+            ],
+        )
+    },
+    "ordered": {name: ("y linear a b", "y", ORDERED) for name in ("log_density", "log_density_probit")},
+    "von_mises": {
+        "log_density": (
+            "y location concentration",
+            "",
+            [
+                (y, 0.5, concentration)
+                for y in (0.5, 0.501, -1.0, 3.0, 3.6)
+                for concentration in (0.0, 1e-6, 0.4, 2.0, 15.0, 59.5, 60.5, 1e3, 1e7)
+            ],
+        )
+    },
+    "multivariate_normal": {
+        "log_density": (
+            "y0 y1 l00 l10 l11",
+            "",
+            [
+                (1.0, 2.0, 1.0, 0.5, 0.75),
+                (30.0, -2.0, 0.1, 3.0, 1e-3),
+                (1e-3, 2e3, 5.0, -2.0, 40.0),
+                (0.0, 0.0, 1.0, 0.0, 1.0),
+            ],
+        )
+    },
+    "zero_inflated": {
+        name: ("y logit mean", "y", [*product((0, 1, 7, 100), (-40.0, -1.5, 0.0, 3.0), (0.02, 1.5, 9.0, 120.0))])
+        for name in ("log_density", "log_density_hurdle")
     },
 }

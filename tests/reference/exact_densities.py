@@ -167,3 +167,172 @@ def weibull_log_interval(low, high, scale, shape):
 
 def inverse_gaussian_log_density(y, mean, shape):
     return mp.log(shape / (2 * mp.pi * y**3)) / 2 - shape * (y - mean) ** 2 / (2 * mean**2 * y)
+
+
+def truncated_log_density(y, mean, sd, low, high):
+    return normal_log_density(y, mean, sd) - normal_log_interval(low, high, mean, sd)
+
+
+def laplace_log_density(y, location, scale):
+    return -abs(y - location) / scale - mp.log(2 * scale)
+
+
+def _cdf_laplace(z):
+    return mp.exp(z) / 2 if z < 0 else 1 - mp.exp(-z) / 2
+
+
+def _cdf_cauchy(z):
+    return mp.acot(-z) / mp.pi if z < 0 else mp.mpf(1) / 2 + mp.atan(z) / mp.pi
+
+
+def _cdf_gumbel(z):
+    return mp.exp(-mp.exp(-z))
+
+
+def _survival_gumbel(z):
+    return -mp.expm1(-mp.exp(-z))
+
+
+def laplace_log_cdf(y, location, scale):
+    return mp.log(_cdf_laplace((y - location) / scale))
+
+
+def laplace_log_survival(y, location, scale):
+    return mp.log(_cdf_laplace((location - y) / scale))
+
+
+def laplace_log_interval(low, high, location, scale):
+    a, b = (low - location) / scale, (high - location) / scale
+    return _between(_cdf_laplace(a), _cdf_laplace(b), _cdf_laplace(-a), _cdf_laplace(-b))
+
+
+def cauchy_log_density(y, location, scale):
+    return -mp.log(mp.pi * scale * (1 + ((y - location) / scale) ** 2))
+
+
+def cauchy_log_cdf(y, location, scale):
+    return mp.log(_cdf_cauchy((y - location) / scale))
+
+
+def cauchy_log_survival(y, location, scale):
+    return mp.log(_cdf_cauchy((location - y) / scale))
+
+
+def cauchy_log_interval(low, high, location, scale):
+    a, b = (low - location) / scale, (high - location) / scale
+    return _between(_cdf_cauchy(a), _cdf_cauchy(b), _cdf_cauchy(-a), _cdf_cauchy(-b))
+
+
+def gumbel_log_density(y, location, scale):
+    z = (y - location) / scale
+    return -z - mp.exp(-z) - mp.log(scale)
+
+
+def gumbel_log_cdf(y, location, scale):
+    return -mp.exp((location - y) / scale)
+
+
+def gumbel_log_survival(y, location, scale):
+    return mp.log(_survival_gumbel((y - location) / scale))
+
+
+def gumbel_log_interval(low, high, location, scale):
+    a, b = (low - location) / scale, (high - location) / scale
+    return _between(_cdf_gumbel(a), _cdf_gumbel(b), _survival_gumbel(a), _survival_gumbel(b))
+
+
+def _reduced(z, shape):
+    return mp.log(1 + shape * z) / shape if shape else z
+
+
+def gev_log_density(y, location, scale, shape):
+    t = _reduced((y - location) / scale, shape)
+    return -(1 + shape) * t - mp.exp(-t) - mp.log(scale)
+
+
+def gev_log_cdf(y, location, scale, shape):
+    return gumbel_log_cdf(_reduced((y - location) / scale, shape), 0, 1)
+
+
+def gev_log_survival(y, location, scale, shape):
+    return gumbel_log_survival(_reduced((y - location) / scale, shape), 0, 1)
+
+
+def gev_log_interval(low, high, location, scale, shape):
+    ends = (_reduced((y - location) / scale, shape) for y in (low, high))
+    return gumbel_log_interval(*ends, 0, 1)
+
+
+def gpd_log_density(y, scale, shape):
+    return -(1 + shape) * _reduced(y / scale, shape) - mp.log(scale)
+
+
+def gpd_log_cdf(y, scale, shape):
+    return mp.log(-mp.expm1(-_reduced(y / scale, shape)))
+
+
+def gpd_log_survival(y, scale, shape):
+    return -_reduced(y / scale, shape)
+
+
+def gpd_log_interval(low, high, scale, shape):
+    return mp.log(mp.exp(-_reduced(low / scale, shape)) - mp.exp(-_reduced(high / scale, shape)))
+
+
+def pareto_log_density(y, minimum, shape):
+    return mp.log(shape) + shape * mp.log(minimum) - (shape + 1) * mp.log(y)
+
+
+def pareto_log_cdf(y, minimum, shape):
+    return mp.log(1 - (minimum / y) ** shape)
+
+
+def pareto_log_survival(y, minimum, shape):
+    return shape * mp.log(minimum / y)
+
+
+def pareto_log_interval(low, high, minimum, shape):
+    return mp.log((minimum / low) ** shape - (minimum / high) ** shape)
+
+
+def geometric_log_density(y, probability):
+    return mp.log(probability) + (y * mp.log(1 - probability) if y else 0)
+
+
+def categorical_log_density(y, a, b, c):
+    return (a, b, c)[int(y)] - mp.log(mp.exp(a) + mp.exp(b) + mp.exp(c))
+
+
+def ordered_log_density(y, linear, a, b, cdf=_cdf_logistic):
+    first, second = a - linear, b - linear
+    if y == 0:
+        return mp.log(cdf(first))
+    if y == 2:
+        return mp.log(cdf(-second))
+    return _between(cdf(first), cdf(second), cdf(-first), cdf(-second))
+
+
+def ordered_log_density_probit(y, linear, a, b):
+    return ordered_log_density(y, linear, a, b, _cdf_normal)
+
+
+def von_mises_log_density(y, location, concentration):
+    return concentration * mp.cos(y - location) - mp.log(2 * mp.pi * mp.besseli(0, concentration))
+
+
+def multivariate_normal_log_density(y0, y1, l00, l10, l11):
+    first = y0 / l00
+    second = (y1 - l10 * first) / l11
+    return -(first**2 + second**2) / 2 - mp.log(l00 * l11) - mp.log(2 * mp.pi)
+
+
+def zero_inflated_log_density(y, logit, mean):
+    q = 1 / (1 + mp.exp(-logit))
+    some = mp.exp(poisson_log_density(y, mean)) / (1 + mp.exp(logit))
+    return mp.log(q + some) if y == 0 else mp.log(some)
+
+
+def zero_inflated_log_density_hurdle(y, logit, mean):
+    if y == 0:
+        return -mp.log(1 + mp.exp(-logit))
+    return poisson_log_density(y, mean) - mp.log(1 - mp.exp(-mean)) - mp.log(1 + mp.exp(logit))

@@ -85,7 +85,11 @@ def table(family, name):
         point = [rounded(x) for x in point]
         numbers, conditionings = reference(function, point, free)
         lines.append(json.dumps([point, numbers, conditionings], separators=(",", ":")))
-    return f'"{name}": {{"inputs": {json.dumps(inputs)}, "free": {json.dumps(free)}, "points": [\n' + ",\n".join(lines) + "\n]}"
+    return (
+        f'"{name}": {{"inputs": {json.dumps(inputs)}, "free": {json.dumps(free)}, "points": [\n'
+        + ",\n".join(lines)
+        + "\n]}"
+    )
 
 
 def main(families):

@@ -1,0 +1,60 @@
+"""Zero-inflated and hurdle forms of any distribution of counts.
+
+Zero-inflated: f(0) = q + (1 - q) g(0), f(y) = (1 - q) g(y): with probability q a count is zero for another reason.
+Hurdle: f(0) = q, f(y) = (1 - q) g(y)/(1 - g(0)): zeros and positive counts have nothing to do with each other.
+
+q is given by its logit, and g by its log densities at y and at 0.
+
+Source: Lambert (1992), Zero-inflated Poisson regression, Technometrics 34; Mullahy (1986), Specification and testing of
+some modified count data models, Journal of Econometrics 33.
+"""
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from mle_jax.densities._elementary import log1mexp, log_add_exp, softplus
+from mle_jax.densities._partials import floats, supported
+
+
+def log_density(y: ArrayLike, logit: ArrayLike, *, log_base: ArrayLike, log_base_zero: ArrayLike) -> Array:
+    """Return the log density of a zero-inflated distribution of counts, elementwise.
+
+    Args:
+        y: counts; constants as far as derivatives are concerned.
+        logit: of the probability q that the count is zero for another reason.
+        log_base: log density of the count's own distribution at y; finite, or minus infinity where y is impossible.
+        log_base_zero: the same at 0.
+
+    Example:
+        >>> import mle_jax as mle
+        >>> poisson, zero_inflated = mle.densities.poisson, mle.densities.zero_inflated
+        >>> at = {"log_base": poisson.log_density(0, 1.0), "log_base_zero": poisson.log_density(0, 1.0)}
+        >>> round(float(zero_inflated.log_density(0, 0.0, **at)), 4)  # log(1/2 + exp(-1)/2)
+        -0.3799
+    """
+    y, logit, log_base, log_base_zero = floats(y, logit, log_base, log_base_zero)
+    value = jnp.where(y == 0, log_add_exp(logit, log_base_zero), jnp.where(y == 0, 0.0, log_base))
+    return supported(log_base > -jnp.inf, value - softplus(logit))
+
+
+def log_density_hurdle(y: ArrayLike, logit: ArrayLike, *, log_base: ArrayLike, log_base_zero: ArrayLike) -> Array:
+    """Return the log density of a hurdle distribution of counts, elementwise.
+
+    Args:
+        y: counts; constants as far as derivatives are concerned.
+        logit: of the probability q that the count is zero.
+        log_base: log density at y of the distribution that positive counts have before zero is taken out.
+        log_base_zero: the same at 0, below 0. Where it is very near 0 (a Poisson mean below 1e-6) the density of the
+            positive counts loses digits: it is then certain that y = 1.
+
+    Example:
+        >>> import mle_jax as mle
+        >>> poisson, zero_inflated = mle.densities.poisson, mle.densities.zero_inflated
+        >>> at = {"log_base": poisson.log_density(1, 1.0), "log_base_zero": poisson.log_density(0, 1.0)}
+        >>> round(float(zero_inflated.log_density_hurdle(1, 0.0, **at)), 4)  # -log(2) - log(e - 1)
+        -1.2345
+    """
+    y, logit, log_base, log_base_zero = floats(y, logit, log_base, log_base_zero)
+    positive = log_base - log1mexp(-log_base_zero) - softplus(logit)
+    return supported(log_base > -jnp.inf, jnp.where(y == 0, -softplus(-logit), positive))
