@@ -1,5 +1,7 @@
 """Logarithms and exponentials with accurate derivatives where the textbook forms cancel or overflow."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -14,6 +16,13 @@ SERIES = 0.25
 # 16 terms: the last is 0.0625^16 / 33 = 2e-21 of the sum, and 1e-17 in second derivatives.
 ARTANH = tuple(1.0 / (2 * k + 1) for k in range(17))
 ARTANH_AFTER_FIRST = tuple(1.0 / (2 * k + 3) for k in range(17))
+
+# log(sinh(x/2)/(x/2)) / x^2 in powers of x^2: B_2k / (2k (2k)!), k = 1..11; what is left out is below 1e-19 at x = 1.
+BERNOULLI = (
+    *(1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798, -174611 / 330),
+    854513 / 138,
+)
+LOG_SINH = tuple(b / (2 * k * math.factorial(2 * k)) for k, b in enumerate(BERNOULLI, start=1))
 
 
 def log1p_ratio(x: Array) -> Array:
@@ -49,7 +58,7 @@ def _excess(x: Array, ratio: Array) -> Array:
 
 
 excess = with_partials(_excess, with_partials(lambda x, ratio: x / ratio, lambda x, ratio: 1 / ratio**2, None), None)
-"""``x - log(1 + x)`` given x and the ratio 1 + x; derivatives are in x. 0 at 0, positive elsewhere.
+"""``x - log(1 + x)`` given x and 1 + x, with derivatives in x: 0 at 0, positive elsewhere.
 
 At x = y/mean - 1 it is half the unit deviance of the gamma family, at mean/y - 1 and times y that of the Poisson family.
 Neither the value nor the first two derivatives cancel."""
@@ -105,10 +114,19 @@ log1mexp = with_partials(_log1mexp, lambda x: inverse_expm1(x))
 
 
 def log1mexp_of_exp(w: Array) -> Array:
-    """Return ``log(1 - exp(-exp(w)))``, which is about w far below 0, where exp(w) has no digits left."""
-    far = w < -40
-    series = w - 0.5 * jnp.exp(jnp.where(far, w, 0.0))
-    return jnp.where(far, series, log1mexp(jnp.exp(jnp.where(far, 0.0, w))))
+    """Return ``log(1 - exp(-exp(w)))``, with the digits of its small departure from w below 0.
+
+    There it is w - x/2 + log(sinh(x/2)/(x/2)), x = exp(w); the last term is a power series, Abramowitz and Stegun 4.5.
+    """
+    below = w < 0
+    near = jnp.where(below, w, 0.0)
+    x = jnp.exp(near)
+    series = near + x * (-0.5 + x * polynomial(x * x, LOG_SINH))
+    return jnp.where(below, series, log1mexp(jnp.exp(jnp.where(below, 0.0, w))))
+
+
+log_ratio = with_partials(lambda a, b: jnp.log(a / b), lambda a, b: 1 / a + 0 * b, lambda a, b: -1 / b + 0 * a)
+"""``log(a/b)`` with derivatives that do not mix."""
 
 
 def xlogy(x: Array, y: Array) -> Array:

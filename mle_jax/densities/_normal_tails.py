@@ -1,8 +1,8 @@
 """The standard normal: logarithms of its two tails with accurate first and second derivatives, however far out.
 
-Everything rests on one function, the hazard density/survival minus its argument: c(t) = h(t) - t, 0.8 at 0,
-about 1/t far out. Then, for t >= 0, h = t + c, log survival = -t^2/2 - log(2 pi)/2 - log(h), and (log survival)'' = -h c: sums
-and products of positive numbers, where the textbook forms subtract nearly equal ones.
+All rests on one function, the hazard (density over survival) minus its argument: c(t) = h(t) - t, 0.8 at 0 and like 1/t
+far out. Then, for t >= 0, h = t + c, log survival = -t^2/2 - log(2 pi)/2 - log(h), and (log survival)'' = -h c: sums and
+products of positive numbers, where the textbook forms subtract nearly equal ones.
 """
 
 import jax.numpy as jnp

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from mle_jax.densities._elementary import logsumexp
 from mle_jax.densities._partials import floats, supported
 
 
@@ -44,7 +43,10 @@ def softmax(logits: Array) -> Array:
 @jax.custom_jvp
 def log_softmax(logits: Array) -> Array:
     """Return the logarithms of the probabilities."""
-    return logits - logsumexp(logits)[..., None]
+    first = jnp.argmax(logits, axis=-1)[..., None] == jnp.arange(logits.shape[-1])
+    below = logits - jnp.max(logits, axis=-1, keepdims=True)
+    rest = jnp.sum(jnp.where(first, 0.0, jnp.exp(below)), axis=-1, keepdims=True)
+    return below - jnp.log1p(rest)
 
 
 def _pairwise(logits: Array, tangent: Array) -> Array:

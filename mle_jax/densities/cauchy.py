@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from mle_jax.densities._intervals import Ends, between
-from mle_jax.densities._partials import floats, with_partials
+from mle_jax.densities._intervals import Ends, Line, between, log_difference
+from mle_jax.densities._partials import floats
 
 LOG_PI = 1.1447298858494002
 
@@ -46,7 +46,7 @@ def log_cdf(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
         -1.3863
     """
     y, location, scale = floats(y, location, scale)
-    return _log_lower((y - location) / scale)
+    return _log_lower(y - location, scale)
 
 
 def log_survival(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
@@ -63,7 +63,7 @@ def log_survival(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
         -0.6931
     """
     y, location, scale = floats(y, location, scale)
-    return _log_lower((location - y) / scale)
+    return _log_lower(location - y, scale)
 
 
 def log_interval(low: ArrayLike, high: ArrayLike, *, location: ArrayLike, scale: ArrayLike) -> Array:
@@ -83,22 +83,21 @@ def log_interval(low: ArrayLike, high: ArrayLike, *, location: ArrayLike, scale:
     low, high, location, scale = floats(low, high, location, scale)
 
     def both(a: Array, b: Array) -> Array:
-        return jnp.log(_angle((b - a) / scale, (a - location) / scale, (b - location) / scale)) - LOG_PI
+        return log_difference((a - location) / scale, (b - location) / scale, width=(b - a) / scale, line=LINE)
 
     ends = Ends(both, lambda b: log_cdf(b, location, scale), lambda a: log_survival(a, location, scale))
     return between(low, high, ends=ends, support=(-jnp.inf, jnp.inf), safe=(location, location + scale))
 
 
-def _log_lower(z: Array) -> Array:
-    below = z < 0
-    tail = jnp.arctan2(jnp.ones_like(z), jnp.where(below, -z, z)) / jnp.pi
+def _log_lower(off: Array, scale: Array) -> Array:
+    """Return the log probability below; the angle is taken of two numbers because it has no cancelling derivatives."""
+    below = off < 0
+    tail = jnp.arctan2(scale, jnp.where(below, -off, off)) / jnp.pi
     return jnp.where(below, jnp.log(tail), jnp.log1p(-tail))
 
 
-# arctan(right) - arctan(left), given right - left
-_angle = with_partials(
-    lambda width, left, right: jnp.arctan2(width, 1 + left * right),
-    None,
-    lambda width, left, right: -1 / (1 + left**2),
-    lambda width, left, right: 1 / (1 + right**2),
+LINE = Line(
+    lambda z: -jnp.log1p(z**2) - LOG_PI,
+    lambda z: _log_lower(z, jnp.ones_like(z)),
+    lambda z: _log_lower(-z, jnp.ones_like(z)),
 )

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from mle_jax.densities._elementary import log1mexp, log1mexp_of_exp
+from mle_jax.densities._elementary import log1mexp, log1mexp_of_exp, log_ratio
 from mle_jax.densities._intervals import Ends, between
 from mle_jax.densities._partials import floats, supported
 
@@ -29,8 +29,8 @@ def log_density(y: ArrayLike, scale: ArrayLike, shape: ArrayLike) -> Array:
     """
     y, scale, shape = floats(y, scale, shape)
     inside, safe = _positive(y)
-    log_ratio = jnp.log(safe / scale)
-    return supported(inside, jnp.log(shape / scale) + (shape - 1) * log_ratio - jnp.exp(shape * log_ratio))
+    w = shape * log_ratio(safe, scale)
+    return supported(inside, jnp.log(shape) - jnp.log(safe) + w - jnp.exp(w))
 
 
 def log_cdf(y: ArrayLike, scale: ArrayLike, shape: ArrayLike) -> Array:
@@ -48,7 +48,7 @@ def log_cdf(y: ArrayLike, scale: ArrayLike, shape: ArrayLike) -> Array:
     """
     y, scale, shape = floats(y, scale, shape)
     inside, safe = _positive(y)
-    return supported(inside, log1mexp_of_exp(shape * jnp.log(safe / scale)))
+    return supported(inside, log1mexp_of_exp(shape * log_ratio(safe, scale)))
 
 
 def log_survival(y: ArrayLike, scale: ArrayLike, shape: ArrayLike) -> Array:
@@ -66,7 +66,7 @@ def log_survival(y: ArrayLike, scale: ArrayLike, shape: ArrayLike) -> Array:
     """
     y, scale, shape = floats(y, scale, shape)
     inside, safe = _positive(y)
-    return jnp.where(inside, -jnp.exp(shape * jnp.log(safe / scale)), 0.0)
+    return jnp.where(inside, -jnp.exp(shape * log_ratio(safe, scale)), 0.0)
 
 
 def log_interval(low: ArrayLike, high: ArrayLike, *, scale: ArrayLike, shape: ArrayLike) -> Array:
@@ -87,8 +87,8 @@ def log_interval(low: ArrayLike, high: ArrayLike, *, scale: ArrayLike, shape: Ar
 
     def both(a: Array, b: Array) -> Array:
         # log of the difference of the accumulated hazards exp(shape log(y/scale)) at both ends
-        log_gap = shape * jnp.log(b / scale) + log1mexp(shape * jnp.log1p((b - a) / a))
-        return log1mexp_of_exp(log_gap) - jnp.exp(shape * jnp.log(a / scale))
+        log_gap = shape * log_ratio(b, scale) + log1mexp(shape * jnp.log1p((b - a) / a))
+        return log1mexp_of_exp(log_gap) - jnp.exp(shape * log_ratio(a, scale))
 
     ends = Ends(both, lambda b: log_cdf(b, scale, shape), lambda a: log_survival(a, scale, shape))
     return between(low, high, ends=ends, support=(0.0, jnp.inf), safe=(0.5 * scale, scale))

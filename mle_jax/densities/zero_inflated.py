@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from mle_jax.densities._elementary import log1mexp, log_add_exp, softplus
+from mle_jax.densities._elementary import log1mexp, log_add_exp, sigmoid, softplus
 from mle_jax.densities._partials import floats, supported
 
 
@@ -34,8 +34,13 @@ def log_density(y: ArrayLike, logit: ArrayLike, *, log_base: ArrayLike, log_base
         -0.3799
     """
     y, logit, log_base, log_base_zero = floats(y, logit, log_base, log_base_zero)
-    value = jnp.where(y == 0, log_add_exp(logit, log_base_zero), jnp.where(y == 0, 0.0, log_base))
-    return supported(log_base > -jnp.inf, value - softplus(logit))
+    positive = jnp.where(y == 0, 0.0, log_base) - softplus(logit)
+    # log(1 - P(Y > 0)) where that is unlikely, for its digits; else the logarithm of a sum
+    above = sigmoid(-logit) * -jnp.expm1(log_base_zero)
+    rare = above < 0.5
+    sum_of_both = log_add_exp(logit, log_base_zero) - softplus(logit)
+    zero = jnp.where(rare, jnp.log1p(-jnp.where(rare, above, 0.0)), sum_of_both)
+    return supported(log_base > -jnp.inf, jnp.where(y == 0, zero, positive))
 
 
 def log_density_hurdle(y: ArrayLike, logit: ArrayLike, *, log_base: ArrayLike, log_base_zero: ArrayLike) -> Array:

@@ -32,7 +32,7 @@ def intervals(pairs, places=LOCATIONS):
 
 
 PAIRS = (
-    *((-1.0, 1.0), (-1e-6, 1e-6), (0.3, 0.30001), (0.0, 3.0), (-9.0, 9.0), (-30.0, -29.0), (5.0, 5.001), (20.0, 22.0)),
+    *((-1.0, 1.0), (-1e-6, 1e-6), (0.3, 0.30001), (0.1, 3.0), (-9.0, 9.0), (-30.0, -29.0), (5.0, 5.001), (20.0, 22.0)),
     *((-100.0, -99.99), (-8.0, 0.5), (1.0, 1.5), (300.0, 301.0)),
 )
 COUNTS = (0, 1, 2, 7, 30, 1000)
@@ -265,8 +265,8 @@ TABLES = {
         )
     },
     "laplace": {
-        "log_density": ("y location scale", "", standardized(SCORES[1:], LOCATIONS[:2])),
-        "log_cdf": ("y location scale", "", standardized(SCORES[1:], LOCATIONS[:2])),
+        "log_density": ("y location scale", "", standardized(SCORES[2:], LOCATIONS[:2])),
+        "log_cdf": ("y location scale", "", standardized(SCORES[2:], LOCATIONS[:2])),
         "log_survival": ("y location scale", "", standardized(SCORES[2:], LOCATIONS[:2])),
         "log_interval": ("low high location scale", "", intervals(PAIRS)),
     },

@@ -1,10 +1,10 @@
 """Make the references of tests/test_densities.py: ``python tests/reference/generate_densities.py [family]``.
 
 For every point of the grids the exact log density (mpmath, textbook form) and its first and second derivatives by
-central differences at 420 digits: with steps of 1e-30 of each input their error is near 1e-58 of the derivative. Beside
-each number stands its conditioning, the sum of |input * d number/d input| over the inputs that have derivatives: what a
-relative change of one unit in the inputs does to it. It is left out (0) where a hundredth of it is below the number. A
-derivative that is zero is measured by what it is the derivative of, per input.
+central differences at 420 digits: with steps of 1e-30 of each input their error is near 1e-58 of the derivative, which a
+second step size confirms. Beside each number stands its conditioning, the sum of |input * d number/d input| over the
+inputs that have derivatives: what a relative change of one unit in the inputs does to it. It is left out (0) where a
+hundredth of it is below the number. A derivative that is zero is measured by what it is the derivative of, per input.
 
 Writes tests/data/densities/<family>.json, one point per line: inputs, then value, gradient, upper triangle of the
 Hessian, then the conditionings in the same order.
@@ -27,10 +27,10 @@ OUT = Path(__file__).parents[1] / "data" / "densities"
 class Differences:
     """Partial derivatives of a function at a point by nested central differences, every value computed once."""
 
-    def __init__(self, function, point, free):
+    def __init__(self, function, point, free, step=STEP):
         self.function, self.free = function, free
         self.point = [mp.mpf(x) for x in point]
-        self.steps = [STEP * (abs(self.point[i]) or 1) for i in free]
+        self.steps = [step * (abs(self.point[i]) or 1) for i in free]
         self.seen = {}
 
     def value(self, offset):
@@ -55,16 +55,15 @@ class Differences:
 
 def reference(function, point, free):
     """Return the numbers at a point (value, gradient, upper triangle) and their conditionings."""
-    found = Differences(function, point, free)
+    found, again = Differences(function, point, free), Differences(function, point, free, 3 * STEP)
     k = range(len(free))
     orders = [(), *((i,) for i in k), *combinations_with_replacement(k, 2)]
-    base = 1 + abs(found.partial(()))
     sizes = [abs(found.point[i]) or mp.mpf(1) for i in free]
     numbers, conditionings = [], []
     for order in orders:
         number = found.partial(order)
-        # What is below this cannot be told from 0 by differences; everything larger has at least 16 digits.
-        if abs(number) * mp.fprod(sizes[i] for i in order) < mp.mpf(10) ** -320 * base:
+        # What depends on the step is nothing but the error of the differences: the derivative is zero.
+        if abs(number - again.partial(order)) > mp.mpf(10) ** -25 * abs(number):
             number = mp.mpf(0)
         parts = (abs(found.point[free[i]] * found.partial(tuple(sorted((*order, i))))) for i in k)
         conditioning = mp.fsum(parts)
