@@ -60,7 +60,7 @@ def _excess(x: Array, ratio: Array) -> Array:
 excess = with_partials(_excess, with_partials(lambda x, ratio: x / ratio, lambda x, ratio: 1 / ratio**2, None), None)
 """``x - log(1 + x)`` given x and 1 + x, with derivatives in x: 0 at 0, positive elsewhere.
 
-At x = y/mean - 1 it is half the unit deviance of the gamma family, at mean/y - 1 and times y that of the Poisson family.
+At x = y/mean - 1 it is half the unit deviance of the gamma family, at mean/y - 1, times y, that of the Poisson.
 Neither the value nor the first two derivatives cancel."""
 
 
@@ -111,6 +111,13 @@ def _log1mexp(x: Array) -> Array:
 
 log1mexp = with_partials(_log1mexp, lambda x: inverse_expm1(x))
 """``log(1 - exp(-x))`` for x > 0. Maechler (2012), Accurately computing log(1 - exp(-|a|)), R package Rmpfr."""
+
+
+def exp_excess(t: Array) -> Array:
+    """Return ``exp(t) - 1 - t``: 0 at 0, positive elsewhere."""
+    small = jnp.abs(t) < 1
+    near, far = jnp.where(small, t, 0.0), jnp.where(small, 1.0, t)
+    return jnp.where(small, excess(jnp.expm1(near), jnp.exp(near)), jnp.expm1(far) - far)
 
 
 def log1mexp_of_exp(w: Array) -> Array:

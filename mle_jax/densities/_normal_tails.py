@@ -1,7 +1,7 @@
 """The standard normal: logarithms of its two tails with accurate first and second derivatives, however far out.
 
 All rests on one function, the hazard (density over survival) minus its argument: c(t) = h(t) - t, 0.8 at 0 and like 1/t
-far out. Then, for t >= 0, h = t + c, log survival = -t^2/2 - log(2 pi)/2 - log(h), and (log survival)'' = -h c: sums and
+far out. Then, for t >= 0, h = t + c, log survival = -t^2/2 - log(2 pi)/2 - log(h), (log survival)'' = -h c: sums and
 products of positive numbers, where the textbook forms subtract nearly equal ones.
 """
 
@@ -63,6 +63,19 @@ hazard = with_partials(_hazard, lambda t: _hazard_slope(t))
 
 log_survival = with_partials(_log_survival, lambda t: -hazard(t))
 """``log(P(Z > t))`` of the standard normal."""
+
+
+def _mills_bend(t: Array) -> Array:
+    """Return the second derivative of the Mills ratio for t >= 0, ``(1 - t c)/h``."""
+    c = hazard_minus_argument(t)
+    return (1 - t * c) / (t + c)
+
+
+mills = with_partials(
+    lambda t: 1 / (t + hazard_minus_argument(t)),
+    with_partials(lambda t: -hazard_minus_argument(t) / (t + hazard_minus_argument(t)), _mills_bend),
+)
+"""Survival over density of the standard normal, for t >= 0."""
 
 
 def log_cdf(t: Array) -> Array:

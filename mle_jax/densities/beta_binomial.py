@@ -11,6 +11,7 @@ log(choose(trials, y)) + y log(mean) + R(y, t/mean) + (trials - y) log(1 - mean)
 Source: Griffiths (1973), Maximum likelihood estimation for the beta-binomial distribution, Biometrics 29, equation 2.1.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -21,6 +22,7 @@ from mle_jax.densities._partials import floats, supported
 from mle_jax.densities._rising import log_rising
 
 
+@jax.jit
 def log_density(y: ArrayLike, trials: ArrayLike, *, mean: ArrayLike, correlation: ArrayLike) -> Array:
     """Return the log density of the beta-binomial distribution, elementwise; at correlation 0 the binomial.
 

@@ -8,6 +8,7 @@ digits are lost for large numbers of trials.
 Source: Loader (2000), Fast and accurate computation of binomial probabilities.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -17,6 +18,7 @@ from mle_jax.densities._elementary import excess, sigmoid, softplus, xlog1py, xl
 from mle_jax.densities._partials import floats, supported, with_partials
 
 
+@jax.jit
 def log_density(y: ArrayLike, trials: ArrayLike, probability: ArrayLike) -> Array:
     """Return the log density of the binomial distribution, elementwise; one trial is the Bernoulli distribution.
 
@@ -44,6 +46,7 @@ def log_density(y: ArrayLike, trials: ArrayLike, probability: ArrayLike) -> Arra
     return supported(is_count(y) & (y <= trials), value)
 
 
+@jax.jit
 def log_density_logit(y: ArrayLike, trials: ArrayLike, logit: ArrayLike) -> Array:
     """Return the log density of the binomial distribution given the logit of its probability, as for regression.
 

@@ -13,6 +13,7 @@ from jax.typing import ArrayLike
 from mle_jax.densities._partials import floats, supported
 
 
+@jax.jit
 def log_density(y: ArrayLike, logits: ArrayLike) -> Array:
     """Return the log density of the categorical distribution; minus infinity unless y is one of 0 .. k - 1.
 

@@ -5,6 +5,7 @@ log f(y; location, scale) = -log(1 + z^2) - log(pi scale),  P(Y <= y) = 1/2 + ar
 Source: Johnson, Kotz and Balakrishnan (1994), Continuous Univariate Distributions, vol. 1, chapter 16.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -15,6 +16,7 @@ from mle_jax.densities._partials import floats
 LOG_PI = 1.1447298858494002
 
 
+@jax.jit
 def log_density(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     """Return the log density of the Cauchy distribution, elementwise, for |z| up to 1e150.
 
@@ -32,6 +34,7 @@ def log_density(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     return -jnp.log1p(((y - location) / scale) ** 2) - jnp.log(scale) - LOG_PI
 
 
+@jax.jit
 def log_cdf(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     """Return ``log(P(Y <= y))``.
 
@@ -49,6 +52,7 @@ def log_cdf(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     return _log_lower(y - location, scale)
 
 
+@jax.jit
 def log_survival(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     """Return ``log(P(Y > y))``.
 
@@ -66,6 +70,7 @@ def log_survival(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     return _log_lower(location - y, scale)
 
 
+@jax.jit
 def log_interval(low: ArrayLike, high: ArrayLike, *, location: ArrayLike, scale: ArrayLike) -> Array:
     """Return ``log(P(low < Y <= high))``, accurate in both tails and for narrow intervals.
 

@@ -5,6 +5,7 @@ log f(y; mean) = -y/mean - log(mean), y >= 0;  log P(Y > y) = -y/mean
 Source: Johnson, Kotz and Balakrishnan (1994), Continuous Univariate Distributions, vol. 1, chapter 19.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -14,6 +15,7 @@ from mle_jax.densities._intervals import Ends, between
 from mle_jax.densities._partials import floats, supported
 
 
+@jax.jit
 def log_density(y: ArrayLike, mean: ArrayLike) -> Array:
     """Return the log density of the exponential distribution, elementwise; minus infinity for y < 0.
 
@@ -31,6 +33,7 @@ def log_density(y: ArrayLike, mean: ArrayLike) -> Array:
     return supported(inside, -jnp.where(inside, y, 0.0) / mean - jnp.log(mean))
 
 
+@jax.jit
 def log_cdf(y: ArrayLike, mean: ArrayLike) -> Array:
     """Return ``log(P(Y <= y)) = log(1 - exp(-y/mean))``; minus infinity for y <= 0.
 
@@ -48,6 +51,7 @@ def log_cdf(y: ArrayLike, mean: ArrayLike) -> Array:
     return supported(inside, log1mexp(jnp.where(inside, y, 1.0) / mean))
 
 
+@jax.jit
 def log_survival(y: ArrayLike, mean: ArrayLike) -> Array:
     """Return ``log(P(Y > y)) = -y/mean``; 0 for y <= 0.
 
@@ -64,6 +68,7 @@ def log_survival(y: ArrayLike, mean: ArrayLike) -> Array:
     return -jnp.where(y >= 0, y, 0.0) / mean
 
 
+@jax.jit
 def log_interval(low: ArrayLike, high: ArrayLike, *, mean: ArrayLike) -> Array:
     """Return ``log(P(low < Y <= high)) = -low/mean + log(1 - exp(-(high - low)/mean))``.
 

@@ -5,6 +5,7 @@ log f(y; p) = log(p) + y log(1 - p)
 Source: Johnson, Kemp and Kotz (2005), Univariate Discrete Distributions, section 5.2.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -14,6 +15,7 @@ from mle_jax.densities._elementary import xlog1py
 from mle_jax.densities._partials import floats, supported
 
 
+@jax.jit
 def log_density(y: ArrayLike, probability: ArrayLike) -> Array:
     """Return the log density of the geometric distribution, elementwise.
 

@@ -8,6 +8,7 @@ The support is shape z > -1. The shape is xi of Coles (k of Hosking is -xi).
 Source: Coles (2001), An Introduction to Statistical Modeling of Extreme Values, section 3.1.3.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -17,6 +18,7 @@ from mle_jax.densities._intervals import Ends, between
 from mle_jax.densities._partials import floats, supported
 
 
+@jax.jit
 def log_density(y: ArrayLike, location: ArrayLike, scale: ArrayLike, *, shape: ArrayLike) -> Array:
     """Return the log density of the generalized extreme value distribution; minus infinity outside the support.
 
@@ -36,6 +38,7 @@ def log_density(y: ArrayLike, location: ArrayLike, scale: ArrayLike, *, shape: A
     return supported(inside, -(1 + shape) * t - jnp.exp(-t) - jnp.log(scale))
 
 
+@jax.jit
 def log_cdf(y: ArrayLike, location: ArrayLike, scale: ArrayLike, *, shape: ArrayLike) -> Array:
     """Return ``log(P(Y <= y)) = -exp(-t)``; minus infinity below the support, 0 above it.
 
@@ -55,6 +58,7 @@ def log_cdf(y: ArrayLike, location: ArrayLike, scale: ArrayLike, *, shape: Array
     return jnp.where(inside, -jnp.exp(-t), jnp.where(shape > 0, -jnp.inf, 0.0))
 
 
+@jax.jit
 def log_survival(y: ArrayLike, location: ArrayLike, scale: ArrayLike, *, shape: ArrayLike) -> Array:
     """Return ``log(P(Y > y)) = log(1 - exp(-exp(-t)))``; 0 below the support, minus infinity above it.
 
@@ -74,6 +78,7 @@ def log_survival(y: ArrayLike, location: ArrayLike, scale: ArrayLike, *, shape: 
     return jnp.where(inside, log1mexp_of_exp(-t), jnp.where(shape > 0, 0.0, -jnp.inf))
 
 
+@jax.jit
 def log_interval(low: ArrayLike, high: ArrayLike, *, location: ArrayLike, scale: ArrayLike, shape: ArrayLike) -> Array:
     """Return ``log(P(low < Y <= high))``, accurate in both tails and for narrow intervals.
 

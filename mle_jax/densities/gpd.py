@@ -7,6 +7,7 @@ The support is y >= 0 and shape z > -1. y is the excess: subtract the threshold 
 Source: Coles (2001), An Introduction to Statistical Modeling of Extreme Values, section 4.2.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -16,6 +17,7 @@ from mle_jax.densities._intervals import Ends, between
 from mle_jax.densities._partials import floats, supported
 
 
+@jax.jit
 def log_density(y: ArrayLike, scale: ArrayLike, shape: ArrayLike) -> Array:
     """Return the log density of the generalized Pareto distribution, elementwise; minus infinity outside the support.
 
@@ -34,6 +36,7 @@ def log_density(y: ArrayLike, scale: ArrayLike, shape: ArrayLike) -> Array:
     return supported(inside & (y >= 0), -(1 + shape) * t - jnp.log(scale))
 
 
+@jax.jit
 def log_cdf(y: ArrayLike, scale: ArrayLike, shape: ArrayLike) -> Array:
     """Return ``log(P(Y <= y)) = log(1 - exp(-t))``; minus infinity for y <= 0, 0 above the support.
 
@@ -53,6 +56,7 @@ def log_cdf(y: ArrayLike, scale: ArrayLike, shape: ArrayLike) -> Array:
     return jnp.where(some, log1mexp(jnp.where(some, t, 1.0)), jnp.where(y > 0, 0.0, -jnp.inf))
 
 
+@jax.jit
 def log_survival(y: ArrayLike, scale: ArrayLike, shape: ArrayLike) -> Array:
     """Return ``log(P(Y > y)) = -t``; 0 for y <= 0, minus infinity above the support.
 
@@ -71,6 +75,7 @@ def log_survival(y: ArrayLike, scale: ArrayLike, shape: ArrayLike) -> Array:
     return jnp.where(inside, -t, -jnp.inf)
 
 
+@jax.jit
 def log_interval(low: ArrayLike, high: ArrayLike, *, scale: ArrayLike, shape: ArrayLike) -> Array:
     """Return ``log(P(low < Y <= high))``, accurate in both tails and for narrow intervals.
 

@@ -7,6 +7,7 @@ For smallest values give -y and -location.
 Source: Johnson, Kotz and Balakrishnan (1995), Continuous Univariate Distributions, vol. 2, chapter 22.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -16,6 +17,7 @@ from mle_jax.densities._intervals import Ends, between
 from mle_jax.densities._partials import floats
 
 
+@jax.jit
 def log_density(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     """Return the log density of the Gumbel distribution, elementwise.
 
@@ -34,6 +36,7 @@ def log_density(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     return -z - jnp.exp(-z) - jnp.log(scale)
 
 
+@jax.jit
 def log_cdf(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     """Return ``log(P(Y <= y)) = -exp(-z)``.
 
@@ -51,6 +54,7 @@ def log_cdf(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     return -jnp.exp((location - y) / scale)
 
 
+@jax.jit
 def log_survival(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     """Return ``log(P(Y > y)) = log(1 - exp(-exp(-z)))``.
 
@@ -68,6 +72,7 @@ def log_survival(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     return log1mexp_of_exp((location - y) / scale)
 
 
+@jax.jit
 def log_interval(low: ArrayLike, high: ArrayLike, *, location: ArrayLike, scale: ArrayLike) -> Array:
     """Return ``log(P(low < Y <= high))``, accurate in both tails and for narrow intervals.
 

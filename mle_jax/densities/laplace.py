@@ -5,6 +5,7 @@ log f(y; location, scale) = -|z| - log(2 scale),  z = (y - location)/scale
 Source: Johnson, Kotz and Balakrishnan (1995), Continuous Univariate Distributions, vol. 2, chapter 24.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -14,6 +15,7 @@ from mle_jax.densities._intervals import Ends, between
 from mle_jax.densities._partials import floats
 
 
+@jax.jit
 def log_density(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     """Return the log density of the Laplace distribution, elementwise; at its corner the derivative is 0.
 
@@ -31,6 +33,7 @@ def log_density(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     return -jnp.abs((y - location) / scale) - jnp.log(scale) - LOG_2
 
 
+@jax.jit
 def log_cdf(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     """Return ``log(P(Y <= y))``.
 
@@ -48,6 +51,7 @@ def log_cdf(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     return _log_lower((y - location) / scale)
 
 
+@jax.jit
 def log_survival(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     """Return ``log(P(Y > y))``.
 
@@ -65,6 +69,7 @@ def log_survival(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     return _log_lower((location - y) / scale)
 
 
+@jax.jit
 def log_interval(low: ArrayLike, high: ArrayLike, *, location: ArrayLike, scale: ArrayLike) -> Array:
     """Return ``log(P(low < Y <= high))``, accurate in both tails and for narrow intervals.
 

@@ -8,6 +8,7 @@ The probability of an interval a < z <= b is the product P(b) (1 - P(a)) (1 - ex
 Source: Johnson, Kotz and Balakrishnan (1995), Continuous Univariate Distributions, vol. 2, chapter 23.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -17,6 +18,7 @@ from mle_jax.densities._intervals import Ends, between
 from mle_jax.densities._partials import floats
 
 
+@jax.jit
 def log_density(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     """Return the log density of the logistic distribution, elementwise.
 
@@ -35,6 +37,7 @@ def log_density(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     return -softplus(z) - softplus(-z) - jnp.log(scale)
 
 
+@jax.jit
 def log_cdf(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     """Return ``log(P(Y <= y)) = -log(1 + exp(-z))``.
 
@@ -52,6 +55,7 @@ def log_cdf(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     return -softplus((location - y) / scale)
 
 
+@jax.jit
 def log_survival(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     """Return ``log(P(Y > y)) = -log(1 + exp(z))``.
 
@@ -69,6 +73,7 @@ def log_survival(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     return -softplus((y - location) / scale)
 
 
+@jax.jit
 def log_interval(low: ArrayLike, high: ArrayLike, *, location: ArrayLike, scale: ArrayLike) -> Array:
     """Return ``log(P(low < Y <= high))``, accurate in both tails and for narrow intervals.
 

@@ -5,6 +5,7 @@ log f(y; location, scale) = -z^2/2 - log(2 pi)/2 - log(scale) - log(y),  z = (lo
 Source: Johnson, Kotz and Balakrishnan (1994), Continuous Univariate Distributions, vol. 1, chapter 14.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -14,6 +15,7 @@ from mle_jax.densities._intervals import Ends, between, log_difference
 from mle_jax.densities._partials import floats, supported
 
 
+@jax.jit
 def log_density(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     """Return the log density of the lognormal distribution, elementwise; minus infinity for y <= 0.
 
@@ -32,6 +34,7 @@ def log_density(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     return supported(inside, normal.log_density(log_y, location, scale) - log_y)
 
 
+@jax.jit
 def log_cdf(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     """Return ``log(P(Y <= y))``; minus infinity for y <= 0.
 
@@ -50,6 +53,7 @@ def log_cdf(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     return supported(inside, normal.log_cdf(log_y, location, scale))
 
 
+@jax.jit
 def log_survival(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     """Return ``log(P(Y > y))``; 0 for y <= 0.
 
@@ -68,6 +72,7 @@ def log_survival(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     return jnp.where(inside, normal.log_survival(log_y, location, scale), 0.0)
 
 
+@jax.jit
 def log_interval(low: ArrayLike, high: ArrayLike, *, location: ArrayLike, scale: ArrayLike) -> Array:
     """Return ``log(P(low < Y <= high))``, accurate in both tails and for narrow intervals.
 

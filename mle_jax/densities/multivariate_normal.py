@@ -5,6 +5,7 @@ log f(y; mean, L) = -|L^-1 (y - mean)|^2/2 - log(det L) - k log(2 pi)/2,  covari
 Source: Mardia, Kent and Bibby (1979), Multivariate Analysis, equation 2.5.1.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.scipy.linalg import solve_triangular
@@ -14,6 +15,7 @@ from mle_jax.densities._gamma_functions import HALF_LOG_2_PI
 from mle_jax.densities._partials import floats
 
 
+@jax.jit
 def log_density(y: ArrayLike, mean: ArrayLike, cholesky: ArrayLike) -> Array:
     """Return the log density of the multivariate normal distribution.
 

@@ -29,6 +29,7 @@ from mle_jax.densities._partials import floats, supported, with_partials
 from mle_jax.densities._rising import log_rising_few
 
 
+@jax.jit
 def log_density(y: ArrayLike, mean: ArrayLike, dispersion: ArrayLike) -> Array:
     """Return the log density of the negative binomial distribution NB2, elementwise: variance mean + dispersion mean^2.
 
@@ -50,6 +51,7 @@ def log_density(y: ArrayLike, mean: ArrayLike, dispersion: ArrayLike) -> Array:
     return supported(valid, _log_density(jnp.where(valid, y, 0.0), mean, dispersion))
 
 
+@jax.jit
 def log_density_linear(y: ArrayLike, mean: ArrayLike, dispersion: ArrayLike) -> Array:
     """Return the log density of the negative binomial distribution NB1, elementwise: variance mean (1 + dispersion).
 

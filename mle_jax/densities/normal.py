@@ -5,6 +5,7 @@ log f(y; mean, sd) = -z^2/2 - log(2 pi)/2 - log(sd),  z = (y - mean)/sd
 Source: Johnson, Kotz and Balakrishnan (1994), Continuous Univariate Distributions, vol. 1, chapter 13.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -16,6 +17,7 @@ from mle_jax.densities._partials import floats
 LINE = Line(standard.log_density, standard.log_cdf, standard.log_survival)
 
 
+@jax.jit
 def log_density(y: ArrayLike, mean: ArrayLike, sd: ArrayLike) -> Array:
     """Return the log density of the normal distribution, elementwise.
 
@@ -35,6 +37,7 @@ def log_density(y: ArrayLike, mean: ArrayLike, sd: ArrayLike) -> Array:
     return standard.log_density((y - mean) / sd) - jnp.log(sd)
 
 
+@jax.jit
 def log_cdf(y: ArrayLike, mean: ArrayLike, sd: ArrayLike) -> Array:
     """Return ``log(P(Y <= y))``: what an observation censored from below contributes.
 
@@ -52,6 +55,7 @@ def log_cdf(y: ArrayLike, mean: ArrayLike, sd: ArrayLike) -> Array:
     return standard.log_cdf((y - mean) / sd)
 
 
+@jax.jit
 def log_survival(y: ArrayLike, mean: ArrayLike, sd: ArrayLike) -> Array:
     """Return ``log(P(Y > y))``: what an observation censored from above contributes.
 
@@ -69,6 +73,7 @@ def log_survival(y: ArrayLike, mean: ArrayLike, sd: ArrayLike) -> Array:
     return standard.log_survival((y - mean) / sd)
 
 
+@jax.jit
 def log_interval(low: ArrayLike, high: ArrayLike, *, mean: ArrayLike, sd: ArrayLike) -> Array:
     """Return ``log(P(low < Y <= high))``: what an interval-censored observation contributes.
 

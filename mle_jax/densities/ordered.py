@@ -7,6 +7,7 @@ with F the logistic distribution function (proportional odds) or the normal one 
 Source: McCullagh (1980), Regression models for ordinal data, JRSS B 42, section 2.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -15,6 +16,7 @@ from mle_jax.densities import logistic, normal
 from mle_jax.densities._partials import floats
 
 
+@jax.jit
 def log_density(y: ArrayLike, linear: ArrayLike, cutpoints: ArrayLike) -> Array:
     """Return the log density of ordered categories with logistic errors: the proportional odds model.
 
@@ -34,6 +36,7 @@ def log_density(y: ArrayLike, linear: ArrayLike, cutpoints: ArrayLike) -> Array:
     return logistic.log_interval(low, high, location=linear, scale=jnp.ones_like(linear))
 
 
+@jax.jit
 def log_density_probit(y: ArrayLike, linear: ArrayLike, cutpoints: ArrayLike) -> Array:
     """Return the log density of ordered categories with normal errors: the ordered probit model.
 

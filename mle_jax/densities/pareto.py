@@ -5,6 +5,7 @@ log f(y; minimum, shape) = log(shape) - shape log(y/minimum) - log(y), y >= mini
 Source: Johnson, Kotz and Balakrishnan (1994), Continuous Univariate Distributions, vol. 1, equation 20.3.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -14,6 +15,7 @@ from mle_jax.densities._intervals import Ends, between
 from mle_jax.densities._partials import floats, supported
 
 
+@jax.jit
 def log_density(y: ArrayLike, minimum: ArrayLike, shape: ArrayLike) -> Array:
     """Return the log density of the Pareto distribution, elementwise; minus infinity for y below the minimum.
 
@@ -33,6 +35,7 @@ def log_density(y: ArrayLike, minimum: ArrayLike, shape: ArrayLike) -> Array:
     return supported(inside, jnp.log(shape) - shape * jnp.log(safe / minimum) - jnp.log(safe))
 
 
+@jax.jit
 def log_cdf(y: ArrayLike, minimum: ArrayLike, shape: ArrayLike) -> Array:
     """Return ``log(P(Y <= y))``; minus infinity up to the minimum.
 
@@ -52,6 +55,7 @@ def log_cdf(y: ArrayLike, minimum: ArrayLike, shape: ArrayLike) -> Array:
     return supported(inside, log1mexp(shape * _log_ratio(safe, minimum)))
 
 
+@jax.jit
 def log_survival(y: ArrayLike, minimum: ArrayLike, shape: ArrayLike) -> Array:
     """Return ``log(P(Y > y)) = -shape log(y/minimum)``; 0 up to the minimum.
 
@@ -70,6 +74,7 @@ def log_survival(y: ArrayLike, minimum: ArrayLike, shape: ArrayLike) -> Array:
     return jnp.where(inside, -shape * jnp.log(jnp.where(inside, y, minimum) / minimum), 0.0)
 
 
+@jax.jit
 def log_interval(low: ArrayLike, high: ArrayLike, *, minimum: ArrayLike, shape: ArrayLike) -> Array:
     """Return ``log(P(low < Y <= high))``, accurate in both tails and for narrow intervals.
 

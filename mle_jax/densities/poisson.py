@@ -9,6 +9,7 @@ Source: Loader (2000), Fast and accurate computation of binomial probabilities; 
 Univariate Discrete Distributions, chapter 4.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -18,6 +19,7 @@ from mle_jax.densities._elementary import excess
 from mle_jax.densities._partials import floats, supported, with_partials
 
 
+@jax.jit
 def log_density(y: ArrayLike, mean: ArrayLike) -> Array:
     """Return the log density of the Poisson distribution, elementwise.
 
@@ -40,6 +42,7 @@ def log_density(y: ArrayLike, mean: ArrayLike) -> Array:
     return supported(is_count(y), jnp.where(positive, some, -mean))
 
 
+@jax.jit
 def log_density_log_mean(y: ArrayLike, log_mean: ArrayLike) -> Array:
     """Return the log density of the Poisson distribution given the logarithm of its mean, as in a log-linear model.
 

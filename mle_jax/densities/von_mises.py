@@ -5,6 +5,7 @@ log f(y; location, concentration) = concentration (cos(y - location) - 1) - log(
 Source: Mardia and Jupp (2000), Directional Statistics, section 3.5.4.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -13,6 +14,7 @@ from mle_jax.densities._bessel import log_scaled_i0
 from mle_jax.densities._partials import floats
 
 
+@jax.jit
 def log_density(y: ArrayLike, location: ArrayLike, concentration: ArrayLike) -> Array:
     """Return the log density of the von Mises distribution, elementwise; it has period 2 pi in y.
 

@@ -5,6 +5,7 @@ log f(y; scale, shape) = log(shape) - log(y) + w - exp(w),  log P(Y > y) = -exp(
 Source: Johnson, Kotz and Balakrishnan (1994), Continuous Univariate Distributions, vol. 1, chapter 21.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -14,6 +15,7 @@ from mle_jax.densities._intervals import Ends, between
 from mle_jax.densities._partials import floats, supported
 
 
+@jax.jit
 def log_density(y: ArrayLike, scale: ArrayLike, shape: ArrayLike) -> Array:
     """Return the log density of the Weibull distribution, elementwise; minus infinity for y <= 0.
 
@@ -33,6 +35,7 @@ def log_density(y: ArrayLike, scale: ArrayLike, shape: ArrayLike) -> Array:
     return supported(inside, jnp.log(shape) - jnp.log(safe) + w - jnp.exp(w))
 
 
+@jax.jit
 def log_cdf(y: ArrayLike, scale: ArrayLike, shape: ArrayLike) -> Array:
     """Return ``log(P(Y <= y)) = log(1 - exp(-(y/scale)^shape))``; minus infinity for y <= 0.
 
@@ -51,6 +54,7 @@ def log_cdf(y: ArrayLike, scale: ArrayLike, shape: ArrayLike) -> Array:
     return supported(inside, log1mexp_of_exp(shape * log_ratio(safe, scale)))
 
 
+@jax.jit
 def log_survival(y: ArrayLike, scale: ArrayLike, shape: ArrayLike) -> Array:
     """Return ``log(P(Y > y)) = -(y/scale)^shape``; 0 for y <= 0.
 
@@ -69,6 +73,7 @@ def log_survival(y: ArrayLike, scale: ArrayLike, shape: ArrayLike) -> Array:
     return jnp.where(inside, -jnp.exp(shape * log_ratio(safe, scale)), 0.0)
 
 
+@jax.jit
 def log_interval(low: ArrayLike, high: ArrayLike, *, scale: ArrayLike, shape: ArrayLike) -> Array:
     """Return ``log(P(low < Y <= high))``, accurate in both tails and for narrow intervals.
 

@@ -9,6 +9,7 @@ Source: Lambert (1992), Zero-inflated Poisson regression, Technometrics 34; Mull
 some modified count data models, Journal of Econometrics 33.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -17,6 +18,7 @@ from mle_jax.densities._elementary import log1mexp, log_add_exp, sigmoid, softpl
 from mle_jax.densities._partials import floats, supported
 
 
+@jax.jit
 def log_density(y: ArrayLike, logit: ArrayLike, *, log_base: ArrayLike, log_base_zero: ArrayLike) -> Array:
     """Return the log density of a zero-inflated distribution of counts, elementwise.
 
@@ -43,6 +45,7 @@ def log_density(y: ArrayLike, logit: ArrayLike, *, log_base: ArrayLike, log_base
     return supported(log_base > -jnp.inf, jnp.where(y == 0, zero, positive))
 
 
+@jax.jit
 def log_density_hurdle(y: ArrayLike, logit: ArrayLike, *, log_base: ArrayLike, log_base_zero: ArrayLike) -> Array:
     """Return the log density of a hurdle distribution of counts, elementwise.
 

@@ -81,6 +81,19 @@ ORDERED = [
     )
 ]
 
+GAMMA = [
+    (2.0 * r, 2.0, shape)
+    for shape in (0.01, 0.2, 1.0, 7.0, 300.0)
+    for r in (1e-8, 0.3, 0.999, 1.001, 2.0, 30.0)
+    if shape < 100 or 0.1 < r < 10
+]
+BETA = [
+    *((y, m, precision) for m, precision in ((0.5, 0.2), (0.3, 2.0), (0.9, 15.0)) for y in (1e-6, 0.2, 0.5, 0.97)),
+    *((0.25, 0.3, 1e3), (0.35, 0.3, 1e3), (0.3, 0.3, 50.0), (1e-3, 0.01, 30.0), (0.6, 0.01, 30.0)),
+]
+STUDENT = [(0.5 + 2.0 * z, 0.5, 2.0, df) for df in (0.3, 1.0, 5.5, 60.0, 1e4) for z in (-1e3, -8.0, -0.5, 0.0, 2.0)]
+WALD = [(2.0 * r, 2.0, shape) for shape in (0.05, 1.0, 60.0) for r in (0.02, 0.5, 0.999, 1.001, 2.0, 20.0)]
+
 TABLES = {
     "normal": {
         "log_density": ("y mean sd", "", standardized(SCORES)),
@@ -166,7 +179,18 @@ TABLES = {
                 for z in (0.0, 1e-4, 0.9, -3.0, 50.0, 1e6)
                 for df in (0.05, 1.0, 4.5, 30.0, 1e3, 1e6, 1e10)
             ],
-        )
+        ),
+        "log_cdf": ("y location scale df", "", STUDENT),
+        "log_survival": ("y location scale df", "", STUDENT[::3]),
+        "log_interval": (
+            "low high location scale df",
+            "",
+            [
+                (0.5 + 2.0 * a, 0.5 + 2.0 * b, 0.5, 2.0, df)
+                for df in (0.5, 4.0, 300.0)
+                for a, b in ((-1.0, 1.5), (0.3, 0.301), (3.0, 40.0), (-7.0, -6.9))
+            ],
+        ),
     },
     "gamma": {
         "log_density": (
@@ -178,7 +202,18 @@ TABLES = {
                 for shape in (1e-3, 0.3, 1.0, 7.5, 9.0, 1e3, 1e8)
                 for r in (1e-30, 1e-5, 0.7, 1.0001, 1.6, 40.0)
             ],
-        )
+        ),
+        "log_cdf": ("y mean shape", "", GAMMA),
+        "log_survival": ("y mean shape", "", GAMMA),
+        "log_interval": (
+            "low high mean shape",
+            "",
+            [
+                (2.0 * a, 2.0 * b, 2.0, shape)
+                for shape in (0.05, 1.5, 30.0)
+                for a, b in ((1e-6, 0.5), (0.999, 1.0), (0.8, 2.5), (3.0, 3.01))
+            ],
+        ),
     },
     "beta": {
         "log_density": (
@@ -190,7 +225,18 @@ TABLES = {
                 for mean in (1e-3, 0.25, 0.5, 0.95)
                 for precision in (0.01, 2.0, 20.0, 1e4, 1e8)
             ],
-        )
+        ),
+        "log_cdf": ("y mean precision", "", BETA),
+        "log_survival": ("y mean precision", "", BETA),
+        "log_interval": (
+            "low high mean precision",
+            "",
+            [
+                (a, b, mean, precision)
+                for mean, precision in ((0.5, 0.3), (0.25, 3.0), (0.9, 40.0))
+                for a, b in ((1e-6, 0.5), (0.3, 0.3001), (0.1, 0.9), (0.98, 0.985))
+            ],
+        ),
     },
     "exponential": {
         "log_density": ("y mean", "", EXPONENTIAL),
@@ -250,7 +296,18 @@ TABLES = {
             "y mean shape",
             "",
             [(m * r, m, s) for m in (0.01, 3.0) for s in (1e-4, 1.0, 1e6) for r in (1e-6, 0.9, 1.0001, 2.5, 1e5)],
-        )
+        ),
+        "log_cdf": ("y mean shape", "", WALD),
+        "log_survival": ("y mean shape", "", WALD),
+        "log_interval": (
+            "low high mean shape",
+            "",
+            [
+                (2.0 * a, 2.0 * b, 2.0, shape)
+                for shape in (0.1, 1.5, 30.0)
+                for a, b in ((1e-3, 0.5), (0.999, 1.0), (0.8, 2.5), (3.0, 3.01))
+            ],
+        ),
     },
     "truncated": {
         "log_density": (

@@ -336,3 +336,56 @@ def zero_inflated_log_density_hurdle(y, logit, mean):
     if y == 0:
         return -mp.log(1 + mp.exp(-logit))
     return poisson_log_density(y, mean) - mp.log(1 - mp.exp(-mean)) - mp.log(1 + mp.exp(logit))
+
+
+def _tail_forms(cdf, survival):
+    """Return the log cdf, log survival and log interval of a family from its two tails."""
+
+    def log_interval(low, high, *parameters):
+        ends = (cdf(low, *parameters), cdf(high, *parameters), survival(low, *parameters), survival(high, *parameters))
+        return _between(*ends)
+
+    return lambda *at: mp.log(cdf(*at)), lambda *at: mp.log(survival(*at)), log_interval
+
+
+def _lower_gamma(y, mean, shape):
+    """Return the regularized incomplete gamma function by its series, all of whose terms are positive."""
+    x = shape * y / mean
+    term = total = mp.exp(shape * mp.log(x) - x - mp.loggamma(shape + 1))
+    n = 1
+    while term > total * mp.eps:
+        term *= x / (shape + n)
+        total += term
+        n += 1
+    return total
+
+
+gamma_log_cdf, gamma_log_survival, gamma_log_interval = _tail_forms(_lower_gamma, lambda *at: 1 - _lower_gamma(*at))
+beta_log_cdf, beta_log_survival, beta_log_interval = _tail_forms(
+    lambda y, mean, precision: mp.betainc(mean * precision, (1 - mean) * precision, 0, y, regularized=True),
+    lambda y, mean, precision: mp.betainc((1 - mean) * precision, mean * precision, 0, 1 - y, regularized=True),
+)
+
+
+def _upper_t(z, df):
+    if z < 0:
+        return 1 - _upper_t(-z, df)
+    return mp.betainc(df / 2, mp.mpf(1) / 2, 0, df / (df + z**2), regularized=True) / 2
+
+
+student_t_log_cdf, student_t_log_survival, student_t_log_interval = _tail_forms(
+    lambda y, location, scale, df: _upper_t((location - y) / scale, df),
+    lambda y, location, scale, df: _upper_t((y - location) / scale, df),
+)
+
+
+def _wald(y, mean, shape, sign):
+    """Return P(Y <= y) for sign 1, P(Y > y) for sign -1."""
+    a, b = (mp.sqrt(shape / y) * (y / mean + s) for s in (-1, 1))
+    return _cdf_normal(sign * a) + sign * mp.exp(2 * shape / mean) * _cdf_normal(-b)
+
+
+inverse_gaussian_log_cdf, inverse_gaussian_log_survival, inverse_gaussian_log_interval = _tail_forms(
+    lambda y, mean, shape: _wald(y, mean, shape, 1),
+    lambda y, mean, shape: _wald(y, mean, shape, -1),
+)

@@ -1,7 +1,7 @@
 """Make the references of tests/test_densities.py: ``python tests/reference/generate_densities.py [family]``.
 
 For every point of the grids the exact log density (mpmath, textbook form) and its first and second derivatives by
-central differences at 420 digits: with steps of 1e-30 of each input their error is near 1e-58 of the derivative, which a
+central differences at 420 digits: with steps of 1e-30 of each input their error is near 1e-58 of the derivative, as a
 second step size confirms. Beside each number stands its conditioning, the sum of |input * d number/d input| over the
 inputs that have derivatives: what a relative change of one unit in the inputs does to it. It is left out (0) where a
 hundredth of it is below the number. A derivative that is zero is measured by what it is the derivative of, per input.
