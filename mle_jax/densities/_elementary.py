@@ -113,6 +113,10 @@ log1mexp = with_partials(_log1mexp, lambda x: inverse_expm1(x))
 """``log(1 - exp(-x))`` for x > 0. Maechler (2012), Accurately computing log(1 - exp(-|a|)), R package Rmpfr."""
 
 
+expm1 = with_partials(lambda x: jnp.expm1(x), lambda x: jnp.exp(x))
+"""``exp(x) - 1``; JAX's own takes the value plus 1 for the derivative, which loses exp(x) far below 0."""
+
+
 def exp_excess(t: Array) -> Array:
     """Return ``exp(t) - 1 - t``: 0 at 0, positive elsewhere."""
     small = jnp.abs(t) < 1
@@ -148,8 +152,34 @@ def xlog1py(x: Array, y: Array) -> Array:
     return jnp.where(zero, 0.0, x * jnp.log1p(jnp.where(zero, 0.0, y)))
 
 
-def logsumexp(terms: Array, axis: int = -1) -> Array:
-    """Return ``log(sum(exp(terms)))`` along an axis; the largest term is taken out as a constant."""
-    top = jax.lax.stop_gradient(jnp.max(terms, axis=axis, keepdims=True))
-    top = jnp.where(jnp.isfinite(top), top, 0.0)
-    return jnp.log(jnp.sum(jnp.exp(terms - top), axis=axis)) + jnp.squeeze(top, axis=axis)
+@jax.custom_jvp
+def logsumexp(terms: Array) -> Array:
+    """Return ``log(sum(exp(terms)))`` along the last axis, for at least one finite term.
+
+    Its second derivative is a covariance, taken of deviations from the means: the difference of two large squares that
+    autodiff would make of it loses digits.
+    """
+    top = jnp.max(terms, axis=-1, keepdims=True)
+    return jnp.log(jnp.sum(jnp.exp(terms - top), axis=-1)) + top[..., 0]
+
+
+@jax.custom_jvp
+def _mean(terms: Array, values: Array) -> Array:
+    """Return the mean of values with weights proportional to exp(terms)."""
+    weights = jnp.exp(terms - jnp.max(terms, axis=-1, keepdims=True))
+    return jnp.sum(weights * values, axis=-1) / jnp.sum(weights, axis=-1)
+
+
+@logsumexp.defjvp
+def _logsumexp_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    return logsumexp(*primals), _mean(*primals, *tangents)
+
+
+@_mean.defjvp
+def _mean_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    terms, values = primals
+    term_tangents, value_tangents = tangents
+    mean = _mean(terms, values)
+    deviations = term_tangents - _mean(terms, term_tangents)[..., None]
+    covariance = _mean(terms, deviations * (values - mean[..., None]))
+    return mean, covariance + _mean(terms, value_tangents)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from mle_jax.densities._elementary import log1mexp, log1mexp_of_exp, log1p_ratio
+from mle_jax.densities._elementary import exp_excess, log1mexp, log1mexp_of_exp, log1p_ratio
 from mle_jax.densities._intervals import Ends, between
 from mle_jax.densities._partials import floats, supported
 
@@ -35,7 +35,7 @@ def log_density(y: ArrayLike, location: ArrayLike, scale: ArrayLike, *, shape: A
     """
     y, location, scale, shape = floats(y, location, scale, shape)
     inside, t = _reduced((y - location) / scale, shape)
-    return supported(inside, -(1 + shape) * t - jnp.exp(-t) - jnp.log(scale))
+    return supported(inside, -1 - exp_excess(-t) - shape * t - jnp.log(scale))
 
 
 @jax.jit

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from mle_jax.densities._elementary import log1mexp, log1mexp_of_exp
+from mle_jax.densities._elementary import exp_excess, log1mexp, log1mexp_of_exp
 from mle_jax.densities._intervals import Ends, between
 from mle_jax.densities._partials import floats
 
@@ -33,7 +33,7 @@ def log_density(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     """
     y, location, scale = floats(y, location, scale)
     z = (y - location) / scale
-    return -z - jnp.exp(-z) - jnp.log(scale)
+    return -1 - exp_excess(-z) - jnp.log(scale)  # -z - exp(-z), whose derivative cancels at the mode
 
 
 @jax.jit

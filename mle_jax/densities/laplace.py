@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from mle_jax.densities._elementary import LOG_2, log1mexp
+from mle_jax.densities._elementary import LOG_2, expm1, log1mexp
 from mle_jax.densities._intervals import Ends, between
 from mle_jax.densities._partials import floats
 
@@ -91,7 +91,7 @@ def log_interval(low: ArrayLike, high: ArrayLike, *, location: ArrayLike, scale:
         around = (left < 0) & (right > 0)
         one_side = log1mexp((b - a) / scale) + jnp.where(right <= 0, right, -left) - LOG_2
         near_left, near_right = jnp.where(around, left, -1.0), jnp.where(around, right, 1.0)
-        middle = jnp.log(-jnp.expm1(near_left) - jnp.expm1(-near_right)) - LOG_2
+        middle = jnp.log(-expm1(near_left) - expm1(-near_right)) - LOG_2
         return jnp.where(around, middle, one_side)
 
     ends = Ends(both, lambda b: log_cdf(b, location, scale), lambda a: log_survival(a, location, scale))

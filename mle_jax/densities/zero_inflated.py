@@ -15,7 +15,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from mle_jax.densities._elementary import log1mexp, log_add_exp, sigmoid, softplus
-from mle_jax.densities._partials import floats, supported
+from mle_jax.densities._partials import floats, supported, with_partials
 
 
 @jax.jit
@@ -37,11 +37,7 @@ def log_density(y: ArrayLike, logit: ArrayLike, *, log_base: ArrayLike, log_base
     """
     y, logit, log_base, log_base_zero = floats(y, logit, log_base, log_base_zero)
     positive = jnp.where(y == 0, 0.0, log_base) - softplus(logit)
-    # log(1 - P(Y > 0)) where that is unlikely, for its digits; else the logarithm of a sum
-    above = sigmoid(-logit) * -jnp.expm1(log_base_zero)
-    rare = above < 0.5
-    sum_of_both = log_add_exp(logit, log_base_zero) - softplus(logit)
-    zero = jnp.where(rare, jnp.log1p(-jnp.where(rare, above, 0.0)), sum_of_both)
+    zero = _log_zero(logit, jnp.where(y == 0, log_base_zero, -1.0))
     return supported(log_base > -jnp.inf, jnp.where(y == 0, zero, positive))
 
 
@@ -66,3 +62,34 @@ def log_density_hurdle(y: ArrayLike, logit: ArrayLike, *, log_base: ArrayLike, l
     y, logit, log_base, log_base_zero = floats(y, logit, log_base, log_base_zero)
     positive = log_base - log1mexp(-log_base_zero) - softplus(logit)
     return supported(log_base > -jnp.inf, jnp.where(y == 0, -softplus(-logit), positive))
+
+
+def _value(logit: Array, base: Array) -> Array:
+    """Return ``log(q + (1 - q) exp(base))``, by the probability of a positive count where that is small."""
+    above = sigmoid(-logit) * -jnp.expm1(base)
+    rare = above < 0.5
+    return jnp.where(rare, jnp.log1p(-jnp.where(rare, above, 0.0)), log_add_exp(logit, base) - softplus(logit))
+
+
+def _by_logit(logit: Array, base: Array) -> Array:
+    """Return ``sigmoid(logit - base) - sigmoid(logit)`` as a product."""
+    return sigmoid(logit - base) * sigmoid(-logit) * -jnp.expm1(base)
+
+
+def _by_both(logit: Array, base: Array) -> Array:
+    return -sigmoid(logit - base) * sigmoid(base - logit)
+
+
+_log_zero = with_partials(
+    _value,
+    with_partials(
+        _by_logit,
+        lambda logit, base: _by_logit(logit, base) * (sigmoid(base - logit) - sigmoid(logit)),
+        _by_both,
+    ),
+    with_partials(
+        lambda logit, base: sigmoid(base - logit),
+        _by_both,
+        lambda logit, base: -_by_both(logit, base),
+    ),
+)
