@@ -1,5 +1,6 @@
 """Maximum likelihood with automatic differentiation on JAX."""
 
+from mle_jax import densities as densities
 from mle_jax import models as models
 from mle_jax import optimizers as optimizers
 from mle_jax import plots as plots
@@ -69,6 +70,7 @@ __all__ = [
     "check_information",
     "check_likelihood",
     "critical_point",
+    "densities",
     "difference_curve",
     "evaluate",
     "finite_difference",

@@ -5,7 +5,7 @@ from functools import cache
 
 from benchmarks.frame.workload import Workload
 
-FILES = ("text_descent", "text_batch", "gradients", "poisson_batch", "least_absolute_deviations")
+FILES = ("text_descent", "text_batch", "gradients", "poisson_batch", "least_absolute_deviations", "gamma_family")
 
 
 @cache

@@ -1,0 +1,185 @@
+"""Logarithms and exponentials with accurate derivatives where the textbook forms cancel or overflow."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from mle_jax.densities._partials import Function, polynomial, with_partials
+
+LOG_2 = 0.6931471805599453
+SERIES = 0.25
+"""Below this |w| = |x / (2 + x)|, functions of log1p(x) are summed as series in w: -0.4 < x < 0.67."""
+
+# log1p(x) = 2 artanh(w) = 2 w (1 + w^2/3 + w^4/5 + ...), w = x/(2 + x); Abramowitz and Stegun 4.1.27.
+# 16 terms: the last is 0.0625^16 / 33 = 2e-21 of the sum, and 1e-17 in second derivatives.
+ARTANH = tuple(1.0 / (2 * k + 1) for k in range(17))
+ARTANH_AFTER_FIRST = tuple(1.0 / (2 * k + 3) for k in range(17))
+
+# log(sinh(x/2)/(x/2)) / x^2 in powers of x^2: B_2k / (2k (2k)!), k = 1..11; what is left out is below 1e-19 at x = 1.
+BERNOULLI = (
+    *(1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798, -174611 / 330),
+    854513 / 138,
+)
+LOG_SINH = tuple(b / (2 * k * math.factorial(2 * k)) for k, b in enumerate(BERNOULLI, start=1))
+
+
+def log1p_ratio(x: Array) -> Array:
+    """Return ``log(1 + x) / x``, which is 1 at 0, for x > -1."""
+    w = x / (2 + x)
+    small = jnp.abs(w) < SERIES
+    near = jnp.where(small, w, 0.0)
+    far = jnp.where(small, 1.0, x)
+    return jnp.where(small, (1 - near) * polynomial(near**2, ARTANH), jnp.log1p(far) / far)
+
+
+def log1p_curvature(x: Array, ratio: Array) -> Array:
+    """Return ``(x - log(1 + x)) / x^2``, which is 1/2 at 0, for x > -1.
+
+    The ratio is 1 + x, asked for because the caller may know the digits of it that x near -1 has lost. Both are
+    differentiated, as functions of each other.
+    """
+    w = x / (1 + ratio)
+    small = jnp.abs(w) < SERIES
+    near = jnp.where(small, w, 0.0)
+    series = 0.5 * (1 - near) * (1 - near * (1 - near) * polynomial(near**2, ARTANH_AFTER_FIRST))
+    far, far_ratio = jnp.where(small, 1.0, x), jnp.where(small, 2.0, ratio)
+    return jnp.where(small, series, (far - jnp.log(far_ratio)) / far**2)
+
+
+def _excess(x: Array, ratio: Array) -> Array:
+    w = x / (1 + ratio)
+    small = jnp.abs(w) < SERIES
+    near = jnp.where(small, w, 0.0)
+    # x - log1p(x) = 2 w^2 / (1 - w) - 2 w^3 (1/3 + w^2/5 + ...), all of one size for |w| < 1/4
+    series = 2 * near**2 * (1 / (1 - near) - near * polynomial(near**2, ARTANH_AFTER_FIRST))
+    return jnp.where(small, series, x - jnp.log(ratio))
+
+
+excess = with_partials(_excess, with_partials(lambda x, ratio: x / ratio, lambda x, ratio: 1 / ratio**2, None), None)
+"""``x - log(1 + x)`` given x and 1 + x, with derivatives in x: 0 at 0, positive elsewhere.
+
+At x = y/mean - 1 it is half the unit deviance of the gamma family, at mean/y - 1, times y, that of the Poisson.
+Neither the value nor the first two derivatives cancel."""
+
+
+_by_a = with_partials(
+    lambda difference, a, b: difference / (a * b),
+    *(None, lambda difference, a, b: 1 / a**2, lambda difference, a, b: -1 / b**2),
+)
+_by_b = with_partials(
+    lambda difference, a, b: -difference / b**2,
+    *(None, lambda difference, a, b: -1 / b**2, lambda difference, a, b: (2 * a - b) / b**3),
+)
+ratio_excess = with_partials(lambda difference, a, b: _excess(difference / b, a / b), None, _by_a, _by_b)
+"""`excess` at a/b - 1 for a, b > 0, given their difference; exact derivatives in both, also where a is far below b."""
+
+
+def _sigmoid(x: Array) -> Array:
+    e = jnp.exp(-jnp.abs(x))
+    return jnp.where(x >= 0, 1.0, e) / (1 + e)
+
+
+sigmoid: Function = with_partials(_sigmoid, lambda x: sigmoid(x) * sigmoid(-x))
+"""``1 / (1 + exp(-x))``, with full relative accuracy in both tails of value and derivatives."""
+
+softplus = with_partials(lambda x: jnp.maximum(x, 0) + jnp.log1p(jnp.exp(-jnp.abs(x))), lambda x: sigmoid(x))
+"""``log(1 + exp(x))``; minus `softplus` of -x is the logarithm of the sigmoid function."""
+
+
+def _log_add_exp(a: Array, b: Array) -> Array:
+    return jnp.maximum(a, b) + jnp.log1p(jnp.exp(-jnp.abs(a - b)))
+
+
+log_add_exp = with_partials(_log_add_exp, lambda a, b: sigmoid(a - b), lambda a, b: sigmoid(b - a))
+"""``log(exp(a) + exp(b))`` for finite a and b."""
+
+
+def _inverse_expm1(x: Array) -> Array:
+    return jnp.exp(-x) / -jnp.expm1(-x)
+
+
+inverse_expm1: Function = with_partials(_inverse_expm1, lambda x: -inverse_expm1(x) / -jnp.expm1(-x))
+"""``1 / (exp(x) - 1)`` for x > 0, without overflow."""
+
+
+def _log1mexp(x: Array) -> Array:
+    small = x < LOG_2
+    return jnp.where(small, jnp.log(-jnp.expm1(-jnp.where(small, x, 1.0))), jnp.log1p(-jnp.exp(-x)))
+
+
+log1mexp = with_partials(_log1mexp, lambda x: inverse_expm1(x))
+"""``log(1 - exp(-x))`` for x > 0. Maechler (2012), Accurately computing log(1 - exp(-|a|)), R package Rmpfr."""
+
+
+expm1 = with_partials(lambda x: jnp.expm1(x), lambda x: jnp.exp(x))
+"""``exp(x) - 1``; JAX's own takes the value plus 1 for the derivative, which loses exp(x) far below 0."""
+
+
+def exp_excess(t: Array) -> Array:
+    """Return ``exp(t) - 1 - t``: 0 at 0, positive elsewhere."""
+    small = jnp.abs(t) < 1
+    near, far = jnp.where(small, t, 0.0), jnp.where(small, 1.0, t)
+    return jnp.where(small, excess(jnp.expm1(near), jnp.exp(near)), jnp.expm1(far) - far)
+
+
+def log1mexp_of_exp(w: Array) -> Array:
+    """Return ``log(1 - exp(-exp(w)))``, with the digits of its small departure from w below 0.
+
+    There it is w - x/2 + log(sinh(x/2)/(x/2)), x = exp(w); the last term is a power series, Abramowitz and Stegun 4.5.
+    """
+    below = w < 0
+    near = jnp.where(below, w, 0.0)
+    x = jnp.exp(near)
+    series = near + x * (-0.5 + x * polynomial(x * x, LOG_SINH))
+    return jnp.where(below, series, log1mexp(jnp.exp(jnp.where(below, 0.0, w))))
+
+
+log_ratio = with_partials(lambda a, b: jnp.log(a / b), lambda a, b: 1 / a + 0 * b, lambda a, b: -1 / b + 0 * a)
+"""``log(a/b)`` with derivatives that do not mix."""
+
+
+def xlogy(x: Array, y: Array) -> Array:
+    """Return ``x log(y)``, 0 with zero derivative where x is 0 whatever y >= 0."""
+    zero = x == 0
+    return jnp.where(zero, 0.0, x * jnp.log(jnp.where(zero, 1.0, y)))
+
+
+def xlog1py(x: Array, y: Array) -> Array:
+    """Return ``x log(1 + y)``, 0 with zero derivative where x is 0 whatever y >= -1."""
+    zero = x == 0
+    return jnp.where(zero, 0.0, x * jnp.log1p(jnp.where(zero, 0.0, y)))
+
+
+@jax.custom_jvp
+def logsumexp(terms: Array) -> Array:
+    """Return ``log(sum(exp(terms)))`` along the last axis, for at least one finite term.
+
+    Its second derivative is a covariance, taken of deviations from the means: the difference of two large squares that
+    autodiff would make of it loses digits.
+    """
+    top = jnp.max(terms, axis=-1, keepdims=True)
+    return jnp.log(jnp.sum(jnp.exp(terms - top), axis=-1)) + top[..., 0]
+
+
+@jax.custom_jvp
+def _mean(terms: Array, values: Array) -> Array:
+    """Return the mean of values with weights proportional to exp(terms)."""
+    weights = jnp.exp(terms - jnp.max(terms, axis=-1, keepdims=True))
+    return jnp.sum(weights * values, axis=-1) / jnp.sum(weights, axis=-1)
+
+
+@logsumexp.defjvp
+def _logsumexp_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    return logsumexp(*primals), _mean(*primals, *tangents)
+
+
+@_mean.defjvp
+def _mean_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    terms, values = primals
+    term_tangents, value_tangents = tangents
+    mean = _mean(terms, values)
+    deviations = term_tangents - _mean(terms, term_tangents)[..., None]
+    covariance = _mean(terms, deviations * (values - mean[..., None]))
+    return mean, covariance + _mean(terms, value_tangents)

@@ -1,0 +1,82 @@
+"""The Poisson distribution.
+
+log f(y; mean) = y log(mean) - mean - log(y!)
+
+For y > 0 the three terms, which may be much larger than their sum, are combined by Stirling's formula into
+-(y log(y/mean) + mean - y) - log(2 pi y)/2 - error(y).
+
+Source: Loader (2000), Fast and accurate computation of binomial probabilities; Johnson, Kemp and Kotz (2005),
+Univariate Discrete Distributions, chapter 4.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from mle_jax.densities._counts import is_count, log_stirling_ratio
+from mle_jax.densities._elementary import excess
+from mle_jax.densities._partials import floats, supported, with_partials
+
+
+@jax.jit
+def log_density(y: ArrayLike, mean: ArrayLike) -> Array:
+    """Return the log density of the Poisson distribution, elementwise.
+
+    ``log f = y log(mean) - mean - log(y!)``; minus infinity unless y is a whole number from 0 on.
+
+    Args:
+        y: counts; constants as far as derivatives are concerned.
+        mean: above 0; this is not checked.
+
+    Example:
+        >>> import mle_jax as mle
+        >>> round(float(mle.densities.poisson.log_density(2, 3.0)), 4)  # 2 log(3) - 3 - log(2)
+        -1.4959
+    """
+    y, mean = floats(y, mean)
+    positive = is_count(y) & (y > 0)
+    count = jnp.where(positive, y, 1.0)
+    near = jnp.where(positive, mean, 1.0)
+    some = -count * excess((near - count) / count, near / count) - log_stirling_ratio(count)
+    return supported(is_count(y), jnp.where(positive, some, -mean))
+
+
+@jax.jit
+def log_density_log_mean(y: ArrayLike, log_mean: ArrayLike) -> Array:
+    """Return the log density of the Poisson distribution given the logarithm of its mean, as in a log-linear model.
+
+    ``log f = y eta - exp(eta) - log(y!)``; its derivatives are ``y - exp(eta)`` and ``-exp(eta)`` to the last digit,
+    which the chain rule through the mean does not give for large counts.
+
+    Args:
+        y: counts; constants as far as derivatives are concerned.
+        log_mean: eta, any real number.
+
+    Example:
+        >>> import mle_jax as mle
+        >>> round(float(mle.densities.poisson.log_density_log_mean(2, 0.0)), 4)  # -1 - log(2)
+        -1.6931
+    """
+    return _of_log_mean(*floats(y, log_mean))
+
+
+def _value(y: Array, log_mean: Array) -> Array:
+    positive = is_count(y) & (y > 0)
+    count = jnp.where(positive, y, 1.0)
+    t = log_mean - jnp.log(count)
+    # exp(t) - 1 - t, by its own series near 0
+    deviance = jnp.where(jnp.abs(t) < 1, excess(jnp.expm1(t), jnp.exp(t)), jnp.expm1(t) - t)
+    some = -count * deviance - log_stirling_ratio(count)
+    return supported(is_count(y), jnp.where(positive, some, -jnp.exp(log_mean)))
+
+
+def _slope(y: Array, log_mean: Array) -> Array:
+    return jnp.where(is_count(y), y - jnp.exp(log_mean), 0.0)
+
+
+def _bend(y: Array, log_mean: Array) -> Array:
+    return jnp.where(is_count(y), -jnp.exp(log_mean), 0.0)
+
+
+_of_log_mean = with_partials(_value, None, with_partials(_slope, None, _bend))
