@@ -69,7 +69,7 @@ def test_digits_of_two_families_in_the_quick_suite(family):
 def test_every_public_density_has_references():
     for family in densities.__all__:
         module = getattr(densities, family)
-        public = {name for name, value in vars(module).items() if name.startswith("log_") and inspect.isfunction(value)}
+        public = {name for name, value in vars(module).items() if name.startswith("log_") and callable(value)}
         own = {name for name in public if getattr(module, name).__module__ == module.__name__}
         known = set(digits.references(family)) if family in digits.FAMILIES else set()
         assert own == known, f"{family}: references for {known}, but the functions are {own}"
@@ -251,3 +251,13 @@ def test_truncation_limits():
 def test_modules_state_formula_and_source(family):
     document = getattr(densities, family).__doc__
     assert re.search(r"f\(.*\) = ", document) and "Source: " in document
+
+
+def test_public_functions_have_an_example_and_at_most_three_positional_arguments():
+    for family in densities.__all__:
+        module = getattr(densities, family)
+        for name in digits.references(family):
+            function = getattr(module, name)
+            parameters = inspect.signature(function).parameters.values()
+            positional = [p.name for p in parameters if p.kind.name == "POSITIONAL_OR_KEYWORD"]
+            assert ">>> " in function.__doc__ and len(positional) <= 3, f"{family}.{name}"
