@@ -117,11 +117,14 @@ expm1 = with_partials(lambda x: jnp.expm1(x), lambda x: jnp.exp(x))
 """``exp(x) - 1``; JAX's own takes the value plus 1 for the derivative, which loses exp(x) far below 0."""
 
 
-def exp_excess(t: Array) -> Array:
-    """Return ``exp(t) - 1 - t``: 0 at 0, positive elsewhere."""
+def _exp_excess(t: Array) -> Array:
     small = jnp.abs(t) < 1
     near, far = jnp.where(small, t, 0.0), jnp.where(small, 1.0, t)
     return jnp.where(small, excess(jnp.expm1(near), jnp.exp(near)), jnp.expm1(far) - far)
+
+
+exp_excess = with_partials(_exp_excess, expm1)
+"""``exp(t) - 1 - t``: 0 at 0, positive elsewhere."""
 
 
 def log1mexp_of_exp(w: Array) -> Array:

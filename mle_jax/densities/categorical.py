@@ -32,17 +32,17 @@ def log_density(y: ArrayLike, logits: ArrayLike) -> Array:
     categories = jnp.arange(logits.shape[-1])
     chosen = y[..., None] == categories
     valid = chosen.any(axis=-1)
-    return supported(valid, jnp.sum(jnp.where(chosen, log_softmax(logits), 0.0), axis=-1))
+    return supported(valid, jnp.sum(jnp.where(chosen, _log_softmax(logits), 0.0), axis=-1))
 
 
 @jax.custom_jvp
-def softmax(logits: Array) -> Array:
+def _softmax(logits: Array) -> Array:
     """Return the probabilities."""
-    return jnp.exp(log_softmax(logits))
+    return jnp.exp(_log_softmax(logits))
 
 
 @jax.custom_jvp
-def log_softmax(logits: Array) -> Array:
+def _log_softmax(logits: Array) -> Array:
     """Return the logarithms of the probabilities."""
     first = jnp.argmax(logits, axis=-1)[..., None] == jnp.arange(logits.shape[-1])
     below = logits - jnp.max(logits, axis=-1, keepdims=True)
@@ -56,16 +56,16 @@ def _pairwise(logits: Array, tangent: Array) -> Array:
     With j = i left out, no derivative has the form 1 - p, which loses its digits where p is almost 1.
     """
     size = logits.shape[-1]
-    others = jnp.where(jnp.eye(size, dtype=bool), 0.0, softmax(logits)[..., None, :])
+    others = jnp.where(jnp.eye(size, dtype=bool), 0.0, _softmax(logits)[..., None, :])
     return jnp.sum(others, axis=-1) * tangent - jnp.sum(others * tangent[..., None, :], axis=-1)
 
 
-@softmax.defjvp
+@_softmax.defjvp
 def _softmax_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    probabilities = softmax(*primals)
+    probabilities = _softmax(*primals)
     return probabilities, probabilities * _pairwise(*primals, *tangents)
 
 
-@log_softmax.defjvp
+@_log_softmax.defjvp
 def _log_softmax_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    return log_softmax(*primals), _pairwise(*primals, *tangents)
+    return _log_softmax(*primals), _pairwise(*primals, *tangents)

@@ -133,8 +133,9 @@ def _log_standard(z: Array, df: Array) -> Array:
     return kernel + ratio - HALF_LOG_2_PI
 
 
-FARTHEST = 170.0
-"""Nodes end at z of the order exp(170), beyond which squares overflow; the density of df >= 0.25 has faded by then."""
+FARTHEST = 0.24
+"""Nodes end at this power of the largest number, exp(170) in float64: squares beyond overflow, and the density of
+df >= 0.25 has faded by then."""
 
 
 def _log_upper(z: Array, df: Array) -> Array:
@@ -148,7 +149,7 @@ def _log_upper(z: Array, df: Array) -> Array:
     fixed = jax.lax.stop_gradient(df)[..., None]
     root = jnp.sqrt(fixed + start**2)
     rate = fixed * (start / root) + jnp.minimum(fixed, jnp.sqrt(fixed))
-    w = jnp.minimum(jnp.asarray(DISTANCES, z.dtype) / rate, FARTHEST)
+    w = jnp.minimum(jnp.asarray(DISTANCES, z.dtype) / rate, FARTHEST * jnp.log(jnp.finfo(z.dtype).max))
     offsets = start * 2 * jnp.sinh(0.5 * w) ** 2 + root * jnp.sinh(w)
     log_weights = jnp.asarray(LOG_WEIGHTS, z.dtype) - jnp.log(rate) + 0.5 * jnp.log(fixed + (start + offsets) ** 2)
     nodes = jnp.where(right, z, -z)[..., None] + offsets
