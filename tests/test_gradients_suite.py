@@ -25,9 +25,9 @@ from mle_jax import check_gradient
 DTYPES = ("float64", "float32")
 FEW = (
     ("T7 linear Gaussian", "float64"),
-    ("tobit", "float64"),
-    ("factor of a precision", "float32"),
-    ("Poisson, scales 1e-8 to 1e8", "float32"),
+    pytest.param("tobit", "float64", marks=pytest.mark.slow),
+    pytest.param("factor of a precision", "float32", marks=pytest.mark.slow),
+    pytest.param("Poisson, scales 1e-8 to 1e8", "float32", marks=pytest.mark.slow),
 )
 
 

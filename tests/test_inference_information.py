@@ -9,6 +9,8 @@ from simulated_models import RIGHT, N, categorical, draw_categorical, model
 
 import mle_jax as mle
 
+pytestmark = pytest.mark.slow  # simulates a thousand datasets per model: minutes
+
 SHIPPED = ["gaussian", "gaussian_mean", "linear_gaussian", "laplace_regression"]
 POINT = {"m": 2.0, "k": 0.4}
 

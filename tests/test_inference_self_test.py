@@ -11,6 +11,8 @@ import mle_jax as mle
 from mle_jax.inference.counts import BLOCK, probabilities_of_counts
 from mle_jax.inference.quadrature import REACH, Domain, integrate
 
+pytestmark = pytest.mark.slow  # simulates and integrates for every model: minutes
+
 FAST_RIGHT = {"linear_gaussian", "logit", "tobit", "truncated normal"}
 FAST_WRONG = {"a constant was left out", "truncated and not normalized", "heavier tails are simulated"}
 

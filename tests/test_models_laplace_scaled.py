@@ -9,6 +9,8 @@ import pytest
 import mle_jax as mle
 from mle_jax import Status
 
+pytestmark = pytest.mark.slow  # every shape of data compiles the exact solver again: minutes
+
 LAPLACE, LINE, SAMPLE = mle.models.laplace_regression(), mle.models.linear_gaussian(), mle.models.gaussian()
 N = 40
 NOISE = np.random.default_rng(3).laplace(size=N)
