@@ -105,7 +105,10 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 class _Asked(Mapping[str, Any]):
-    """A row that answers for every leaf and keeps in mind which were asked for."""
+    """A row that answers for every leaf and keeps in mind which were asked for.
+
+    A leaf that a model looks for before it reads it (``"offset" in row``) is optional, and said to be absent.
+    """
 
     def __init__(self, answer: Callable[[str], Any]) -> None:
         self._answer = answer
@@ -115,6 +118,9 @@ class _Asked(Mapping[str, Any]):
         if name not in self._names:
             self._names.append(name)
         return self._answer(name)
+
+    def __contains__(self, name: object) -> bool:
+        return False
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
