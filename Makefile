@@ -12,7 +12,7 @@ demo: $(READY)
 	$(BIN)/python examples/engel.py
 
 test: $(READY)
-	$(BIN)/python -m pytest -n auto -m "not slow"
+	$(BIN)/python -m pytest -n auto -m "not slow" --quick-compile
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,5 +1,7 @@
 """Settings shared by all tests. The 64-bit flag of JAX is left alone: the library must work with it off."""
 
+import os
+from importlib.metadata import version
 from pathlib import Path
 
 import jax
@@ -13,9 +15,13 @@ settings.load_profile("mle_jax")
 # Scripts that make the numbers in tests/data: there is nothing to collect in them.
 collect_ignore = ["reference"]
 
+# What `--quick-compile` asks of XLA: compiling takes four fifths of the time of the tests, and a third of that so.
+QUICK_COMPILE = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+KNOWN_TO = (0, 13)  # an XLA that does not know an option ends the process: newer versions of jaxlib go without
+
 # Every compiled kernel takes a few memory maps, and Linux gives a process 65 530 of them (vm.max_map_count): a worker
 # that has compiled some hundred fits would die of "LLVM compilation error: Cannot allocate memory".
-MAPS_TO_KEEP = 30_000
+MAPS_TO_KEEP = 20_000
 
 
 class RoomForPrograms:
@@ -32,6 +38,17 @@ class RoomForPrograms:
             jax.clear_caches()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer `--quick-compile`; without it tests run what users run, as CI does for the slow and the smoke tests."""
+    parser.addoption(
+        "--quick-compile", action="store_true", help="compile fast code to run slowly: for many small tests"
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the guard for every test, the examples in the docstrings of the library among them."""
+    """Set the compiler's options, and register the guard for every test and every example in a docstring."""
+    new = tuple(int(part) for part in version("jaxlib").split(".")[:2]) >= KNOWN_TO
+    if config.getoption("--quick-compile") and not new:
+        # Read when JAX first computes; workers and the commands that tests start inherit it.
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK_COMPILE}".strip()
     config.pluginmanager.register(RoomForPrograms())
