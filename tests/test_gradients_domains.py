@@ -85,7 +85,7 @@ CASES = {
     ),
     **{
         f"a correlation {gap} below 1": (normal_correlation, normal_correlation_by_hand, 1 - gap, A, B)
-        for gap in (1e-4, 1e-8)
+        for gap in (1e-4, 1e-8, 1.017e-8, 1.034e-8, 3e-9)
     },
     "the end of the support, exactly": (uniform, lambda p, x: -x.size / p, float(X.max()), X),
     "just inside the end of the support": (uniform, lambda p, x: -x.size / p, float(X.max()) * (1 + 1e-6), X),

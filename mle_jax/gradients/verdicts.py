@@ -44,6 +44,11 @@ class Trio(NamedTuple):
 MARGIN = 5.0
 """Errors by which the differences must miss two sources that agree, before they are believed against both."""
 
+LEAST = 1e-7
+"""Share of a derivative by which the differences must miss them, too. Next to an edge, where 1 - p^2 has lost half its
+digits, rounding errors may be the same at every step (p^2 is rounded to the same spacing): then they are part of the
+function that is differenced, and no estimate made from its values sees them."""
+
 
 def judge(trio: Trio) -> Verdict:
     """Judge a handwritten derivative."""
@@ -83,7 +88,8 @@ def judge_autodiff(trio: Trio, insignificant: float) -> Verdict:
 def _judge_agreement(trio: Trio) -> Verdict:
     """Handwritten and automatic agree: only differences that leave no doubt can contradict them."""
     apart = abs(trio.auto - trio.numeric)
-    contradicted = math.isfinite(trio.error) and apart > MARGIN * (trio.error + trio.bound)
+    doubt = max(MARGIN * (trio.error + trio.bound), LEAST * abs(trio.auto))
+    contradicted = math.isfinite(trio.error) and apart > doubt
     return Verdict.AUTODIFF if contradicted else Verdict.OK
 
 
