@@ -13,6 +13,7 @@ from mle_jax.models.multinomial_logistic import multinomial_logit as multinomial
 from mle_jax.models.ordered_logistic import ordered_logit as ordered_logit
 from mle_jax.models.ordered_normal import ordered_probit as ordered_probit
 from mle_jax.models.peak_of_gaussian import gaussian_peak as gaussian_peak
+from mle_jax.models.poisson_linear import poisson_regression as poisson_regression
 from mle_jax.models.quantile_linear import quantile_regression as quantile_regression
 from mle_jax.models.tobit_linear import tobit_regression as tobit_regression
 from mle_jax.models.truncated_gaussian import truncated_gaussian_regression as truncated_gaussian_regression
@@ -32,6 +33,7 @@ __all__ = [
     "multinomial_logit",
     "ordered_logit",
     "ordered_probit",
+    "poisson_regression",
     "quantile_regression",
     "tobit_regression",
     "truncated_gaussian_regression",
