@@ -57,6 +57,34 @@ def first(value, rest=0.0):
 COUNTS = each(0, 7, first(1e6), first(1, 3), first(0, 1e9))
 LINE = X @ W["w"]
 POSITIVE_LINE = SHARE @ np.array([1.5, 2.0])
+NUMBERS = each(0, 7, first(1e6), first(1, 3), first(0, 1e9), first(-1e200))
+NO_CONSTANT = np.column_stack([X[:, 1], np.random.default_rng(12).normal(size=N)])
+"""Two covariates for models that have cutpoints in place of an intercept."""
+NORMALS = LINE + 0.8 * rng().normal(size=N)
+TIMES = np.exp(NORMALS)
+STATUS = np.arange(N) % 4
+
+
+def censored(y, upper):
+    """Return a dataset of a censored regression, every status in it; the unused entries of `upper` are odd."""
+    unused = np.where(np.arange(N) % 3 == 0, np.inf, 0.0)
+    return with_y(y, status=STATUS, upper=np.where(STATUS == 3, upper, unused), offset=0.1 * X[:, 1])
+
+
+def all_of(*statuses):
+    """Return extremes in the status, the same for all rows."""
+    return tuple({"status": np.full(N, status), "upper": np.full(N, 1e4)} for status in statuses)
+
+
+CENSORED = (*all_of(0, 1, 2, 3), *NUMBERS)
+CENSORED_TIMES = (
+    *all_of(0, 1, 2, 3),
+    *each(1, 7, first(1e300, 1), first(1e-300, 1)),
+    {"y": np.zeros(N), **all_of(0)[0]},
+)
+CATEGORIES = each(0, 2, first(2), np.arange(N) % 3)
+PIXELS = {"u": np.arange(N) % 7 - 3.0, "v": np.arange(N) // 7 - 3.0}
+PEAK = {"height": 9.0, "u0": 0.3, "v0": -0.4, "width": 1.2, "background": 1.5}
 
 READY = {
     "gaussian": Ready(models.gaussian(), ALONE, {"mu": 0.7, "variance": 2.5}),
@@ -78,4 +106,78 @@ READY = {
         {"w": np.array([1.5, 2.0])},
         COUNTS,
     ),
+    "quantile_regression": Ready(models.quantile_regression(), with_y(NORMALS), {**W, "scale": 0.6}, NUMBERS),
+    "quantile_regression(0.2)": Ready(
+        models.quantile_regression(0.2), with_y(NORMALS, offset=0.1 * X[:, 1]), {**W, "scale": 0.6}, NUMBERS
+    ),
+    "tobit_regression": Ready(
+        models.tobit_regression(), with_y(np.maximum(NORMALS, 0.0)), {**W, "sd": 0.8}, (*NUMBERS, *each(-1))
+    ),
+    "tobit_regression(-0.5, 1)": Ready(
+        models.tobit_regression(lower=-0.5, upper=1.0), with_y(NORMALS, offset=0.1 * X[:, 1]), {**W, "sd": 0.8}, NUMBERS
+    ),
+    "tobit_regression(None, 0.5)": Ready(
+        models.tobit_regression(lower=None, upper=0.5), with_y(NORMALS), {**W, "sd": 0.8}, NUMBERS
+    ),
+    "truncated_gaussian_regression": Ready(
+        models.truncated_gaussian_regression(),
+        with_y(np.abs(NORMALS), offset=0.1 * X[:, 1]),
+        {"w": np.array([0.8, -0.3]), "sd": 0.8},
+        each(0, 7, first(1e6), first(1, 3)),
+    ),
+    "truncated_gaussian_regression(-1, 2)": Ready(
+        models.truncated_gaussian_regression(lower=-1.0, upper=2.0),
+        with_y(np.clip(NORMALS, -1.0, 2.0)),
+        {"w": np.array([0.6, -0.3]), "sd": 0.8},
+        each(0, -1, 2, first(-1, 2)),
+    ),
+    "censored_gaussian_regression": Ready(
+        models.censored_gaussian_regression(), censored(NORMALS, NORMALS + 0.7), {**W, "sd": 0.8}, CENSORED
+    ),
+    "censored_gaussian_regression of exact numbers": Ready(
+        models.censored_gaussian_regression(), with_y(NORMALS), {**W, "sd": 0.8}
+    ),
+    "weibull_aft": Ready(models.weibull_aft(), censored(TIMES, 1.7 * TIMES), {**W, "scale": 0.7}, CENSORED_TIMES),
+    "weibull_aft of exact times": Ready(models.weibull_aft(), with_y(TIMES), {**W, "scale": 0.7}),
+    "lognormal_aft": Ready(models.lognormal_aft(), censored(TIMES, 1.7 * TIMES), {**W, "scale": 0.7}, CENSORED_TIMES),
+    "lognormal_aft of exact times": Ready(models.lognormal_aft(), with_y(TIMES), {**W, "scale": 0.7}),
+    "loglogistic_aft": Ready(
+        models.loglogistic_aft(), censored(TIMES, 1.7 * TIMES), {**W, "scale": 0.4}, CENSORED_TIMES
+    ),
+    "loglogistic_aft of exact times": Ready(models.loglogistic_aft(), with_y(TIMES), {**W, "scale": 0.4}),
+    "exponential_aft": Ready(
+        models.exponential_aft(), censored(TIMES, 1.7 * TIMES), W, (*CENSORED_TIMES, *each(0, first(0, 1)))
+    ),
+    "exponential_aft of exact times": Ready(models.exponential_aft(), with_y(TIMES), W),
+    "ordered_logit": Ready(
+        models.ordered_logit(3),
+        with_y(np.arange(N) % 3, NO_CONSTANT, offset=0.1 * X[:, 1]),
+        {"w": np.array([0.8, -0.5]), "cutpoints": np.array([-0.6, 0.9])},
+        CATEGORIES,
+    ),
+    "ordered_probit": Ready(
+        models.ordered_probit(4),
+        with_y(np.arange(N) % 4, NO_CONSTANT),
+        {"w": np.array([0.8, -0.5]), "cutpoints": np.array([-0.6, 0.2, 0.9])},
+        CATEGORIES,
+    ),
+    "multinomial_logit": Ready(
+        models.multinomial_logit(3),
+        with_y(np.arange(N) % 3),
+        {"w": {"1": np.array([0.4, -0.7]), "2": np.array([-0.3, 0.5])}},
+        CATEGORIES,
+    ),
+    "gaussian_mixture": Ready(
+        models.gaussian_mixture(),
+        {"y": NORMALS},
+        {"share": np.array([0.3, 0.7]), "mean": np.array([-2.0, 1.0]), "sd": np.array([0.6, 0.9])},
+        NUMBERS,
+    ),
+    "gaussian_mixture(3)": Ready(
+        models.gaussian_mixture(components=3),
+        {"y": NORMALS},
+        {"share": np.array([0.3, 0.4, 0.3]), "mean": np.array([-4.0, 0.0, 3.0]), "sd": np.array([0.6, 0.9, 0.5])},
+        NUMBERS,
+    ),
+    "gaussian_peak": Ready(models.gaussian_peak(), {"y": np.arange(N) % 5, **PIXELS}, PEAK, COUNTS),
 }

@@ -13,7 +13,7 @@ from mle_jax.cli.ready_made import NAMES, Description, build_model, describe, le
 from mle_jax.data.files import read_file
 from mle_jax.data.tables import read_table
 
-REQUIRED = {"variance": 2.0}
+REQUIRED = {"variance": 2.0, "levels": 3}
 """A value for every option without a default that some model has."""
 
 

@@ -106,11 +106,12 @@ def test_gradient_by_hand_in_both_precisions(name):
     assert single_value.dtype == jnp.float32
     # 40 scores, each a few dozen operations: 1e-12 allows a thousand roundings of the sum of their sizes, and as many
     # in float32 are 1e-4.
-    for leaf, found in by_hand.items():
-        assert found.shape == points(name)[leaf].shape
-        assert np.all(np.abs(found - automatic[leaf]) <= 1e-12 * sizes[leaf]), leaf
-        assert single_by_hand[leaf].dtype == jnp.float32
-        assert np.all(np.abs(np.asarray(single_by_hand[leaf], float) - found) <= 1e-4 * sizes[leaf]), leaf
+    columns = map(jax.tree_util.tree_leaves, (by_hand, points(name), automatic, sizes, single_by_hand))
+    for found, params, exact, size, rough in zip(*columns, strict=True):
+        assert found.shape == params.shape
+        assert np.all(np.abs(found - exact) <= 1e-12 * size)
+        assert rough.dtype == jnp.float32
+        assert np.all(np.abs(np.asarray(rough, float) - found) <= 1e-4 * size)
     assert np.allclose(single_value, value, rtol=1e-4, atol=1e-3)
 
 
