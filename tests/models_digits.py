@@ -40,12 +40,38 @@ class Case(NamedTuple):
     """A last touch on the data, such as ends of intervals made of times and events."""
 
 
+SURVIVAL = {"eta": "w", "sigma": "scale"}
+
 CASES = {
     "poisson_warpbreaks": Case(models.poisson_regression),
     "poisson_offset_ships": Case(models.poisson_regression),
     "cluster_poisson_epil": Case(models.poisson_regression),
     "glm2_crabs_rep1_periodic": Case(functools.partial(models.poisson_regression, "identity")),
     "glm2_crabs_rep2_aperiodic": Case(functools.partial(models.poisson_regression, "identity")),
+    "quantile50_engel": Case(models.quantile_regression, {"x": "mu"}, {"mu": "w"}),
+    "lad_stackloss": Case(models.laplace_regression, {"x": "mu"}, {"mu": "w", "scale": "scale"}),
+    "tobit_tobin": Case(models.tobit_regression, parameters={"eta": "w", "sigma": "sd"}),
+    "weibull_gehan": Case(models.weibull_aft, parameters=SURVIVAL, more={"y": "time", "status": "event"}),
+    "weibull_turbine_current_status": Case(
+        models.weibull_aft,
+        parameters=SURVIVAL,
+        more={"y": "hours", "status": "left_censored"},
+        arrange=lambda data: {**data, "status": 2 * data["status"]},
+    ),
+    "lognormal_lung": Case(models.lognormal_aft, parameters=SURVIVAL, more={"y": "time", "status": "event"}),
+    "exponential_veteran": Case(models.exponential_aft, more={"y": "time", "status": "event"}),
+    "ordered_logit_wine": Case(
+        functools.partial(models.ordered_logit, 5),
+        parameters={"eta": "w", **{f"cut_{k}": f"cutpoints[{k - 1}]" for k in range(1, 5)}},
+    ),
+    "multinomial_housing": Case(
+        functools.partial(models.multinomial_logit, 3), {"x": "eta_1"}, {"eta_1": "w.1", "eta_2": "w.2"}
+    ),
+    "mixture2_geyser": Case(
+        models.gaussian_mixture,
+        {},
+        {"pi": "share[0]", "mu1": "mean[0]", "mu2": "mean[1]", "sd1": "sd[0]", "sd2": "sd[1]"},
+    ),
 }
 
 
@@ -88,11 +114,10 @@ def flat_names(name, case):
     """Return our flat name for each parameter of the case that a fit has: ``eta:age`` is ``w[1]``."""
     found, seen = {}, {}
     for parameter in content(name)["parameters"]:
-        predictor = parameter.partition(":")[0]
+        predictor, designed, _ = parameter.partition(":")
         if predictor not in case.parameters:
             continue
         ours = case.parameters[predictor]
-        designed = predictor in case.leaves.values()
         found[parameter] = f"{ours}[{seen.get(predictor, 0)}]" if designed else ours
         seen[predictor] = seen.get(predictor, 0) + 1
     return found
@@ -100,7 +125,8 @@ def flat_names(name, case):
 
 def entries(fit, params):
     """Return the numbers of a pytree like params by flat name."""
-    leaves = [np.ravel(params[leaf]) for leaf in dict.fromkeys(n.partition("[")[0] for n in fit.names)]
+    paths = dict.fromkeys(name.partition("[")[0] for name in fit.names)
+    leaves = [np.ravel(functools.reduce(lambda tree, key: tree[key], path.split("."), params)) for path in paths]
     return dict(zip(fit.names, np.concatenate(leaves), strict=True))
 
 
@@ -146,7 +172,8 @@ def main():
             warnings.simplefilter("ignore", mle.ConvergenceWarning)
             fit = fitted(name, case)
         errors = min(standard_error_digits(fit, name, case).values(), default=math.nan)
-        bars = (told["tolerance"].get(f"{what}_digits", math.nan) for what in ("estimates", "se", "loglik"))
+        tolerance = {"loglik_digits": told["tolerance"].get("objective_digits", math.nan), **told["tolerance"]}
+        bars = (tolerance.get(f"{what}_digits", math.nan) for what in ("estimates", "se", "loglik"))
         reached = (estimate_digits(fit, name, case), errors, digits(fit.log_likelihood, told["loglik"]))
         cells = "".join(f"{r:9.1f} ({b:2.0f})" for r, b in zip(reached, bars, strict=True))
         peers = ", ".join(f"{peer} {d}" for peer, d in told.get("peer_accuracy_digits_at_defaults", {}).items())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from models_digits import CASES, content, digits, estimate_digits, fitted, standard_error_digits
 
-FAST = {"poisson_warpbreaks", "glm2_crabs_rep1_periodic"}
+FAST = {"poisson_warpbreaks", "glm2_crabs_rep1_periodic", "quantile50_engel", "tobit_tobin", "weibull_gehan"}
 SE_DIGITS = 5
 """Where a case sets no bar for its standard errors: the bar of the others."""
 
@@ -20,10 +20,11 @@ def test_answers_are_reached_to_the_digits_of_the_case(name):
     assert fit.converged, fit.message
     assert fit.n_observations == content(name)["n_obs"]
     assert estimate_digits(fit, name, case) >= tolerance["estimates_digits"]
-    assert digits(fit.log_likelihood, content(name)["loglik"]) >= tolerance["loglik_digits"]
+    bar = tolerance.get("loglik_digits", tolerance.get("objective_digits"))
+    assert digits(fit.log_likelihood, content(name)["loglik"]) >= bar
     found = standard_error_digits(fit, name, case)
-    assert "observed" in found
-    assert min(found.values()) >= tolerance.get("se_digits", SE_DIGITS), found
+    assert ("observed" in found) == fit.model.smooth
+    assert min(found.values(), default=np.inf) >= tolerance.get("se_digits", SE_DIGITS), found
 
 
 def test_digits_are_counted_as_log_relative_errors():
