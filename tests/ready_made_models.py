@@ -76,11 +76,12 @@ def all_of(*statuses):
     return tuple({"status": np.full(N, status), "upper": np.full(N, 1e4)} for status in statuses)
 
 
-CENSORED = (*all_of(0, 1, 2, 3), *NUMBERS)
+ENDLESS = {"upper": np.full(N, np.inf)}
+CENSORED = (*all_of(0, 1, 2, 3), *({**extreme, **ENDLESS} for extreme in NUMBERS))
 CENSORED_TIMES = (
     *all_of(0, 1, 2, 3),
-    *each(1, 7, first(1e300, 1), first(1e-300, 1)),
-    {"y": np.zeros(N), **all_of(0)[0]},
+    *each(1, 7, first(1e300, 1), first(1e-300, 1), **ENDLESS),
+    *each(0, status=np.zeros(N), **ENDLESS),
 )
 CATEGORIES = each(0, 2, first(2), np.arange(N) % 3)
 PIXELS = {"u": np.arange(N) % 7 - 3.0, "v": np.arange(N) // 7 - 3.0}
@@ -146,7 +147,10 @@ READY = {
     ),
     "loglogistic_aft of exact times": Ready(models.loglogistic_aft(), with_y(TIMES), {**W, "scale": 0.4}),
     "exponential_aft": Ready(
-        models.exponential_aft(), censored(TIMES, 1.7 * TIMES), W, (*CENSORED_TIMES, *each(0, first(0, 1)))
+        models.exponential_aft(),
+        censored(TIMES, 1.7 * TIMES),
+        W,
+        (*CENSORED_TIMES, *each(0, first(0, 1), status=np.ones(N))),
     ),
     "exponential_aft of exact times": Ready(models.exponential_aft(), with_y(TIMES), W),
     "ordered_logit": Ready(
