@@ -66,9 +66,8 @@ STATUS = np.arange(N) % 4
 
 
 def censored(y, upper):
-    """Return a dataset of a censored regression, every status in it; the unused entries of `upper` are odd."""
-    unused = np.where(np.arange(N) % 3 == 0, np.inf, 0.0)
-    return with_y(y, status=STATUS, upper=np.where(STATUS == 3, upper, unused), offset=0.1 * X[:, 1])
+    """Return a dataset of a censored regression, every status in it."""
+    return with_y(y, status=STATUS, upper=np.where(STATUS == 3, upper, 0.0), offset=0.1 * X[:, 1])
 
 
 def all_of(*statuses):
@@ -135,24 +134,24 @@ READY = {
     "censored_gaussian_regression": Ready(
         models.censored_gaussian_regression(), censored(NORMALS, NORMALS + 0.7), {**W, "sd": 0.8}, CENSORED
     ),
-    "censored_gaussian_regression of exact numbers": Ready(
+    "censored_gaussian_regression(exact numbers)": Ready(
         models.censored_gaussian_regression(), with_y(NORMALS), {**W, "sd": 0.8}
     ),
     "weibull_aft": Ready(models.weibull_aft(), censored(TIMES, 1.7 * TIMES), {**W, "scale": 0.7}, CENSORED_TIMES),
-    "weibull_aft of exact times": Ready(models.weibull_aft(), with_y(TIMES), {**W, "scale": 0.7}),
+    "weibull_aft(exact times)": Ready(models.weibull_aft(), with_y(TIMES), {**W, "scale": 0.7}),
     "lognormal_aft": Ready(models.lognormal_aft(), censored(TIMES, 1.7 * TIMES), {**W, "scale": 0.7}, CENSORED_TIMES),
-    "lognormal_aft of exact times": Ready(models.lognormal_aft(), with_y(TIMES), {**W, "scale": 0.7}),
+    "lognormal_aft(exact times)": Ready(models.lognormal_aft(), with_y(TIMES), {**W, "scale": 0.7}),
     "loglogistic_aft": Ready(
         models.loglogistic_aft(), censored(TIMES, 1.7 * TIMES), {**W, "scale": 0.4}, CENSORED_TIMES
     ),
-    "loglogistic_aft of exact times": Ready(models.loglogistic_aft(), with_y(TIMES), {**W, "scale": 0.4}),
+    "loglogistic_aft(exact times)": Ready(models.loglogistic_aft(), with_y(TIMES), {**W, "scale": 0.4}),
     "exponential_aft": Ready(
         models.exponential_aft(),
         censored(TIMES, 1.7 * TIMES),
         W,
         (*CENSORED_TIMES, *each(0, first(0, 1), status=np.ones(N))),
     ),
-    "exponential_aft of exact times": Ready(models.exponential_aft(), with_y(TIMES), W),
+    "exponential_aft(exact times)": Ready(models.exponential_aft(), with_y(TIMES), W),
     "ordered_logit": Ready(
         models.ordered_logit(3),
         with_y(np.arange(N) % 3, NO_CONSTANT, offset=0.1 * X[:, 1]),

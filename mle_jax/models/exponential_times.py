@@ -40,7 +40,7 @@ def exponential_aft() -> Model:
 
     Returns:
         A `Model` of the data ``{"x": (n, p), "y": (n,)}``, with the optional leaves ``status`` (n,), as in R's `Surv`
-        (absent: all 1), ``upper`` (n,), not looked at unless status is 3, and ``offset`` (n,), added to <x, w>. The
+        (absent: all 1), ``upper`` (n,), any number unless status is 3, and ``offset`` (n,), added to <x, w>. The
         parameter is ``w`` (p entries, named like the columns of x).
 
     Reference:
