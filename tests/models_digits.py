@@ -1,0 +1,157 @@
+"""Hold the ready-made models against reference cases; ``python -m tests.models_digits [case ...]`` tabulates digits.
+
+From the root of the checkout. Real data with answers that R or 320-bit arithmetic computed (the source stands in each
+file of tests/data/cases), fitted from the default start. Digits are log relative errors, -log10(|found - c| / |c|), at
+the worst number: of the estimates, of the standard errors of every kind, of the log-likelihood. Beside them the bar
+of the case, and the digits of the estimates that other packages reach out of the box.
+"""
+
+import argparse
+import functools
+import json
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import mle_jax as mle
+from mle_jax import models
+
+DATA = Path(__file__).parent / "data" / "cases"
+KINDS = {"observed": "observed", "opg": "outer_product", "hc0": "sandwich", "expected": "expected"}
+"""Kinds of covariances, as the cases call them and as the library does; clustered ones are `cluster_<column>`."""
+MEAN_BLOCK = "expected_mean_block_only"
+
+
+class Case(NamedTuple):
+    """How a reference case is put into a ready-made model."""
+
+    make: Callable[[], Any]
+    leaves: Mapping[str, str] = {"x": "eta"}
+    """Which predictor of the case a design leaf holds."""
+    parameters: Mapping[str, str] = {"eta": "w"}
+    """What our parameter of the same meaning is called, for each predictor and scalar of the case."""
+    more: Mapping[str, str] = {}
+    """Further leaves and their columns; y and trials are found by the roles of the case."""
+    arrange: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]] = dict
+    """A last touch on the data, such as ends of intervals made of times and events."""
+
+
+CASES = {
+    "poisson_warpbreaks": Case(models.poisson_regression),
+    "poisson_offset_ships": Case(models.poisson_regression),
+    "cluster_poisson_epil": Case(models.poisson_regression),
+    "glm2_crabs_rep1_periodic": Case(functools.partial(models.poisson_regression, "identity")),
+    "glm2_crabs_rep2_aperiodic": Case(functools.partial(models.poisson_regression, "identity")),
+}
+
+
+@functools.cache
+def content(name):
+    """Return the file of a case: columns, roles, answers, tolerances."""
+    return json.loads((DATA / f"{name}.json").read_text())
+
+
+def columns(name):
+    """Return the columns of a case as arrays; '1' is the constant."""
+    found = {key: np.array(values) for key, values in content(name)["columns"].items()}
+    return {**found, "1": np.ones(len(next(iter(found.values()))))}
+
+
+def dataset(name, case):
+    """Return the data of a case as the model wants them."""
+    table, model = columns(name), content(name)["model"]
+    roles = {**model, **model.get("roles", {})}
+    data = {leaf: np.column_stack([table[c] for c in model["predictors"][p]]) for leaf, p in case.leaves.items()}
+    response = roles.get("y") or roles.get("response")
+    if response:
+        data["y"] = table[response]
+    if roles.get("trials"):
+        data["trials"] = table[roles["trials"]]
+    for term in model.get("offset", {}).values():
+        data["offset"] = np.log(table[term[4:-1]]) if term.startswith("log(") else table[term]
+    data |= {leaf: table[column] for leaf, column in case.more.items()}
+    return case.arrange(data)
+
+
+def fitted(name, case, **options):
+    """Fit a case from the default start."""
+    weights = content(name)["model"].get("weights")
+    given = {} if weights is None else {"weights": columns(name)[weights]}
+    return mle.fit(case.make(), dataset(name, case), **given, **options)
+
+
+def flat_names(name, case):
+    """Return our flat name for each parameter of the case that a fit has: ``eta:age`` is ``w[1]``."""
+    found, seen = {}, {}
+    for parameter in content(name)["parameters"]:
+        predictor = parameter.partition(":")[0]
+        if predictor not in case.parameters:
+            continue
+        ours = case.parameters[predictor]
+        designed = predictor in case.leaves.values()
+        found[parameter] = f"{ours}[{seen.get(predictor, 0)}]" if designed else ours
+        seen[predictor] = seen.get(predictor, 0) + 1
+    return found
+
+
+def entries(fit, params):
+    """Return the numbers of a pytree like params by flat name."""
+    leaves = [np.ravel(params[leaf]) for leaf in dict.fromkeys(n.partition("[")[0] for n in fit.names)]
+    return dict(zip(fit.names, np.concatenate(leaves), strict=True))
+
+
+def digits(found, certified):
+    """Return the log relative error, 15 at most."""
+    error = abs(found - certified) / (abs(certified) or 1.0)
+    return 0.0 if math.isnan(error) else 15.0 if error < 1e-15 else -math.log10(error)
+
+
+def worst(found, certified, names):
+    """Return the fewest digits of several numbers."""
+    return min(digits(found[names[key]], value) for key, value in certified.items() if key in names)
+
+
+def standard_error_digits(fit, name, case):
+    """Return, by kind as the case calls it, the digits of the worst standard error."""
+    names, result = flat_names(name, case), {}
+    for kind, certified in content(name).get("standard_errors", {}).items():
+        if kind.startswith("cluster_"):
+            options = {"kind": "clustered", "clusters": columns(name)[kind.removeprefix("cluster_")]}
+        else:
+            options = {"kind": KINDS["expected" if kind == MEAN_BLOCK else kind]}
+        if options["kind"] == "expected" and case.make().expected_information is None:
+            continue
+        found = np.sqrt(np.diagonal(fit.covariance(**options)))
+        result[kind] = worst(dict(zip(fit.names, found, strict=True)), certified, names)
+    return result
+
+
+def estimate_digits(fit, name, case):
+    """Return the digits of the worst estimate."""
+    return worst(entries(fit, fit.params), content(name)["estimates"], flat_names(name, case))
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Tabulate the digits that the ready-made models reach.")
+    parser.add_argument("cases", nargs="*", help="all by default")
+    chosen = parser.parse_args().cases or list(CASES)
+    print(f"{'case':30}{'status':24}{'steps':>5}  {'estimates':>14}{'errors':>14}{'log-lik.':>14}  others' estimates")
+    for name in chosen:
+        case, told = CASES[name], content(name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", mle.ConvergenceWarning)
+            fit = fitted(name, case)
+        errors = min(standard_error_digits(fit, name, case).values(), default=math.nan)
+        bars = (told["tolerance"].get(f"{what}_digits", math.nan) for what in ("estimates", "se", "loglik"))
+        reached = (estimate_digits(fit, name, case), errors, digits(fit.log_likelihood, told["loglik"]))
+        cells = "".join(f"{r:9.1f} ({b:2.0f})" for r, b in zip(reached, bars, strict=True))
+        peers = ", ".join(f"{peer} {d}" for peer, d in told.get("peer_accuracy_digits_at_defaults", {}).items())
+        print(f"{name:30}{fit.status.name:24}{fit.steps:5}  {cells}  {peers}")
+
+
+if __name__ == "__main__":
+    main()
