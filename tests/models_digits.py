@@ -44,6 +44,11 @@ CASES = {
     "poisson_warpbreaks": Case(models.poisson_regression),
     "poisson_offset_ships": Case(models.poisson_regression),
     "cluster_poisson_epil": Case(models.poisson_regression),
+    "logit_birthwt": Case(models.logistic_regression),
+    "binomial_logit_menarche": Case(models.binomial_regression),
+    "probit_swisslabor": Case(models.probit_regression),
+    "cloglog_remission": Case(functools.partial(models.binomial_regression, "cloglog")),
+    "glm2_heart_logbinomial": Case(functools.partial(models.binomial_regression, "log")),
     "glm2_crabs_rep1_periodic": Case(functools.partial(models.poisson_regression, "identity")),
     "glm2_crabs_rep2_aperiodic": Case(functools.partial(models.poisson_regression, "identity")),
 }

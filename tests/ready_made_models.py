@@ -8,6 +8,7 @@ gradient, start and recovery, `test_inference_self_test` that the density is one
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import expit, ndtr
 
 from mle_jax import models
 
@@ -54,8 +55,18 @@ def first(value, rest=0.0):
     return y
 
 
+def share(p):
+    """Return outcomes that are 1 with a probability."""
+    return (rng().uniform(size=N) < p).astype(int)
+
+
+TRIALS = np.arange(N) % 9 + 1
 COUNTS = each(0, 7, first(1e6), first(1, 3), first(0, 1e9))
 LINE = X @ W["w"]
+OUTCOMES = each(0, 1, first(1), first(0, 1))
+SUCCESSES = (*each(0, TRIALS, first(1)), *each(first(10**6), trials=np.full(N, 10**6)))
+TIMES = each(1.0, first(1e8, 1e-8), first(1e-8, 1.0), first(0.0, 3.0), 0.0)
+SMALL = {"w": np.array([-0.9, -0.7])}
 POSITIVE_LINE = SHARE @ np.array([1.5, 2.0])
 
 READY = {
@@ -77,5 +88,37 @@ READY = {
         with_y(rng().poisson(POSITIVE_LINE**2), SHARE),
         {"w": np.array([1.5, 2.0])},
         COUNTS,
+    ),
+    "logistic_regression": Ready(
+        models.logistic_regression(), with_y(share(expit(LINE)), offset=0.1 * X[:, 1]), W, OUTCOMES
+    ),
+    "probit_regression": Ready(models.probit_regression(), with_y(share(ndtr(LINE))), W, OUTCOMES),
+    "cloglog_regression": Ready(models.cloglog_regression(), with_y(share(-np.expm1(-np.exp(LINE)))), W, OUTCOMES),
+    "binomial_regression": Ready(
+        models.binomial_regression(), with_y(rng().binomial(TRIALS, expit(LINE)), trials=TRIALS), W, SUCCESSES
+    ),
+    "binomial_regression(probit)": Ready(
+        models.binomial_regression("probit"), with_y(rng().binomial(TRIALS, ndtr(LINE)), trials=TRIALS), W, SUCCESSES
+    ),
+    "binomial_regression(cloglog)": Ready(
+        models.binomial_regression("cloglog"),
+        with_y(rng().binomial(TRIALS, -np.expm1(-np.exp(LINE))), trials=TRIALS),
+        W,
+        SUCCESSES,
+    ),
+    "binomial_regression(log)": Ready(
+        models.binomial_regression("log"),
+        with_y(rng().binomial(TRIALS, np.exp(SHARE @ SMALL["w"])), SHARE, trials=TRIALS),
+        SMALL,
+        SUCCESSES,
+    ),
+    "exponential_regression": Ready(
+        models.exponential_regression(), with_y(rng().exponential(np.exp(LINE)), offset=0.1 * X[:, 1]), W, TIMES
+    ),
+    "exponential_regression(inverse)": Ready(
+        models.exponential_regression("inverse"),
+        with_y(rng().exponential(1 / POSITIVE_LINE), SHARE),
+        {"w": np.array([1.5, 2.0])},
+        TIMES,
     ),
 }
