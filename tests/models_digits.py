@@ -48,6 +48,18 @@ CASES = {
     "binomial_logit_menarche": Case(models.binomial_regression),
     "probit_swisslabor": Case(models.probit_regression),
     "cloglog_remission": Case(functools.partial(models.binomial_regression, "cloglog")),
+    "gamma_log_trees": Case(models.gamma_regression, parameters={"eta": "w", "shape": "shape"}),
+    "invgauss_log_trees": Case(models.inverse_gaussian_regression, parameters={"eta": "w", "lambda": "shape"}),
+    "beta_petrol": Case(models.beta_regression, parameters={"eta": "w", "phi": "precision"}),
+    "nb2_quine": Case(models.negative_binomial_regression, parameters={"eta": "w", "alpha": "dispersion"}),
+    "zip_biochemists": Case(
+        models.zero_inflated_poisson_regression,
+        leaves={"x": "eta_count", "z": "eta_zero"},
+        parameters={"eta_count": "w", "eta_zero": "inflation"},
+    ),
+    "student_t_stackloss": Case(
+        models.student_t_regression, leaves={"x": "mu"}, parameters={"mu": "w", "sigma": "scale", "nu": "df"}
+    ),
     "glm2_heart_logbinomial": Case(functools.partial(models.binomial_regression, "log")),
     "glm2_crabs_rep1_periodic": Case(functools.partial(models.poisson_regression, "identity")),
     "glm2_crabs_rep2_aperiodic": Case(functools.partial(models.poisson_regression, "identity")),

@@ -66,6 +66,9 @@ LINE = X @ W["w"]
 OUTCOMES = each(0, 1, first(1), first(0, 1))
 SUCCESSES = (*each(0, TRIALS, first(1)), *each(first(10**6), trials=np.full(N, 10**6)))
 TIMES = each(1.0, first(1e8, 1e-8), first(1e-8, 1.0), first(0.0, 3.0), 0.0)
+SIZES = each(1.0, first(1e8, 1e-8), first(1e-8, 1.0), 1e-6)
+RATES = each(0.5, first(1e-9, 0.999), first(1 - 1e-9, 0.2), 1e-12)
+REALS = each(0.0, 5.0, first(1e9), first(1e-9, -3.0), np.arange(N))
 SMALL = {"w": np.array([-0.9, -0.7])}
 POSITIVE_LINE = SHARE @ np.array([1.5, 2.0])
 
@@ -120,5 +123,71 @@ READY = {
         with_y(rng().exponential(1 / POSITIVE_LINE), SHARE),
         {"w": np.array([1.5, 2.0])},
         TIMES,
+    ),
+    "gamma_regression": Ready(
+        models.gamma_regression(),
+        with_y(rng().gamma(2.5, np.exp(LINE) / 2.5), offset=0.1 * X[:, 1]),
+        {**W, "shape": 2.5},
+        SIZES,
+    ),
+    "gamma_regression(inverse)": Ready(
+        models.gamma_regression("inverse"),
+        with_y(rng().gamma(2.5, 1 / POSITIVE_LINE / 2.5), SHARE),
+        {"w": np.array([1.5, 2.0]), "shape": 2.5},
+        SIZES,
+    ),
+    "inverse_gaussian_regression": Ready(
+        models.inverse_gaussian_regression(),
+        with_y(rng().wald(np.exp(LINE), 1.5), offset=0.1 * X[:, 1]),
+        {**W, "shape": 1.5},
+        SIZES,
+    ),
+    "inverse_gaussian_regression(inverse_squared)": Ready(
+        models.inverse_gaussian_regression("inverse_squared"),
+        with_y(rng().wald(POSITIVE_LINE**-0.5, 1.5), SHARE),
+        {"w": np.array([1.5, 2.0]), "shape": 1.5},
+        SIZES,
+    ),
+    "beta_regression": Ready(
+        models.beta_regression(),
+        with_y(rng().beta(6 * expit(LINE), 6 * expit(-LINE)), offset=0.1 * X[:, 1]),
+        {**W, "precision": 6.0},
+        RATES,
+    ),
+    "beta_regression(probit)": Ready(
+        models.beta_regression("probit"),
+        with_y(rng().beta(6 * ndtr(LINE), 6 * ndtr(-LINE))),
+        {**W, "precision": 6.0},
+        RATES,
+    ),
+    "beta_regression(cloglog)": Ready(
+        models.beta_regression("cloglog"),
+        with_y(rng().beta(6 * expit(LINE), 6 * expit(-LINE))),
+        {"w": np.array([-0.3, -0.5]), "precision": 6.0},
+        RATES,
+    ),
+    "negative_binomial_regression": Ready(
+        models.negative_binomial_regression(),
+        with_y(rng().negative_binomial(1.25, 1 / (1 + 0.8 * np.exp(1 + LINE))), offset=0.1 * X[:, 1]),
+        {"w": np.array([1.4, -0.7]), "dispersion": 0.8},
+        COUNTS,
+    ),
+    "zero_inflated_poisson_regression": Ready(
+        models.zero_inflated_poisson_regression(),
+        with_y(rng().poisson(np.exp(LINE)) * share(0.7), offset=0.1 * X[:, 1]),
+        {**W, "inflation": -0.8},
+        COUNTS,
+    ),
+    "zero_inflated_poisson_regression(z)": Ready(
+        models.zero_inflated_poisson_regression(),
+        with_y(rng().poisson(np.exp(LINE)) * share(0.7), z=SHARE),
+        {**W, "inflation": np.array([-1.2, 1.0])},
+        COUNTS,
+    ),
+    "student_t_regression": Ready(
+        models.student_t_regression(),
+        with_y(LINE + 0.6 * rng().standard_t(3, N), offset=0.1 * X[:, 1]),
+        {**W, "scale": 0.6, "df": 3.0},
+        REALS,
     ),
 }
