@@ -60,6 +60,11 @@ def share(p):
     return (rng().uniform(size=N) < p).astype(int)
 
 
+def rate(a, b):
+    """Return beta-distributed responses that are below 1 in single precision as well."""
+    return np.clip(rng().beta(a, b), 1e-3, 1 - 1e-3)
+
+
 TRIALS = np.arange(N) % 9 + 1
 COUNTS = each(0, 7, first(1e6), first(1, 3), first(0, 1e9))
 LINE = X @ W["w"]
@@ -150,19 +155,19 @@ READY = {
     ),
     "beta_regression": Ready(
         models.beta_regression(),
-        with_y(rng().beta(6 * expit(LINE), 6 * expit(-LINE)), offset=0.1 * X[:, 1]),
+        with_y(rate(6 * expit(LINE), 6 * expit(-LINE)), offset=0.1 * X[:, 1]),
         {**W, "precision": 6.0},
         RATES,
     ),
     "beta_regression(probit)": Ready(
         models.beta_regression("probit"),
-        with_y(rng().beta(6 * ndtr(LINE), 6 * ndtr(-LINE))),
+        with_y(rate(6 * ndtr(LINE), 6 * ndtr(-LINE))),
         {**W, "precision": 6.0},
         RATES,
     ),
     "beta_regression(cloglog)": Ready(
         models.beta_regression("cloglog"),
-        with_y(rng().beta(6 * expit(LINE), 6 * expit(-LINE))),
+        with_y(rate(6 * expit(LINE), 6 * expit(-LINE))),
         {"w": np.array([-0.3, -0.5]), "precision": 6.0},
         RATES,
     ),

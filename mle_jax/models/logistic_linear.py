@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from mle_jax.densities import binomial
-from mle_jax.densities._elementary import sigmoid
+from mle_jax.densities._elementary import sigmoid, softplus
+from mle_jax.densities._partials import supported
 from mle_jax.likelihood import Model
 from mle_jax.models._regression import single_index_model, start_line
 from mle_jax.parameters.declared import as_float
@@ -57,7 +57,9 @@ def logistic_regression() -> Model:
 
 def log_density(row: Mapping[str, Any], predictor: Array) -> Array:
     """Return the log density of one observation: minus infinity unless y is 0 or 1."""
-    return binomial.log_density_logit(row["y"], 1.0, predictor)
+    # log(p) = -log(1 + exp(-e)) and log(1 - p) = -log(1 + exp(e)), whose derivatives are exact in both tails
+    y = row["y"]
+    return supported((y == 0) | (y == 1), -softplus(jnp.where(y == 1, -predictor, predictor)))
 
 
 def slope(data: Mapping[str, Any], predictor: Array) -> Array:
