@@ -46,6 +46,23 @@ CASES = {
     "poisson_warpbreaks": Case(models.poisson_regression),
     "poisson_offset_ships": Case(models.poisson_regression),
     "cluster_poisson_epil": Case(models.poisson_regression),
+    "logit_birthwt": Case(models.logistic_regression),
+    "binomial_logit_menarche": Case(models.binomial_regression),
+    "probit_swisslabor": Case(models.probit_regression),
+    "cloglog_remission": Case(functools.partial(models.binomial_regression, "cloglog")),
+    "gamma_log_trees": Case(models.gamma_regression, parameters={"eta": "w", "shape": "shape"}),
+    "invgauss_log_trees": Case(models.inverse_gaussian_regression, parameters={"eta": "w", "lambda": "shape"}),
+    "beta_petrol": Case(models.beta_regression, parameters={"eta": "w", "phi": "precision"}),
+    "nb2_quine": Case(models.negative_binomial_regression, parameters={"eta": "w", "alpha": "dispersion"}),
+    "zip_biochemists": Case(
+        models.zero_inflated_poisson_regression,
+        leaves={"x": "eta_count", "z": "eta_zero"},
+        parameters={"eta_count": "w", "eta_zero": "inflation"},
+    ),
+    "student_t_stackloss": Case(
+        models.student_t_regression, leaves={"x": "mu"}, parameters={"mu": "w", "sigma": "scale", "nu": "df"}
+    ),
+    "glm2_heart_logbinomial": Case(functools.partial(models.binomial_regression, "log")),
     "glm2_crabs_rep1_periodic": Case(functools.partial(models.poisson_regression, "identity")),
     "glm2_crabs_rep2_aperiodic": Case(functools.partial(models.poisson_regression, "identity")),
     "quantile50_engel": Case(models.quantile_regression, {"x": "mu"}, {"mu": "w"}),
@@ -114,10 +131,11 @@ def flat_names(name, case):
     """Return our flat name for each parameter of the case that a fit has: ``eta:age`` is ``w[1]``."""
     found, seen = {}, {}
     for parameter in content(name)["parameters"]:
-        predictor, designed, _ = parameter.partition(":")
+        predictor = parameter.partition(":")[0]
         if predictor not in case.parameters:
             continue
         ours = case.parameters[predictor]
+        designed = predictor in case.leaves.values()
         found[parameter] = f"{ours}[{seen.get(predictor, 0)}]" if designed else ours
         seen[predictor] = seen.get(predictor, 0) + 1
     return found
@@ -125,8 +143,7 @@ def flat_names(name, case):
 
 def entries(fit, params):
     """Return the numbers of a pytree like params by flat name."""
-    paths = dict.fromkeys(name.partition("[")[0] for name in fit.names)
-    leaves = [np.ravel(functools.reduce(lambda tree, key: tree[key], path.split("."), params)) for path in paths]
+    leaves = [np.ravel(params[leaf]) for leaf in dict.fromkeys(n.partition("[")[0] for n in fit.names)]
     return dict(zip(fit.names, np.concatenate(leaves), strict=True))
 
 
@@ -172,8 +189,7 @@ def main():
             warnings.simplefilter("ignore", mle.ConvergenceWarning)
             fit = fitted(name, case)
         errors = min(standard_error_digits(fit, name, case).values(), default=math.nan)
-        tolerance = {"loglik_digits": told["tolerance"].get("objective_digits", math.nan), **told["tolerance"]}
-        bars = (tolerance.get(f"{what}_digits", math.nan) for what in ("estimates", "se", "loglik"))
+        bars = (told["tolerance"].get(f"{what}_digits", math.nan) for what in ("estimates", "se", "loglik"))
         reached = (estimate_digits(fit, name, case), errors, digits(fit.log_likelihood, told["loglik"]))
         cells = "".join(f"{r:9.1f} ({b:2.0f})" for r, b in zip(reached, bars, strict=True))
         peers = ", ".join(f"{peer} {d}" for peer, d in told.get("peer_accuracy_digits_at_defaults", {}).items())

@@ -8,6 +8,7 @@ gradient, start and recovery, `test_inference_self_test` that the density is one
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import expit, ndtr
 
 from mle_jax import models
 
@@ -54,14 +55,32 @@ def first(value, rest=0.0):
     return y
 
 
+def share(p):
+    """Return outcomes that are 1 with a probability."""
+    return (rng().uniform(size=N) < p).astype(int)
+
+
+def rate(a, b):
+    """Return beta-distributed responses that are below 1 in single precision as well."""
+    return np.clip(rng().beta(a, b), 1e-3, 1 - 1e-3)
+
+
+TRIALS = np.arange(N) % 9 + 1
 COUNTS = each(0, 7, first(1e6), first(1, 3), first(0, 1e9))
 LINE = X @ W["w"]
+OUTCOMES = each(0, 1, first(1), first(0, 1))
+SUCCESSES = (*each(0, TRIALS, first(1)), *each(first(10**6), trials=np.full(N, 10**6)))
+TIMES = each(1.0, first(1e8, 1e-8), first(1e-8, 1.0), first(0.0, 3.0), 0.0)
+SIZES = each(1.0, first(1e8, 1e-8), first(1e-8, 1.0), 1e-6)
+RATES = each(0.5, first(1e-9, 0.999), first(1 - 1e-9, 0.2), 1e-12)
+REALS = each(0.0, 5.0, first(1e9), first(1e-9, -3.0), np.arange(N))
+SMALL = {"w": np.array([-0.9, -0.7])}
 POSITIVE_LINE = SHARE @ np.array([1.5, 2.0])
 NUMBERS = each(0, 7, first(1e6), first(1, 3), first(0, 1e9), first(-1e200))
 NO_CONSTANT = np.column_stack([X[:, 1], np.random.default_rng(12).normal(size=N)])
 """Two covariates for models that have cutpoints in place of an intercept."""
 NORMALS = LINE + 0.8 * rng().normal(size=N)
-TIMES = np.exp(NORMALS)
+LIVES = np.exp(NORMALS)
 STATUS = np.arange(N) % 4
 
 
@@ -106,6 +125,104 @@ READY = {
         {"w": np.array([1.5, 2.0])},
         COUNTS,
     ),
+    "logistic_regression": Ready(
+        models.logistic_regression(), with_y(share(expit(LINE)), offset=0.1 * X[:, 1]), W, OUTCOMES
+    ),
+    "probit_regression": Ready(models.probit_regression(), with_y(share(ndtr(LINE))), W, OUTCOMES),
+    "cloglog_regression": Ready(models.cloglog_regression(), with_y(share(-np.expm1(-np.exp(LINE)))), W, OUTCOMES),
+    "binomial_regression": Ready(
+        models.binomial_regression(), with_y(rng().binomial(TRIALS, expit(LINE)), trials=TRIALS), W, SUCCESSES
+    ),
+    "binomial_regression(probit)": Ready(
+        models.binomial_regression("probit"), with_y(rng().binomial(TRIALS, ndtr(LINE)), trials=TRIALS), W, SUCCESSES
+    ),
+    "binomial_regression(cloglog)": Ready(
+        models.binomial_regression("cloglog"),
+        with_y(rng().binomial(TRIALS, -np.expm1(-np.exp(LINE))), trials=TRIALS),
+        W,
+        SUCCESSES,
+    ),
+    "binomial_regression(log)": Ready(
+        models.binomial_regression("log"),
+        with_y(rng().binomial(TRIALS, np.exp(SHARE @ SMALL["w"])), SHARE, trials=TRIALS),
+        SMALL,
+        SUCCESSES,
+    ),
+    "exponential_regression": Ready(
+        models.exponential_regression(), with_y(rng().exponential(np.exp(LINE)), offset=0.1 * X[:, 1]), W, TIMES
+    ),
+    "exponential_regression(inverse)": Ready(
+        models.exponential_regression("inverse"),
+        with_y(rng().exponential(1 / POSITIVE_LINE), SHARE),
+        {"w": np.array([1.5, 2.0])},
+        TIMES,
+    ),
+    "gamma_regression": Ready(
+        models.gamma_regression(),
+        with_y(rng().gamma(2.5, np.exp(LINE) / 2.5), offset=0.1 * X[:, 1]),
+        {**W, "shape": 2.5},
+        SIZES,
+    ),
+    "gamma_regression(inverse)": Ready(
+        models.gamma_regression("inverse"),
+        with_y(rng().gamma(2.5, 1 / POSITIVE_LINE / 2.5), SHARE),
+        {"w": np.array([1.5, 2.0]), "shape": 2.5},
+        SIZES,
+    ),
+    "inverse_gaussian_regression": Ready(
+        models.inverse_gaussian_regression(),
+        with_y(rng().wald(np.exp(LINE), 1.5), offset=0.1 * X[:, 1]),
+        {**W, "shape": 1.5},
+        SIZES,
+    ),
+    "inverse_gaussian_regression(inverse_squared)": Ready(
+        models.inverse_gaussian_regression("inverse_squared"),
+        with_y(rng().wald(POSITIVE_LINE**-0.5, 1.5), SHARE),
+        {"w": np.array([1.5, 2.0]), "shape": 1.5},
+        SIZES,
+    ),
+    "beta_regression": Ready(
+        models.beta_regression(),
+        with_y(rate(6 * expit(LINE), 6 * expit(-LINE)), offset=0.1 * X[:, 1]),
+        {**W, "precision": 6.0},
+        RATES,
+    ),
+    "beta_regression(probit)": Ready(
+        models.beta_regression("probit"),
+        with_y(rate(6 * ndtr(LINE), 6 * ndtr(-LINE))),
+        {**W, "precision": 6.0},
+        RATES,
+    ),
+    "beta_regression(cloglog)": Ready(
+        models.beta_regression("cloglog"),
+        with_y(rate(6 * expit(LINE), 6 * expit(-LINE))),
+        {"w": np.array([-0.3, -0.5]), "precision": 6.0},
+        RATES,
+    ),
+    "negative_binomial_regression": Ready(
+        models.negative_binomial_regression(),
+        with_y(rng().negative_binomial(1.25, 1 / (1 + 0.8 * np.exp(1 + LINE))), offset=0.1 * X[:, 1]),
+        {"w": np.array([1.4, -0.7]), "dispersion": 0.8},
+        COUNTS,
+    ),
+    "zero_inflated_poisson_regression": Ready(
+        models.zero_inflated_poisson_regression(),
+        with_y(rng().poisson(np.exp(LINE)) * share(0.7), offset=0.1 * X[:, 1]),
+        {**W, "inflation": -0.8},
+        COUNTS,
+    ),
+    "zero_inflated_poisson_regression(z)": Ready(
+        models.zero_inflated_poisson_regression(),
+        with_y(rng().poisson(np.exp(LINE)) * share(0.7), z=SHARE),
+        {**W, "inflation": np.array([-1.2, 1.0])},
+        COUNTS,
+    ),
+    "student_t_regression": Ready(
+        models.student_t_regression(),
+        with_y(LINE + 0.6 * rng().standard_t(3, N), offset=0.1 * X[:, 1]),
+        {**W, "scale": 0.6, "df": 3.0},
+        REALS,
+    ),
     "quantile_regression": Ready(models.quantile_regression(), with_y(NORMALS), {**W, "scale": 0.6}, NUMBERS),
     "quantile_regression(0.2)": Ready(
         models.quantile_regression(0.2), with_y(NORMALS, offset=0.1 * X[:, 1]), {**W, "scale": 0.6}, NUMBERS
@@ -137,21 +254,21 @@ READY = {
     "censored_gaussian_regression(exact numbers)": Ready(
         models.censored_gaussian_regression(), with_y(NORMALS), {**W, "sd": 0.8}
     ),
-    "weibull_aft": Ready(models.weibull_aft(), censored(TIMES, 1.7 * TIMES), {**W, "scale": 0.7}, CENSORED_TIMES),
-    "weibull_aft(exact times)": Ready(models.weibull_aft(), with_y(TIMES), {**W, "scale": 0.7}),
-    "lognormal_aft": Ready(models.lognormal_aft(), censored(TIMES, 1.7 * TIMES), {**W, "scale": 0.7}, CENSORED_TIMES),
-    "lognormal_aft(exact times)": Ready(models.lognormal_aft(), with_y(TIMES), {**W, "scale": 0.7}),
+    "weibull_aft": Ready(models.weibull_aft(), censored(LIVES, 1.7 * LIVES), {**W, "scale": 0.7}, CENSORED_TIMES),
+    "weibull_aft(exact times)": Ready(models.weibull_aft(), with_y(LIVES), {**W, "scale": 0.7}),
+    "lognormal_aft": Ready(models.lognormal_aft(), censored(LIVES, 1.7 * LIVES), {**W, "scale": 0.7}, CENSORED_TIMES),
+    "lognormal_aft(exact times)": Ready(models.lognormal_aft(), with_y(LIVES), {**W, "scale": 0.7}),
     "loglogistic_aft": Ready(
-        models.loglogistic_aft(), censored(TIMES, 1.7 * TIMES), {**W, "scale": 0.4}, CENSORED_TIMES
+        models.loglogistic_aft(), censored(LIVES, 1.7 * LIVES), {**W, "scale": 0.4}, CENSORED_TIMES
     ),
-    "loglogistic_aft(exact times)": Ready(models.loglogistic_aft(), with_y(TIMES), {**W, "scale": 0.4}),
+    "loglogistic_aft(exact times)": Ready(models.loglogistic_aft(), with_y(LIVES), {**W, "scale": 0.4}),
     "exponential_aft": Ready(
         models.exponential_aft(),
-        censored(TIMES, 1.7 * TIMES),
+        censored(LIVES, 1.7 * LIVES),
         W,
         (*CENSORED_TIMES, *each(0, first(0, 1), status=np.ones(N))),
     ),
-    "exponential_aft(exact times)": Ready(models.exponential_aft(), with_y(TIMES), W),
+    "exponential_aft(exact times)": Ready(models.exponential_aft(), with_y(LIVES), W),
     "ordered_logit": Ready(
         models.ordered_logit(3),
         with_y(np.arange(N) % 3, NO_CONSTANT, offset=0.1 * X[:, 1]),
