@@ -43,18 +43,19 @@ def test_every_status_contributes_what_the_distribution_says(name):
         status: contributions(name, {"x": X, "y": Y, "status": np.full(12, status), "upper": UPPER})
         for status in range(4)
     }
-    # SciPy's own formulas are good to 1e-13, but for differences of cdf: of intervals of a thousandth, to 1e-11.
+    # SciPy's own formulas are good to 1e-13, but differences of two tails lose three digits and more.
     for status, exact in enumerate((law.logsf(Y), law.logpdf(Y), law.logcdf(Y))):
         assert np.allclose(found[status], exact, rtol=1e-12, atol=1e-14)
-    small = np.minimum(law.sf(Y) - law.sf(UPPER), law.cdf(UPPER) - law.cdf(Y))
-    assert np.all(small > 1e-7)
-    assert np.allclose(found[3], np.log(law.cdf(UPPER) - law.cdf(Y)), rtol=1e-8)
+    above = law.cdf(Y) > 0.5
+    inside = np.where(above, law.sf(Y) - law.sf(UPPER), law.cdf(UPPER) - law.cdf(Y))
+    assert np.allclose(found[3], np.log(inside), rtol=1e-9)
     plain = contributions(name, {"x": X, "y": Y})
-    assert np.array_equal(plain, found[1])
+    assert np.allclose(plain, found[1], rtol=1e-13)
     mixed = contributions(name, {"x": X, "y": Y, "status": STATUS})
-    assert np.array_equal(mixed, np.choose(STATUS, [found[0], found[1], found[2]]))
+    assert np.allclose(mixed, np.choose(STATUS, [found[0], found[1], found[2]]), rtol=1e-13)
 
 
+@pytest.mark.slow
 @jax.enable_x64(True)
 @pytest.mark.parametrize("name", ["weibull_aft", "censored_gaussian_regression"])
 def test_upper_is_not_looked_at_where_it_is_not_needed(name):
@@ -75,10 +76,9 @@ def test_upper_is_not_looked_at_where_it_is_not_needed(name):
 @pytest.mark.parametrize("name", LAWS)
 def test_rows_that_cannot_be_are_minus_infinity_without_nan(name):
     model = getattr(models, name)()
-    far = np.exp(800.0)
     rows = [  # y, status, upper
         *((2.0, 7, 3.0), (2.0, -1, 3.0), (2.0, 3, 2.0), (2.0, 3, 1.0)),
-        *((np.inf, 1, 3.0), (np.inf, 0, 3.0), (far, 3, far)),
+        *((np.inf, 1, 3.0), (np.inf, 0, 3.0), (1e300, 3, 1e300)),
     ]
     times = name != "censored_gaussian_regression"
     rows += [(-1.0, 1, 3.0), (0.0, 2, 3.0), (-2.0, 2, 3.0), (-2.0, 3, -1.0)] * times
