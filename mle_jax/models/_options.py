@@ -73,3 +73,8 @@ def limits(lower: Any, upper: Any, *, model: str) -> tuple[float, float]:
             f"{model} was given lower={lower!r} and upper={upper!r}, but lower must be below upper; swap or change them"
         )
     return ends[0], ends[1]
+
+
+def in_words(lower: float, upper: float) -> str:
+    """Write limits as the user would, for the name of a model."""
+    return ", ".join([f"lower={lower:g}"] * math.isfinite(lower) + [f"upper={upper:g}"] * math.isfinite(upper))

@@ -61,48 +61,64 @@ def multinomial_logit(levels: int) -> Model:
 
 @functools.cache
 def _with_levels(levels: int) -> Model:
-    names = [str(k) for k in range(1, levels)]
-
-    @at_highest_precision
-    def logits(params: Any, values: Any) -> Array:
-        """Return eta, (levels,) of a row or (n, levels) of a dataset."""
-        lines = [as_float(values["x"]) @ as_float(params["w"][name]) for name in names]
-        return jnp.stack([jnp.zeros_like(lines[0]), *lines], axis=-1)
-
-    def log_density(params: Any, row: Any) -> Array:
-        return categorical.log_density(row["y"], logits(params, row))
-
-    def gradient(params: Any, data: Any) -> Any:
-        # d eta[y]/d eta[k] is 1 if k = y, else 0; d log(sum exp)/d eta[k] = exp(eta[k])/sum exp = p[k], the probability
-        # of category k; d eta[k]/d w[k] = x passes their difference on.
-        p = jax.nn.softmax(logits(params, data))
-        chosen = jnp.asarray(data["y"])[:, None] == jnp.arange(levels)
-        apart = jnp.where(chosen, 1.0, 0.0).astype(p.dtype) - p
-        return {"w": {name: through_predictor(apart[:, k], data) for k, name in enumerate(names, start=1)}}
-
-    def start(data: Any) -> Any:
-        x = as_float(data["x"])
-        return {"w": {name: jnp.zeros(x.shape[1], x.dtype) for name in names}}
-
-    def expected_information(params: Any, data: Any) -> Array:
-        # Minus the second derivatives, p[j] ((j = k) - p[k]), do not depend on y.
-        p = jax.nn.softmax(logits(params, data))
-        each = range(1, levels)
-        return jnp.block([[gram(data, p[:, j] * ((j == k) - p[:, k])) for k in each] for j in each])
-
-    def simulate(key: Array, params: Any, row: Any) -> Any:
-        return {**row, "y": jax.random.categorical(key, logits(params, row))}
-
-    def predict(params: Any, row: Any) -> Any:
-        return jax.nn.softmax(logits(params, row))
-
     return Model(
-        log_density,
-        {"w": {name: Real(columns="x") for name in names}},
-        gradient=gradient,
+        functools.partial(log_density, levels=levels),
+        {"w": {name: Real(columns="x") for name in names(levels)}},
+        gradient=functools.partial(gradient, levels=levels),
         name=f"multinomial_logit(levels={levels})",
-        start=start,
-        expected_information=expected_information,
-        simulate=simulate,
-        predict=predict,
+        start=functools.partial(start, levels=levels),
+        expected_information=functools.partial(expected_information, levels=levels),
+        simulate=functools.partial(simulate, levels=levels),
+        predict=functools.partial(predict, levels=levels),
     )
+
+
+def names(levels: int) -> list[str]:
+    """Return the keys of w: the numbers of all categories but 0."""
+    return [str(k) for k in range(1, levels)]
+
+
+@at_highest_precision
+def logits(params: Any, values: Any, *, levels: int) -> Array:
+    """Return eta, (levels,) of a row or (n, levels) of a dataset."""
+    lines = [as_float(values["x"]) @ as_float(params["w"][name]) for name in names(levels)]
+    return jnp.stack([jnp.zeros_like(lines[0]), *lines], axis=-1)
+
+
+def log_density(params: Any, row: Any, *, levels: int) -> Array:
+    """Return the log density of one observation."""
+    return categorical.log_density(row["y"], logits(params, row, levels=levels))
+
+
+def gradient(params: Any, data: Any, *, levels: int) -> Any:
+    """Return the gradient of the total log-likelihood, derived by hand."""
+    # d eta[y]/d eta[k] is 1 if k = y, else 0; d log(sum exp)/d eta[k] = exp(eta[k])/sum exp = p[k], the probability
+    # of category k; d eta[k]/d w[k] = x passes their difference on.
+    p = jax.nn.softmax(logits(params, data, levels=levels))
+    chosen = jnp.asarray(data["y"])[:, None] == jnp.arange(levels)
+    apart = jnp.where(chosen, 1.0, 0.0).astype(p.dtype) - p
+    return {"w": {name: through_predictor(apart[:, k], data) for k, name in enumerate(names(levels), start=1)}}
+
+
+def start(data: Any, *, levels: int) -> Any:
+    """Return zeros: every category as likely as the others."""
+    x = as_float(data["x"])
+    return {"w": {name: jnp.zeros(x.shape[1], x.dtype) for name in names(levels)}}
+
+
+def expected_information(params: Any, data: Any, *, levels: int) -> Array:
+    """Return the expected information of w, category by category."""
+    # Minus the second derivatives, p[j] ((j = k) - p[k]), do not depend on y.
+    p = jax.nn.softmax(logits(params, data, levels=levels))
+    each = range(1, levels)
+    return jnp.block([[gram(data, p[:, j] * ((j == k) - p[:, k])) for k in each] for j in each])
+
+
+def simulate(key: Array, params: Any, row: Any, *, levels: int) -> Any:
+    """Return a row with y drawn from the model at the row's x."""
+    return {**row, "y": jax.random.categorical(key, logits(params, row, levels=levels))}
+
+
+def predict(params: Any, row: Any, *, levels: int) -> Any:
+    """Return the probabilities of the categories, (levels,)."""
+    return jax.nn.softmax(logits(params, row, levels=levels))

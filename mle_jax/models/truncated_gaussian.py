@@ -18,7 +18,7 @@ from mle_jax.densities import normal, truncated
 from mle_jax.likelihood import Model
 from mle_jax.models._censoring import Seen, line_and_scale
 from mle_jax.models._error_laws import NORMAL, pulls, times
-from mle_jax.models._options import limits
+from mle_jax.models._options import in_words, limits
 from mle_jax.models._regression import gram, predictor, through_predictor
 from mle_jax.parameters import Positive, Real
 from mle_jax.parameters.declared import as_float
@@ -63,65 +63,73 @@ def truncated_gaussian_regression(lower: float | None = 0.0, upper: float | None
 
 @functools.cache
 def _with_limits(lower: float, upper: float) -> Model:
-    def log_density(params: Any, row: Any) -> Array:
-        mean = predictor(row, params["w"])
-        return truncated.log_density(row["y"], normal, low=lower, high=upper, mean=mean, sd=params["sd"])
-
-    def moments(mean: Array, sd: Array) -> tuple[Array, Array]:
-        """Return E[z] and E[z^2] of the truncated standard error."""
-        # With p = phi/D at an end, D = Phi(b) - Phi(a): phi' = -z phi, so E[z] = p(a) - p(b); and by parts
-        # E[z^2] = 1 + a p(a) - b p(b).
-        a, b = (lower - mean) / sd, (upper - mean) / sd
-        at_a, at_b = pulls(NORMAL, a, b)
-        return at_a - at_b, 1 + times(a, at_a) - times(b, at_b)
-
-    def gradient(params: Any, data: Any) -> Any:
-        # Of log phi(z) - log(sd) the derivatives in mean and sd are z/sd and (z^2 - 1)/sd. The mean of a score is 0, so
-        # those of log(D) can only be E[z]/sd and E[z^2 - 1]/sd; d<x, w>/dw = x passes the first ones on.
-        mean, sd = predictor(data, params["w"]), params["sd"]
-        z = (as_float(data["y"]) - mean) / sd
-        first, second = moments(mean, sd)
-        return {"w": through_predictor((z - first) / sd, data), "sd": jnp.sum(z**2 - second) / sd}
-
-    def start(data: Any) -> Any:
-        y = as_float(data["y"])
-        w, sd = line_and_scale(NORMAL, Seen(y), data)
-        return {"w": w, "sd": sd}
-
-    def expected_information(params: Any, data: Any) -> Array:
-        # The covariance of (z, z^2), the random part of the score, in units of 1/sd^2; by parts
-        # E[z^3] = 2 E[z] + a^2 p(a) - b^2 p(b) and E[z^4] = 3 E[z^2] + a^3 p(a) - b^3 p(b).
-        mean, sd = predictor(data, params["w"]), params["sd"]
-        a, b = (lower - mean) / sd, (upper - mean) / sd
-        at_a, at_b = pulls(NORMAL, a, b)
-        first, second = moments(mean, sd)
-        third = 2 * first + times(a**2, at_a) - times(b**2, at_b)
-        fourth = 3 * second + times(a**3, at_a) - times(b**3, at_b)
-        cross = through_predictor(third - first * second, data)[:, None]
-        last = jnp.sum(fourth - second**2)[None, None]
-        return jnp.block([[gram(data, second - first**2), cross], [cross.T, last]]) / sd**2
-
-    def simulate(key: Array, params: Any, row: Any) -> Any:
-        mean, sd = predictor(row, params["w"]), params["sd"]
-        z = jax.random.truncated_normal(key, (lower - mean) / sd, (upper - mean) / sd, dtype=mean.dtype)
-        return {**row, "y": jnp.clip(mean + sd * z, lower, upper)}
-
-    def predict(params: Any, row: Any) -> Any:
-        mean, sd = predictor(row, params["w"]), params["sd"]
-        return mean + sd * moments(mean, sd)[0]
-
     return Model(
-        log_density,
+        functools.partial(log_density, lower=lower, upper=upper),
         {"w": Real(columns="x"), "sd": Positive()},
-        gradient=gradient,
-        name=_name(lower, upper),
+        gradient=functools.partial(gradient, lower=lower, upper=upper),
+        name=f"truncated_gaussian_regression({in_words(lower, upper)})",
         start=start,
-        expected_information=expected_information,
-        simulate=simulate,
-        predict=predict,
+        expected_information=functools.partial(expected_information, lower=lower, upper=upper),
+        simulate=functools.partial(simulate, lower=lower, upper=upper),
+        predict=functools.partial(predict, lower=lower, upper=upper),
     )
 
 
-def _name(lower: float, upper: float) -> str:
-    ends = [f"lower={lower:g}"] * (lower > -jnp.inf) + [f"upper={upper:g}"] * (upper < jnp.inf)
-    return f"truncated_gaussian_regression({', '.join(ends)})"
+def log_density(params: Any, row: Any, *, lower: float, upper: float) -> Array:
+    """Return the log density of one observation."""
+    mean = predictor(row, params["w"])
+    return truncated.log_density(row["y"], normal, low=lower, high=upper, mean=mean, sd=params["sd"])
+
+
+def moments(mean: Array, sd: Array, *, lower: float, upper: float) -> tuple[Array, Array]:
+    """Return E[z] and E[z^2] of the truncated standard error."""
+    # With p = phi/D at an end, D = Phi(b) - Phi(a): phi' = -z phi, so E[z] = p(a) - p(b); and by parts
+    # E[z^2] = 1 + a p(a) - b p(b).
+    a, b = (lower - mean) / sd, (upper - mean) / sd
+    at_a, at_b = pulls(NORMAL, a, b)
+    return at_a - at_b, 1 + times(a, at_a) - times(b, at_b)
+
+
+def gradient(params: Any, data: Any, *, lower: float, upper: float) -> Any:
+    """Return the gradient of the total log-likelihood, derived by hand."""
+    # Of log phi(z) - log(sd) the derivatives in mean and sd are z/sd and (z^2 - 1)/sd. The mean of a score is 0, so
+    # those of log(D) can only be E[z]/sd and E[z^2 - 1]/sd; d<x, w>/dw = x passes the first ones on.
+    mean, sd = predictor(data, params["w"]), params["sd"]
+    z = (as_float(data["y"]) - mean) / sd
+    first, second = moments(mean, sd, lower=lower, upper=upper)
+    return {"w": through_predictor((z - first) / sd, data), "sd": jnp.sum(z**2 - second) / sd}
+
+
+def start(data: Any) -> Any:
+    """Return least squares, as if nothing were truncated."""
+    y = as_float(data["y"])
+    w, sd = line_and_scale(NORMAL, Seen(y), data)
+    return {"w": w, "sd": sd}
+
+
+def expected_information(params: Any, data: Any, *, lower: float, upper: float) -> Array:
+    """Return the expected information of (w, sd)."""
+    # The covariance of (z, z^2), the random part of the score, in units of 1/sd^2; by parts
+    # E[z^3] = 2 E[z] + a^2 p(a) - b^2 p(b) and E[z^4] = 3 E[z^2] + a^3 p(a) - b^3 p(b).
+    mean, sd = predictor(data, params["w"]), params["sd"]
+    a, b = (lower - mean) / sd, (upper - mean) / sd
+    at_a, at_b = pulls(NORMAL, a, b)
+    first, second = moments(mean, sd, lower=lower, upper=upper)
+    third = 2 * first + times(a**2, at_a) - times(b**2, at_b)
+    fourth = 3 * second + times(a**3, at_a) - times(b**3, at_b)
+    cross = through_predictor(third - first * second, data)[:, None]
+    last = jnp.sum(fourth - second**2)[None, None]
+    return jnp.block([[gram(data, second - first**2), cross], [cross.T, last]]) / sd**2
+
+
+def simulate(key: Array, params: Any, row: Any, *, lower: float, upper: float) -> Any:
+    """Return a row with y drawn from the model at the row's x."""
+    mean, sd = predictor(row, params["w"]), params["sd"]
+    z = jax.random.truncated_normal(key, (lower - mean) / sd, (upper - mean) / sd, dtype=mean.dtype)
+    return {**row, "y": jnp.clip(mean + sd * z, lower, upper)}
+
+
+def predict(params: Any, row: Any, *, lower: float, upper: float) -> Any:
+    """Return the expected value of y between the limits."""
+    mean, sd = predictor(row, params["w"]), params["sd"]
+    return mean + sd * moments(mean, sd, lower=lower, upper=upper)[0]
