@@ -57,6 +57,12 @@ ENDLESS = {
     "sep_logit_silvapulle": Endless(LOGIT, Status.rising),
     "sep_logit_endometrial_quasi": Endless(LOGIT, Status.rising),
     "sep_poisson_example1": Endless(POISSON, Status.not_identified),
+    "sep_poisson_02": Endless(POISSON, Status.rising),
+    "sep_poisson_03": Endless(POISSON, Status.not_identified),  # more parameters than rows as well
+    "sep_poisson_05": Endless(POISSON, Status.not_identified),
+    "sep_poisson_06": Endless(POISSON, Status.not_identified),
+    "sep_poisson_07": Endless(POISSON, Status.rising),
+    "sep_poisson_15": Endless(POISSON, Status.rising),
 }
 
 
