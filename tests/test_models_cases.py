@@ -91,6 +91,15 @@ def test_separated_data_are_told_and_what_holds_is_right(name):
 
 
 @pytest.mark.slow
+def test_columns_that_repeat_each_other_are_told():
+    fit = silently("rankdef_warpbreaks", POISSON)
+    assert fit.status == Status.not_identified
+    assert "w[1]" in fit.message and "w[5]" in fit.message
+    assert not fit.reliable["w"].any() and np.all(np.isnan(fit.standard_errors()["w"]))
+    assert digits(fit.log_likelihood, content("rankdef_warpbreaks")["loglik"]) >= 10
+
+
+@pytest.mark.slow
 def test_dispersion_of_counts_with_too_little_variance_is_on_its_boundary():
     name = "boundary_nb2_womenqueue"
     case = Case(models.negative_binomial_regression, parameters={"eta": "w", "alpha": "dispersion"})
