@@ -46,6 +46,8 @@ CASES = {
     "poisson_warpbreaks": Case(models.poisson_regression),
     "poisson_offset_ships": Case(models.poisson_regression),
     "cluster_poisson_epil": Case(models.poisson_regression),
+    "sep_poisson_11": Case(models.poisson_regression),  # not separated: finite maxima, and no false alarm
+    "sep_poisson_14": Case(models.poisson_regression),
     "logit_birthwt": Case(models.logistic_regression),
     "binomial_logit_menarche": Case(models.binomial_regression),
     "probit_swisslabor": Case(models.probit_regression),

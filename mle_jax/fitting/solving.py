@@ -123,7 +123,9 @@ def _polished(
     objective: Objective, here: Evaluation, certificate: Certificate, scale: Array | int, *, allowed: Array
 ) -> tuple[Evaluation, Certificate]:
     trial = objective.with_hessian(here.point + certificate.step)
-    measured = {name: getattr(certificate, name) for name in ("drop", "uphill_drop", "flat", "sound", "unsound")}
+    measured = {
+        name: getattr(certificate, name) for name in ("drop", "uphill_drop", "flat", "sound", "unsound", "mismatched")
+    }
     after = curve(trial, scale)._replace(**measured)
     rounding = 10 * jnp.finfo(here.point.dtype).eps * here.magnitude
     keeps_height = trial.is_finite & (trial.value <= here.value + rounding)

@@ -3,6 +3,7 @@
 import math
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -144,14 +145,18 @@ def reliable_entries(
     """Say which flat natural parameters hold, bool (k_flat,).
 
     All of them at a certified maximum. Where the log-likelihood rises toward infinity along one direction, or does
-    not change along one, those that take no part in it hold as well. Otherwise none; nor where all rows are certain.
+    not change along one, those that take no part in it hold as well. Nor may they take part in a direction whose
+    information is not the curvature: what separated rows alone determined becomes undetermined as these fade. Otherwise
+    none; nor where all rows are certain.
     """
     certified = (status == Status.converged) | (status == Status.converged_to_rounding)
     if theta.size == 0:
         return jnp.broadcast_to(certified, (len(coordinates.fixed),))
     climbing = touching(coordinates, theta, taking_part(certificate.uphill, certificate.information))
     undetermined = touching(coordinates, theta, certificate.undetermined)
-    rising = (status == Status.rising) & ~climbing & jnp.logical_not(certain)
+    parts = jax.vmap(taking_part, in_axes=(1, None))(certificate.directions, certificate.information)
+    fading = touching(coordinates, theta, jnp.any(parts & certificate.mismatched[:, None], axis=0))
+    rising = (status == Status.rising) & ~climbing & ~fading & jnp.logical_not(certain)
     identified = (status == Status.not_identified) & ~undetermined & certificate.flat & ~certificate.rises
     return certified | rising | identified
 

@@ -8,6 +8,7 @@ Statistics 31, 799-815.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -17,7 +18,7 @@ from jax import Array
 from mle_jax.densities import beta
 from mle_jax.densities._gamma_functions import digamma, trigamma
 from mle_jax.likelihood import Model
-from mle_jax.models._links import SHARES
+from mle_jax.models._links import SHARES, Link
 from mle_jax.models._regression import (
     bordered,
     checked_link,
@@ -72,57 +73,72 @@ def beta_regression(link: str = "logit") -> Model:
 
 
 @functools.cache
-def _with_link(link: str) -> Model:
-    mean = SHARES[link]
-
-    def log_density(params: Any, row: Any) -> Array:
-        return beta.log_density(row["y"], mean.mean(predictor(row, params["w"])), params["precision"])
-
-    def gradient(params: Any, data: Any) -> Any:
-        # da/dm = precision and db/dm = -precision: d/dm = precision (log(y/(1 - y)) - digamma(a) + digamma(b)), times
-        # dm/de of the link and de_i/dw = x_i. da/dprecision = m, db/dprecision = 1 - m and (a + b)' = 1:
-        # d/dprecision = digamma(precision) + m (log(y) - digamma(a)) + (1 - m) (log(1 - y) - digamma(b)).
-        y, e, precision = as_float(data["y"]), predictor(data, params["w"]), jnp.asarray(params["precision"])
-        m = mean.mean(e)
-        above = jnp.log(y) - digamma(m * precision)
-        below = jnp.log1p(-y) - digamma((1 - m) * precision)
-        slopes = precision * (above - below) * mean.slope(e)
-        terms = digamma(precision) + m * above + (1 - m) * below
-        return {"w": through_predictor(slopes, data), "precision": jnp.sum(terms)}
-
-    def expected_information(params: Any, data: Any) -> Array:
-        e, precision = predictor(data, params["w"]), jnp.asarray(params["precision"])
-        m, slope = mean.mean(e), mean.slope(e)
-        # Second derivatives of log(Gamma(a + b)/(Gamma(a) Gamma(b))); the data enter the scores linearly.
-        of_a, of_b = trigamma(m * precision), trigamma((1 - m) * precision)
-        block = gram(data, (precision * slope) ** 2 * (of_a + of_b))
-        border = through_predictor(precision * slope * (m * of_a - (1 - m) * of_b), data)
-        return bordered(block, border, jnp.sum(m**2 * of_a + (1 - m) ** 2 * of_b - trigamma(precision)))
-
-    def start(data: Any) -> Any:
-        """Return least squares through the link of y, and the precision that gives the residuals their variance."""
-        y = as_float(data["y"])
-        info = jnp.finfo(y.dtype)
-        wanted = mean.predictor(jnp.clip(y, info.tiny, 1 - info.epsneg))
-        w = start_line(jnp.clip(wanted, -FARTHEST, FARTHEST), data)
-        m = mean.mean(predictor(data, w))
-        spread = jnp.sum((y - m) ** 2)
-        ratio = jnp.sum(m * (1 - m)) / jnp.maximum(spread, info.tiny)
-        return {"w": w, "precision": jnp.clip(ratio - 1, *PRECISIONS)}
-
-    def simulate(key: Array, params: Any, row: Any) -> Any:
-        m, precision = mean.mean(predictor(row, params["w"])), params["precision"]
-        info = jnp.finfo(m.dtype)
-        drawn = jax.random.beta(key, m * precision, (1 - m) * precision, dtype=m.dtype)
-        return {**row, "y": jnp.clip(drawn, info.tiny, 1 - info.epsneg)}
+def _with_link(name: str) -> Model:
+    def of(function: Callable[..., Any]) -> Callable[..., Any]:
+        return functools.partial(function, link=SHARES[name])
 
     return Model(
-        log_density,
+        of(log_density),
         {"w": Real(columns="x"), "precision": Positive()},
-        gradient=gradient,
-        name=named("beta_regression", link, LINKS[0]),
-        start=start,
-        expected_information=expected_information,
-        simulate=simulate,
-        predict=lambda params, row: mean.mean(predictor(row, params["w"])),
+        gradient=of(gradient),
+        name=named("beta_regression", name, LINKS[0]),
+        start=of(start),
+        expected_information=of(expected_information),
+        simulate=of(simulate),
+        predict=of(predict),
     )
+
+
+def log_density(params: Any, row: Any, *, link: Link) -> Array:
+    """Return the log density of one observation."""
+    return beta.log_density(row["y"], link.mean(predictor(row, params["w"])), params["precision"])
+
+
+def gradient(params: Any, data: Any, *, link: Link) -> Any:
+    """Return the gradient of the total log-likelihood, derived by hand."""
+    # da/dm = precision and db/dm = -precision: d/dm = precision (log(y/(1 - y)) - digamma(a) + digamma(b)), times
+    # dm/de of the link and de_i/dw = x_i. da/dprecision = m, db/dprecision = 1 - m and (a + b)' = 1:
+    # d/dprecision = digamma(precision) + m (log(y) - digamma(a)) + (1 - m) (log(1 - y) - digamma(b)).
+    y, e, precision = as_float(data["y"]), predictor(data, params["w"]), jnp.asarray(params["precision"])
+    m = link.mean(e)
+    above = jnp.log(y) - digamma(m * precision)
+    below = jnp.log1p(-y) - digamma((1 - m) * precision)
+    slopes = precision * (above - below) * link.slope(e)
+    terms = digamma(precision) + m * above + (1 - m) * below
+    return {"w": through_predictor(slopes, data), "precision": jnp.sum(terms)}
+
+
+def expected_information(params: Any, data: Any, *, link: Link) -> Array:
+    """Return the expected information of (w, precision)."""
+    e, precision = predictor(data, params["w"]), jnp.asarray(params["precision"])
+    m, slope = link.mean(e), link.slope(e)
+    # Second derivatives of log(Gamma(a + b)/(Gamma(a) Gamma(b))); the data enter the scores linearly.
+    of_a, of_b = trigamma(m * precision), trigamma((1 - m) * precision)
+    block = gram(data, (precision * slope) ** 2 * (of_a + of_b))
+    border = through_predictor(precision * slope * (m * of_a - (1 - m) * of_b), data)
+    return bordered(block, border, jnp.sum(m**2 * of_a + (1 - m) ** 2 * of_b - trigamma(precision)))
+
+
+def start(data: Any, *, link: Link) -> Any:
+    """Return least squares through the link of y, and the precision that gives the residuals their variance."""
+    y = as_float(data["y"])
+    info = jnp.finfo(y.dtype)
+    wanted = link.predictor(jnp.clip(y, info.tiny, 1 - info.epsneg))
+    w = start_line(jnp.clip(wanted, -FARTHEST, FARTHEST), data)
+    m = link.mean(predictor(data, w))
+    spread = jnp.sum((y - m) ** 2)
+    ratio = jnp.sum(m * (1 - m)) / jnp.maximum(spread, info.tiny)
+    return {"w": w, "precision": jnp.clip(ratio - 1, *PRECISIONS)}
+
+
+def simulate(key: Array, params: Any, row: Any, *, link: Link) -> Any:
+    """Return a row with y drawn from the model at the row's x."""
+    m, precision = link.mean(predictor(row, params["w"])), params["precision"]
+    info = jnp.finfo(m.dtype)
+    drawn = jax.random.beta(key, m * precision, (1 - m) * precision, dtype=m.dtype)
+    return {**row, "y": jnp.clip(drawn, info.tiny, 1 - info.epsneg)}
+
+
+def predict(params: Any, row: Any, *, link: Link) -> Array:
+    """Return the expected y."""
+    return link.mean(predictor(row, params["w"]))

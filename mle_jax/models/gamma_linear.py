@@ -7,6 +7,7 @@ Source: McCullagh and Nelder (1989), Generalized Linear Models, 2nd edition, cha
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -17,7 +18,7 @@ from mle_jax.densities import gamma
 from mle_jax.densities._elementary import ratio_excess
 from mle_jax.densities._gamma_functions import digamma, trigamma
 from mle_jax.likelihood import Model
-from mle_jax.models._links import MEANS
+from mle_jax.models._links import MEANS, Link
 from mle_jax.models._regression import (
     bordered,
     checked_link,
@@ -70,53 +71,69 @@ def gamma_regression(link: str = "log") -> Model:
 
 
 @functools.cache
-def _with_link(link: str) -> Model:
-    mean = MEANS[link]
-
-    def log_density(params: Any, row: Any) -> Array:
-        allowed, inside = mean.inside(predictor(row, params["w"]))
-        return jnp.where(allowed, gamma.log_density(row["y"], mean.mean(inside), params["shape"]), -jnp.inf)
-
-    def gradient(params: Any, data: Any) -> Any:
-        # d/dm of -shape (log(m) + y/m) is shape (y - m)/m^2, times dm/de of the link and de_i/dw = x_i;
-        # d/dshape is log(shape/m) + 1 + log(y) - y/m - digamma(shape), where log(y/m) - y/m + 1 is minus the excess
-        # r - 1 - log(r) of the ratio r = y/m.
-        e, y, shape = predictor(data, params["w"]), data["y"], params["shape"]
-        m = mean.mean(e)
-        slopes = shape * ((y - m) / m) * (mean.slope(e) / m)
-        terms = jnp.log(shape) - digamma(shape) - ratio_excess(y - m, as_float(y), m)
-        return {"w": through_predictor(slopes, data), "shape": jnp.sum(terms)}
-
-    def expected_information(params: Any, data: Any) -> Array:
-        # E[(y - m)^2] = m^2/shape; w and the shape are orthogonal.
-        e, shape = predictor(data, params["w"]), jnp.asarray(params["shape"])
-        block = gram(data, shape * (mean.slope(e) / mean.mean(e)) ** 2)
-        return bordered(block, jnp.zeros(block.shape[0], block.dtype), e.size * (trigamma(shape) - 1 / shape))
-
-    def start(data: Any) -> Any:
-        y = as_float(data["y"])
-        shares = y / jnp.max(y)  # weighted by their squares, least squares of 1/y are those of y e - 1
-        w = positive_line(1 / y, data, shares**2) if mean.positive else start_line(jnp.log(y), data)
-        # A line of which some rows are not allowed has no mean there.
-        means = mean.mean(mean.inside(predictor(data, w))[1])
-        return {"w": w, "shape": likely_shape(jnp.mean(ratio_excess(y - means, y, means)))}
-
-    def simulate(key: Array, params: Any, row: Any) -> Any:
-        e, shape = predictor(row, params["w"]), params["shape"]
-        # By its logarithm: a small shape makes numbers that would be rounded to 0.
-        drawn = jnp.exp(jax.random.loggamma(key, jnp.asarray(shape, e.dtype))) / shape
-        return {**row, "y": jnp.maximum(mean.mean(e) * drawn, jnp.finfo(e.dtype).tiny)}
+def _with_link(name: str) -> Model:
+    def of(function: Callable[..., Any]) -> Callable[..., Any]:
+        return functools.partial(function, link=MEANS[name])
 
     return Model(
-        log_density,
+        of(log_density),
         {"w": Real(columns="x"), "shape": Positive()},
-        gradient=gradient,
-        name=named("gamma_regression", link, LINKS[0]),
-        start=start,
-        expected_information=expected_information,
-        simulate=simulate,
-        predict=lambda params, row: mean.mean(predictor(row, params["w"])),
+        gradient=of(gradient),
+        name=named("gamma_regression", name, LINKS[0]),
+        start=of(start),
+        expected_information=of(expected_information),
+        simulate=of(simulate),
+        predict=of(predict),
     )
+
+
+def log_density(params: Any, row: Any, *, link: Link) -> Array:
+    """Return the log density of one observation."""
+    allowed, inside = link.inside(predictor(row, params["w"]))
+    return jnp.where(allowed, gamma.log_density(row["y"], link.mean(inside), params["shape"]), -jnp.inf)
+
+
+def gradient(params: Any, data: Any, *, link: Link) -> Any:
+    """Return the gradient of the total log-likelihood, derived by hand."""
+    # d/dm of -shape (log(m) + y/m) is shape (y - m)/m^2, times dm/de of the link and de_i/dw = x_i;
+    # d/dshape is log(shape/m) + 1 + log(y) - y/m - digamma(shape), where log(y/m) - y/m + 1 is minus the excess
+    # r - 1 - log(r) of the ratio r = y/m.
+    e, y, shape = predictor(data, params["w"]), data["y"], jnp.asarray(params["shape"])
+    m = link.mean(e)
+    slopes = shape * ((y - m) / m) * (link.slope(e) / m)
+    terms = jnp.log(shape) - digamma(shape) - ratio_excess(y - m, as_float(y), m)
+    return {"w": through_predictor(slopes, data), "shape": jnp.sum(terms)}
+
+
+def expected_information(params: Any, data: Any, *, link: Link) -> Array:
+    """Return the expected information of (w, shape), block-diagonal."""
+    # E[(y - m)^2] = m^2/shape; w and the shape are orthogonal.
+    e, shape = predictor(data, params["w"]), jnp.asarray(params["shape"])
+    block = gram(data, shape * (link.slope(e) / link.mean(e)) ** 2)
+    return bordered(block, jnp.zeros(block.shape[0], block.dtype), e.size * (trigamma(shape) - 1 / shape))
+
+
+def start(data: Any, *, link: Link) -> Any:
+    """Return least squares through the link of y, and the shape that is likely for its means."""
+    y = as_float(data["y"])
+    shares = y / jnp.max(y)  # weighted by their squares, least squares of 1/y are those of y e - 1
+    w = positive_line(1 / y, data, shares**2) if link.positive else start_line(jnp.log(y), data)
+    # A line of which some rows are not allowed has no mean there.
+    means = link.mean(link.inside(predictor(data, w))[1])
+    return {"w": w, "shape": likely_shape(jnp.mean(ratio_excess(y - means, y, means)))}
+
+
+def simulate(key: Array, params: Any, row: Any, *, link: Link) -> Any:
+    """Return a row with y drawn from the model at the row's x."""
+    e, shape = predictor(row, params["w"]), params["shape"]
+    # By its logarithm: a small shape makes numbers that would be rounded to 0.
+    drawn = jnp.exp(jax.random.loggamma(key, jnp.asarray(shape, e.dtype))) / shape
+    return {**row, "y": jnp.maximum(link.mean(e) * drawn, jnp.finfo(e.dtype).tiny)}
+
+
+def predict(params: Any, row: Any, *, link: Link) -> Array:
+    """Return the expected y."""
+    return link.mean(predictor(row, params["w"]))
 
 
 def likely_shape(excess: Array) -> Array:

@@ -7,6 +7,7 @@ Source: McCullagh and Nelder (1989), Generalized Linear Models, 2nd edition, tab
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,7 +16,7 @@ from jax import Array
 
 from mle_jax.densities import inverse_gaussian
 from mle_jax.likelihood import Model
-from mle_jax.models._links import MEANS
+from mle_jax.models._links import MEANS, Link
 from mle_jax.models._regression import (
     bordered,
     checked_link,
@@ -71,54 +72,70 @@ def inverse_gaussian_regression(link: str = "log") -> Model:
 
 
 @functools.cache
-def _with_link(link: str) -> Model:
-    mean = MEANS[link]
-
-    def log_density(params: Any, row: Any) -> Array:
-        allowed, inside = mean.inside(predictor(row, params["w"]))
-        density = inverse_gaussian.log_density(row["y"], mean.mean(inside), params["shape"])
-        return jnp.where(allowed, density, -jnp.inf)
-
-    def gradient(params: Any, data: Any) -> Any:
-        # (y - m)^2/(m^2 y) = y/m^2 - 2/m + 1/y has the derivative -2 (y - m)/m^3 in m; times -shape/2, dm/de of the
-        # link and de_i/dw = x_i. In the shape only 1/(2 shape) and -(y - m)^2/(2 m^2 y) are left.
-        e, y, shape = predictor(data, params["w"]), data["y"], params["shape"]
-        m = mean.mean(e)
-        slopes = shape * ((y - m) / m**2) * (mean.slope(e) / m)
-        return {"w": through_predictor(slopes, data), "shape": e.size / (2 * shape) - jnp.sum(deviances(y, m)) / 2}
-
-    def expected_information(params: Any, data: Any) -> Array:
-        # E[(y - m)^2] = m^3/shape; w and the shape are orthogonal.
-        e, shape = predictor(data, params["w"]), jnp.asarray(params["shape"])
-        block = gram(data, shape * mean.slope(e) ** 2 / mean.mean(e) ** 3)
-        return bordered(block, jnp.zeros(block.shape[0], block.dtype), e.size / (2 * shape**2))
-
-    def start(data: Any) -> Any:
-        y = as_float(data["y"])
-        shares = y / jnp.max(y)  # the weights of iterative least squares are the cubes of the means
-        w = positive_line(y**-2, data, shares**3) if mean.positive else start_line(jnp.log(y), data)
-        # A line of which some rows are not allowed has no mean there.
-        means = mean.mean(mean.inside(predictor(data, w))[1])
-        # The best shape for these means; a perfect fit has none.
-        least = jnp.finfo(y.dtype).eps / jnp.max(y)
-        return {"w": w, "shape": 1 / jnp.maximum(jnp.mean(deviances(y, means)), least)}
-
-    def simulate(key: Array, params: Any, row: Any) -> Any:
-        # If Z is inverse Gaussian with mean m/shape and shape 1, shape Z is so with mean m and this shape.
-        e, shape = predictor(row, params["w"]), params["shape"]
-        drawn = shape * jax.random.wald(key, mean.mean(e) / shape, dtype=e.dtype)
-        return {**row, "y": jnp.maximum(drawn, jnp.finfo(e.dtype).tiny)}
+def _with_link(name: str) -> Model:
+    def of(function: Callable[..., Any]) -> Callable[..., Any]:
+        return functools.partial(function, link=MEANS[name])
 
     return Model(
-        log_density,
+        of(log_density),
         {"w": Real(columns="x"), "shape": Positive()},
-        gradient=gradient,
-        name=named("inverse_gaussian_regression", link, LINKS[0]),
-        start=start,
-        expected_information=expected_information,
-        simulate=simulate,
-        predict=lambda params, row: mean.mean(predictor(row, params["w"])),
+        gradient=of(gradient),
+        name=named("inverse_gaussian_regression", name, LINKS[0]),
+        start=of(start),
+        expected_information=of(expected_information),
+        simulate=of(simulate),
+        predict=of(predict),
     )
+
+
+def log_density(params: Any, row: Any, *, link: Link) -> Array:
+    """Return the log density of one observation."""
+    allowed, inside = link.inside(predictor(row, params["w"]))
+    density = inverse_gaussian.log_density(row["y"], link.mean(inside), params["shape"])
+    return jnp.where(allowed, density, -jnp.inf)
+
+
+def gradient(params: Any, data: Any, *, link: Link) -> Any:
+    """Return the gradient of the total log-likelihood, derived by hand."""
+    # (y - m)^2/(m^2 y) = y/m^2 - 2/m + 1/y has the derivative -2 (y - m)/m^3 in m; times -shape/2, dm/de of the
+    # link and de_i/dw = x_i. In the shape only 1/(2 shape) and -(y - m)^2/(2 m^2 y) are left.
+    e, y, shape = predictor(data, params["w"]), data["y"], jnp.asarray(params["shape"])
+    m = link.mean(e)
+    slopes = shape * ((y - m) / m**2) * (link.slope(e) / m)
+    return {"w": through_predictor(slopes, data), "shape": e.size / (2 * shape) - jnp.sum(deviances(y, m)) / 2}
+
+
+def expected_information(params: Any, data: Any, *, link: Link) -> Array:
+    """Return the expected information of (w, shape), block-diagonal."""
+    # E[(y - m)^2] = m^3/shape; w and the shape are orthogonal.
+    e, shape = predictor(data, params["w"]), jnp.asarray(params["shape"])
+    block = gram(data, shape * link.slope(e) ** 2 / link.mean(e) ** 3)
+    return bordered(block, jnp.zeros(block.shape[0], block.dtype), e.size / (2 * shape**2))
+
+
+def start(data: Any, *, link: Link) -> Any:
+    """Return least squares through the link of y, and the best shape for its means."""
+    y = as_float(data["y"])
+    shares = y / jnp.max(y)  # the weights of iterative least squares are the cubes of the means
+    w = positive_line(y**-2, data, shares**3) if link.positive else start_line(jnp.log(y), data)
+    # A line of which some rows are not allowed has no mean there.
+    means = link.mean(link.inside(predictor(data, w))[1])
+    # The best shape for these means; a perfect fit has none.
+    least = jnp.finfo(y.dtype).eps / jnp.max(y)
+    return {"w": w, "shape": 1 / jnp.maximum(jnp.mean(deviances(y, means)), least)}
+
+
+def simulate(key: Array, params: Any, row: Any, *, link: Link) -> Any:
+    """Return a row with y drawn from the model at the row's x."""
+    # If Z is inverse Gaussian with mean m/shape and shape 1, shape Z is so with mean m and this shape.
+    e, shape = predictor(row, params["w"]), params["shape"]
+    drawn = shape * jax.random.wald(key, link.mean(e) / shape, dtype=e.dtype)
+    return {**row, "y": jnp.maximum(drawn, jnp.finfo(e.dtype).tiny)}
+
+
+def predict(params: Any, row: Any, *, link: Link) -> Array:
+    """Return the expected y."""
+    return link.mean(predictor(row, params["w"]))
 
 
 def deviances(y: Array, mean: Array) -> Array:
