@@ -48,9 +48,10 @@ def ordered_logit(levels: int) -> Model:
         McCullagh (1980), Journal of the Royal Statistical Society B 42, 109-142, section 2.
 
     Example:
+        >>> import jax.numpy as jnp
         >>> import mle_jax as mle
         >>> model = mle.models.ordered_logit(3)
-        >>> params = {"w": [0.0], "cutpoints": [0.0, 1.0986123]}  # odds of 1 to 1 and of 3 to 1
+        >>> params = {"w": jnp.zeros(1), "cutpoints": [0.0, 1.0986123]}  # odds of 1 to 1 and of 3 to 1
         >>> [round(float(p), 4) for p in model.predict(params, {"x": [1.0]})]
         [0.5, 0.25, 0.25]
     """

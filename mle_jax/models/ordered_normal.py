@@ -48,9 +48,10 @@ def ordered_probit(levels: int) -> Model:
         Agresti (2010), Analysis of Ordinal Categorical Data, 2nd edition, section 5.2.
 
     Example:
+        >>> import jax.numpy as jnp
         >>> import mle_jax as mle
         >>> model = mle.models.ordered_probit(3)
-        >>> params = {"w": [0.0], "cutpoints": [0.0, 0.67448975]}  # quartiles
+        >>> params = {"w": jnp.zeros(1), "cutpoints": [0.0, 0.67448975]}  # quartiles
         >>> [round(float(p), 4) for p in model.predict(params, {"x": [1.0]})]
         [0.5, 0.25, 0.25]
     """
