@@ -133,11 +133,10 @@ def flat_names(name, case):
     """Return our flat name for each parameter of the case that a fit has: ``eta:age`` is ``w[1]``."""
     found, seen = {}, {}
     for parameter in content(name)["parameters"]:
-        predictor = parameter.partition(":")[0]
+        predictor, designed, _ = parameter.partition(":")
         if predictor not in case.parameters:
             continue
         ours = case.parameters[predictor]
-        designed = predictor in case.leaves.values()
         found[parameter] = f"{ours}[{seen.get(predictor, 0)}]" if designed else ours
         seen[predictor] = seen.get(predictor, 0) + 1
     return found
@@ -145,7 +144,8 @@ def flat_names(name, case):
 
 def entries(fit, params):
     """Return the numbers of a pytree like params by flat name."""
-    leaves = [np.ravel(params[leaf]) for leaf in dict.fromkeys(n.partition("[")[0] for n in fit.names)]
+    paths = dict.fromkeys(name.partition("[")[0] for name in fit.names)
+    leaves = [np.ravel(functools.reduce(lambda tree, key: tree[key], path.split("."), params)) for path in paths]
     return dict(zip(fit.names, np.concatenate(leaves), strict=True))
 
 
@@ -184,18 +184,19 @@ def main():
     parser = argparse.ArgumentParser(description="Tabulate the digits that the ready-made models reach.")
     parser.add_argument("cases", nargs="*", help="all by default")
     chosen = parser.parse_args().cases or list(CASES)
-    print(f"{'case':30}{'status':24}{'steps':>5}  {'estimates':>14}{'errors':>14}{'log-lik.':>14}  others' estimates")
+    print(f"{'case':31}{'status':24}{'steps':>5}  {'estimates':>14}{'errors':>14}{'log-lik.':>14}  others' estimates")
     for name in chosen:
         case, told = CASES[name], content(name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", mle.ConvergenceWarning)
             fit = fitted(name, case)
         errors = min(standard_error_digits(fit, name, case).values(), default=math.nan)
-        bars = (told["tolerance"].get(f"{what}_digits", math.nan) for what in ("estimates", "se", "loglik"))
+        tolerance = {"loglik_digits": told["tolerance"].get("objective_digits", math.nan), **told["tolerance"]}
+        bars = (tolerance.get(f"{what}_digits", math.nan) for what in ("estimates", "se", "loglik"))
         reached = (estimate_digits(fit, name, case), errors, digits(fit.log_likelihood, told["loglik"]))
         cells = "".join(f"{r:9.1f} ({b:2.0f})" for r, b in zip(reached, bars, strict=True))
         peers = ", ".join(f"{peer} {d}" for peer, d in told.get("peer_accuracy_digits_at_defaults", {}).items())
-        print(f"{name:30}{fit.status.name:24}{fit.steps:5}  {cells}  {peers}")
+        print(f"{name:31}{fit.status.name:24}{fit.steps:5}  {cells}  {peers}")
 
 
 if __name__ == "__main__":
