@@ -8,15 +8,12 @@ import numpy as np
 from jax.scipy.special import betaln, gammaln, log_ndtr
 from jax.scipy.stats import norm
 from jax.scipy.stats import t as student
+from ready_made_models import ALONE, READY, N, W, X
 
 import mle_jax as mle
 
 RNG = np.random.default_rng(7)
-N = 40
-X = np.column_stack([np.ones(N), RNG.normal(size=N)])
-COVARIATES = {"x": X, "y": np.zeros(N)}
 COUNTED = {"x": X, "y": np.zeros(N, int)}
-ALONE = {"y": np.ones(N)}
 
 
 class Simulated(NamedTuple):
@@ -195,15 +192,11 @@ def draw_walk(key, p, data):
 
 
 LINE = {"w": mle.Real(columns="x")}
-W = {"w": np.array([0.4, -0.7])}
 SPREAD = {"m": mle.Real(), "s": mle.Positive()}
 MIXED = {"x": X, "y": RNG.normal(size=N), "m": RNG.integers(1, 15, N)}
 
 RIGHT = {
-    "gaussian": Simulated(mle.models.gaussian(), ALONE, {"mu": 0.7, "variance": 2.5}),
-    "gaussian_mean": Simulated(mle.models.gaussian_mean(variance=2.0), ALONE, {"mu": 0.7}),
-    "linear_gaussian": Simulated(mle.models.linear_gaussian(), COVARIATES, {**W, "variance": 0.6}),
-    "laplace_regression": Simulated(mle.models.laplace_regression(), COVARIATES, {**W, "scale": 0.6}),
+    **{name: Simulated(row.model, row.data, row.params) for name, row in READY.items()},
     "exponential": Simulated(model(exponential, {"rate": mle.Positive()}, draw_exponential), ALONE, {"rate": 20.0}),
     "gamma of shape 0.3": Simulated(
         model(gamma, {"a": mle.Positive(), "r": mle.Positive()}, draw_gamma), ALONE, {"a": 0.3, "r": 1e-4}

@@ -61,6 +61,20 @@ def test_quasi_separation_keeps_what_holds():
     assert np.isnan(fit.standard_errors()["b"][2])
 
 
+def test_what_only_separated_rows_tell_apart_does_not_hold():
+    """b[1] and b[2] occur together where anything was counted, and alone only where b[3] makes every count zero."""
+    plain, together, separated = [1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 0.0], [1.0, 0.0, 0.0, 1.0]
+    x = np.array([plain, plain, plain, together, [1.0, 1.0, 0.0, 1.0], [1.0, 0.0, 1.0, 1.0], separated])
+    fit = fit_with_warning(POISSON, {"x": x, "y": np.array([1.0, 2.0, 3.0, 1.0, 0.0, 0.0, 0.0])})
+    assert fit.status is Status.rising and "-b[3]" in fit.message
+    assert fit.reliable["b"].tolist() == [True, False, False, False]
+    assert np.isnan(fit.standard_errors()["b"][1:]).all()
+    # The mean of 1, 2 and 3 is 2, with the information 3 * 2; the separated rows leave about 1e-12.
+    assert fit.params["b"][0] == pytest.approx(np.log(2.0), abs=1e-9)
+    assert fit.standard_errors()["b"][0] == pytest.approx(1 / np.sqrt(6.0), rel=1e-6)
+    assert fit.params["b"][1] + fit.params["b"][2] == pytest.approx(-np.log(2.0), abs=1e-9)
+
+
 @pytest.mark.parametrize(("value", "sign"), [(0.0, "-"), (1.0, "+")])
 def test_constant_binaries_and_zero_counts_have_no_finite_maximum(value, sign):
     ones = np.ones((N, 1))

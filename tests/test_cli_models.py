@@ -3,6 +3,7 @@
 import inspect
 import re
 
+import jax
 import pytest
 
 import mle_jax as mle
@@ -12,8 +13,9 @@ from mle_jax.cli.columns import choose, select
 from mle_jax.cli.ready_made import NAMES, Description, build_model, describe, leaves_read, nearest
 from mle_jax.data.files import read_file
 from mle_jax.data.tables import read_table
+from mle_jax.parameters import resolve
 
-REQUIRED = {"variance": 2.0}
+REQUIRED = {"variance": 2.0, "levels": 3}
 """A value for every option without a default that some model has."""
 
 
@@ -27,7 +29,9 @@ def test_file_of_a_model_opens_with_its_log_density(name):
     row = describe(name)
     assert row.formula, f"the docstring of the module of {name} has no line 'log f(y; parameters | x) = ...'"
     model = built(name)
-    assert sorted(row.parameters) == sorted(model.parameters), f"the formula of {name} names other parameters"
+    declared = resolve(model.parameters, {"x": jax.ShapeDtypeStruct((2, 2), float)}).leaf_names
+    declared = {leaf.partition(".")[0] for leaf in declared}  # w.1 and w.2 are parts of w
+    assert sorted(row.parameters) == sorted(declared), f"the formula of {name} names other parameters"
     assert sorted(row.data) == sorted(leaves_read(model)), f"the formula of {name} names other data"
     for word in (*row.parameters, *row.data):
         assert re.search(rf"\b{re.escape(word)}\b", row.formula), f"'{word}' of {name} does not occur in its formula"

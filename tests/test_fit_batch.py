@@ -64,6 +64,9 @@ def test_bad_lanes_have_names_and_leave_the_others_alone():
 
 def test_lanes_may_share_leaves_and_weights():
     shared = mle.fit_batch(MODEL, {"x": X[0], "y": Y}, shared=("x",))
+    other_order = mle.fit_batch(MODEL, {"y": Y, "x": X[0]}, shared=("x",))  # JAX sorts the keys of dictionaries
+    np.testing.assert_array_equal(other_order.params["w"], shared.params["w"])
+    np.testing.assert_array_equal(other_order[2].covariance(), shared[2].covariance())
     copied = mle.fit_batch(MODEL, {"x": np.broadcast_to(X[0], X.shape), "y": Y})
     np.testing.assert_allclose(shared.params["w"], copied.params["w"], rtol=1e-12)
     np.testing.assert_allclose(shared.standard_errors()["w"], copied.standard_errors()["w"], rtol=1e-10)

@@ -5,13 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.scipy.stats import norm
+from ready_made_models import READY
 from simulated_models import RIGHT, N, categorical, draw_categorical, model
 
 import mle_jax as mle
 
 pytestmark = pytest.mark.slow  # simulates a thousand datasets per model: minutes
 
-SHIPPED = ["gaussian", "gaussian_mean", "linear_gaussian", "laplace_regression"]
+SHIPPED = [name for name, row in READY.items() if row.model.expected_information is not None]
 POINT = {"m": 2.0, "k": 0.4}
 
 

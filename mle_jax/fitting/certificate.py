@@ -42,6 +42,7 @@ class Certificate(NamedTuple):
     weakest: Array  # (k,) the weakest direction, one standard error long
     sound: Array  # () bool: the curvature is that of the log-likelihood, and no rounding error
     unsound: Array  # (k,) the direction, one standard error long, in which it differs most
+    mismatched: Array  # (k,) bool: the directions (columns) in which it differs
     informed_decrement: Array  # () the decrement within the directions that carry information
     directions: Array  # (k, k) columns: eigenvectors of the information, one standard error long
     signs: Array  # (k,) of the eigenvalues: 0 where they are nothing but rounding
@@ -88,12 +89,14 @@ def certify(objective: Objective, here: Evaluation, scale: Array | int) -> Certi
     mismatch = jnp.abs(jnp.log(jnp.where(bend > 0, bend, jnp.finfo(bend.dtype).tiny)))
     mismatch = jnp.where(curvature.signs == 0, 0.0, mismatch)
     noise = 10 * jnp.finfo(bend.dtype).eps * here.magnitude * scale
+    mismatched = (mismatch > jnp.log(FACTOR)) & (noise <= 0.1 * PROBE**2)
     return curvature._replace(
         drop=jnp.minimum(climb, jnp.min(across)),
         uphill_drop=climb,
         flat=jnp.max(jnp.abs(across)) <= LEAST_DROP,
-        sound=(jnp.max(mismatch) <= jnp.log(FACTOR)) | (noise > 0.1 * PROBE**2),
+        sound=~jnp.any(mismatched),
         unsound=curvature.directions[:, jnp.argmax(mismatch)],
+        mismatched=mismatched,
     )
 
 
@@ -125,6 +128,7 @@ def curve(here: Evaluation, scale: Array | int) -> Certificate:
         weakest=weakest,
         sound=jnp.asarray(True),
         unsound=weakest,
+        mismatched=jnp.zeros(step.size, bool),
         informed_decrement=informed_length,
         directions=directions,
         signs=jnp.where(jnp.abs(eigen.values) > eigen.floor, jnp.sign(eigen.values), 0.0),

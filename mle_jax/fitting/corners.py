@@ -193,6 +193,7 @@ def _certificate(point: Array, found: Identification | None, decrement: Array) -
         weakest=found.weakest,
         sound=jnp.asarray(True),
         unsound=line,
+        mismatched=jnp.zeros(size, bool),
         informed_decrement=decrement,
         directions=jnp.zeros((size, size), dtype),
         signs=line,

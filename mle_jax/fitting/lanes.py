@@ -10,19 +10,19 @@ from typing import Any
 import jax
 
 from mle_jax._text import listing
-from mle_jax._trees import named_leaves
+from mle_jax._trees import NamedLeaves, named_leaves
 from mle_jax.likelihood.rows import shape_of
 
 CHUNK = 16  # lanes: few enough that a straggler holds up few others, enough to fill vector registers
 
 
 def lane_axes(data: Any, shared: tuple[str, ...]) -> tuple[bool, ...]:
-    """Say for every leaf (in named order) whether it has the leading axis of the datasets.
+    """Say for every leaf (in JAX's order) whether it has the leading axis of the datasets.
 
     Raises:
         ValueError: `shared` names no leaf, or every leaf is shared, or a leaf has no axis to spare.
     """
-    named = named_leaves(data, root="data")
+    named = _in_jax_order(data)
     unknown = [name for name in shared if not any(n == name or n.startswith(name + ".") for n in named.names)]
     if unknown:
         raise ValueError(
@@ -40,13 +40,18 @@ def lane_axes(data: Any, shared: tuple[str, ...]) -> tuple[bool, ...]:
     return axes
 
 
+def _in_jax_order(data: Any) -> NamedLeaves:
+    """Name the leaves in the order that they have inside a compiled function, where dictionary keys come sorted."""
+    return named_leaves(jax.tree_util.tree_map(lambda leaf: leaf, data), root="data")
+
+
 def count_lanes(data: Any, axes: tuple[bool, ...]) -> int:
     """Return the number of datasets B.
 
     Raises:
         ValueError: the leaves differ in it, or there is none.
     """
-    named = named_leaves(data, root="data")
+    named = _in_jax_order(data)
     counts = {n: shape_of(leaf)[0] for n, leaf, own in zip(named.names, named.leaves, axes, strict=True) if own}
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"'{name}' has {count}" for name, count in counts.items())
@@ -62,7 +67,7 @@ def count_lanes(data: Any, axes: tuple[bool, ...]) -> int:
 
 def split_lanes(data: Any, axes: tuple[bool, ...]) -> tuple[list[Any], Callable[[list[Any]], Any]]:
     """Return the leaves that differ between lanes, and the way back to a dataset from one lane of them."""
-    named = named_leaves(data, root="data")
+    named = _in_jax_order(data)
     own = [leaf for leaf, differs in zip(named.leaves, axes, strict=True) if differs]
 
     def join(lane: list[Any]) -> Any:

@@ -16,7 +16,7 @@ from mle_jax.fitting.certificate import Certificate, certify, curve
 from mle_jax.fitting.climbing import search, stalled
 from mle_jax.fitting.place import Place
 from mle_jax.fitting.solution import Solution
-from mle_jax.fitting.verdicts import collapse, reliable_entries, verdict
+from mle_jax.fitting.verdicts import collapse, predicts_all, reliable_entries, verdict
 from mle_jax.likelihood.loss import loss_objective, loss_scale, to_log_likelihood
 from mle_jax.optimizers._loop import NON_FINITE, Run
 from mle_jax.optimizers._protocol import Optimizer
@@ -72,6 +72,7 @@ def solve(
     here = _with_hessian(objective, run, fresh=handwritten)
     certificate = certify(objective, here, scale)
     # 4
+    certain = predicts_all(certificate, here.magnitude * scale)
     status = _status(coordinates, run, here, certificate, scale, tolerance)
     # 5
     if polish and theta.size:
@@ -86,7 +87,7 @@ def solve(
         steps=run.steps,
         theta=here.point,
         certificate=certificate,
-        reliable=reliable_entries(coordinates, here.point, certificate, status),
+        reliable=reliable_entries(coordinates, here.point, certificate, status, certain=certain),
         edge=jnp.zeros(len(coordinates.fixed), here.point.dtype),
         trace=run.trace,
     )
@@ -107,6 +108,7 @@ def _status(
         finite=finite,
         stalled=stalled(run),
         collapsed=collapse(coordinates, here.point, here.magnitude, certificate.information, scale),
+        certain=predicts_all(certificate, here.magnitude * scale),
     )
 
 
@@ -121,7 +123,9 @@ def _polished(
     objective: Objective, here: Evaluation, certificate: Certificate, scale: Array | int, *, allowed: Array
 ) -> tuple[Evaluation, Certificate]:
     trial = objective.with_hessian(here.point + certificate.step)
-    measured = {name: getattr(certificate, name) for name in ("drop", "uphill_drop", "flat", "sound", "unsound")}
+    measured = {
+        name: getattr(certificate, name) for name in ("drop", "uphill_drop", "flat", "sound", "unsound", "mismatched")
+    }
     after = curve(trial, scale)._replace(**measured)
     rounding = 10 * jnp.finfo(here.point.dtype).eps * here.magnitude
     keeps_height = trial.is_finite & (trial.value <= here.value + rounding)

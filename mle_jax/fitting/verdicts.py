@@ -3,6 +3,7 @@
 import math
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -23,6 +24,9 @@ ROUNDED = (
 )
 
 
+CERTAIN = 1e-6  # sum of absolute contributions: where it is less, every row is predicted with certainty
+
+
 class Collapse(NamedTuple):
     """Signs that a scale parameter has shrunk to nothing, so that the log-likelihood grows without bound."""
 
@@ -39,6 +43,7 @@ def verdict(
     finite: Array,
     stalled: Array,
     collapsed: Collapse,
+    certain: Array | bool = False,
 ) -> Array:
     """Return the status of a smooth model as an int32 scalar; the first line that applies counts.
 
@@ -48,6 +53,7 @@ def verdict(
         finite: whether value, gradient and Hessian are finite at the final point.
         stalled: whether two successive full steps gained nothing beyond rounding.
         collapsed: whether a scale parameter seems to have shrunk to nothing.
+        certain: from `predicts_all`.
     """
     definite, drops = certificate.is_definite, certificate.drops
     near = certificate.decrement < tolerance
@@ -60,6 +66,7 @@ def verdict(
         (~finite, Status.non_finite),
         (near & proved, Status.converged),
         (near & definite & ~drops, Status.rising),
+        ((near | stalled) & certain, Status.rising),
         ((near | stalled) & ~certificate.sound, Status.precision_lost),
         (near & curved_up, Status.saddle),
         (near | (settled & ~definite & ~curved_up), Status.not_identified),
@@ -68,6 +75,19 @@ def verdict(
     ]
     codes = [jnp.int32(status.value) for _, status in cases]
     return jnp.select([condition for condition, _ in cases], codes, jnp.int32(Status.max_steps.value))
+
+
+def predicts_all(certificate: Certificate, total: Array) -> Array:
+    """Say whether every row is predicted with certainty, all but, so that the log-likelihood can only rise to 0.
+
+    It does so at infinity (separated categories, nothing but censored times), where its second derivatives, sums of
+    almost nothing, need no longer be those of a rising function. Where it is exactly 0 it does not rise.
+
+    Args:
+        certificate: at the final point.
+        total: the sum of the absolute contributions there.
+    """
+    return (total > 0) & (total < CERTAIN) & jnp.any(certificate.uphill != 0)
 
 
 def collapse(place: Place, point: Array, magnitude: Array, information: Array, rows: Array | int) -> Collapse:
@@ -119,18 +139,24 @@ def _held_errors(place: Place, point: Array, information: Array) -> Array:
     return jnp.max(jnp.abs(there.jacobian(theta)) * jnp.where(jnp.isfinite(held), held, 0.0), axis=1)
 
 
-def reliable_entries(coordinates: Any, theta: Array, certificate: Certificate, status: Array) -> Array:
+def reliable_entries(
+    coordinates: Any, theta: Array, certificate: Certificate, status: Array, *, certain: Array | bool = False
+) -> Array:
     """Say which flat natural parameters hold, bool (k_flat,).
 
     All of them at a certified maximum. Where the log-likelihood rises toward infinity along one direction, or does
-    not change along one, those that take no part in it hold as well. Otherwise none.
+    not change along one, those that take no part in it hold as well. Nor may they take part in a direction whose
+    information is not the curvature: what separated rows alone determined becomes undetermined as these fade. Otherwise
+    none; nor where all rows are certain.
     """
     certified = (status == Status.converged) | (status == Status.converged_to_rounding)
     if theta.size == 0:
         return jnp.broadcast_to(certified, (len(coordinates.fixed),))
     climbing = touching(coordinates, theta, taking_part(certificate.uphill, certificate.information))
     undetermined = touching(coordinates, theta, certificate.undetermined)
-    rising = (status == Status.rising) & ~climbing
+    parts = jax.vmap(taking_part, in_axes=(1, None))(certificate.directions, certificate.information)
+    fading = touching(coordinates, theta, jnp.any(parts & certificate.mismatched[:, None], axis=0))
+    rising = (status == Status.rising) & ~climbing & ~fading & jnp.logical_not(certain)
     identified = (status == Status.not_identified) & ~undetermined & certificate.flat & ~certificate.rises
     return certified | rising | identified
 

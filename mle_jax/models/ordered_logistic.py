@@ -1,0 +1,103 @@
+"""Ordered logit regression, the proportional odds model: a latent line with logistic errors between cutpoints.
+
+log f(y; w, cutpoints | x) = log(F(c[y] - <x, w>) - F(c[y - 1] - <x, w>)) with c = cutpoints, c[-1] = -infinity,
+c[levels - 1] = infinity, F(z) = 1 / (1 + exp(-z))
+
+Source: McCullagh (1980), Journal of the Royal Statistical Society B 42, 109-142, section 2.
+"""
+
+import functools
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array
+
+from mle_jax.densities import ordered
+from mle_jax.likelihood import Model
+from mle_jax.models import _ordered
+from mle_jax.models._error_laws import LOGISTIC
+from mle_jax.models._options import count
+from mle_jax.models._regression import predictor
+from mle_jax.parameters import Ordered, Real
+
+
+def ordered_logit(levels: int) -> Model:
+    """Return the ordered logit model of categories 0, 1, ..., levels - 1.
+
+    log-likelihood(w, c) = sum_i log(F(c[y_i] - <x_i, w>) - F(c[y_i - 1] - <x_i, w>)),  F(z) = 1 / (1 + exp(-z))
+    with c[-1] = -infinity and c[levels - 1] = infinity
+
+    A larger <x, w> means larger categories: w are the log odds ratios of lying above any cutpoint. The cutpoints take
+    the place of the intercept, so x must not contain a constant. The same number of levels returns the same object.
+
+    `predict` returns the probabilities of the categories, (levels,).
+
+    Args:
+        levels: the number of categories, 2 or more.
+
+    Returns:
+        A `Model` of the data ``{"x": (n, p), "y": (n,)}``, y in 0 .. levels - 1, with the optional leaf ``offset``
+        (n,), added to <x, w>. The parameters are ``w`` (p entries, named like the columns of x) and ``cutpoints``
+        (levels - 1 increasing entries).
+
+    Raises:
+        TypeError: levels is not a whole number.
+        ValueError: levels is below 2.
+
+    Reference:
+        McCullagh (1980), Journal of the Royal Statistical Society B 42, 109-142, section 2.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import mle_jax as mle
+        >>> model = mle.models.ordered_logit(3)
+        >>> params = {"w": jnp.zeros(1), "cutpoints": [0.0, 1.0986123]}  # odds of 1 to 1 and of 3 to 1
+        >>> [round(float(p), 4) for p in model.predict(params, {"x": [1.0]})]
+        [0.5, 0.25, 0.25]
+    """
+    advice = "pass the number of categories that y can take, such as levels=3"
+    return _with_levels(count(levels, model="ordered_logit", option="levels", least=2, advice=advice))
+
+
+@functools.cache
+def _with_levels(levels: int) -> Model:
+    return Model(
+        log_density,
+        {"w": Real(columns="x"), "cutpoints": Ordered(levels - 1)},
+        gradient=gradient,
+        name=f"ordered_logit(levels={levels})",
+        start=functools.partial(start, levels=levels),
+        expected_information=expected_information,
+        simulate=simulate,
+        predict=predict,
+    )
+
+
+def log_density(params: Any, row: Any) -> Array:
+    """Return the log density of one observation."""
+    return ordered.log_density(row["y"], predictor(row, params["w"]), params["cutpoints"])
+
+
+def gradient(params: Any, data: Any) -> Any:
+    """Return the gradient of the total log-likelihood, derived by hand in `slopes` for any F; here f = F (1 - F)."""
+    return _ordered.slopes(LOGISTIC, params, data)
+
+
+def start(data: Any, *, levels: int) -> Any:
+    """Return w = 0 and the log odds of lying at or below each cutpoint, the best without covariates."""
+    return _ordered.start_of_categories(lambda p: jnp.log(p / (1 - p)), data, levels=levels)
+
+
+def expected_information(params: Any, data: Any) -> Array:
+    """Return the expected information of (w, cutpoints)."""
+    return _ordered.expected_information(LOGISTIC, params, data)
+
+
+def simulate(key: Array, params: Any, row: Any) -> Any:
+    """Return a row with y drawn from the model at the row's x."""
+    return {**row, "y": _ordered.drawn_category(LOGISTIC, key, params, row)}
+
+
+def predict(params: Any, row: Any) -> Any:
+    """Return the probabilities of the categories, (levels,)."""
+    return _ordered.probabilities(LOGISTIC, params, row)
