@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.scipy.special import gammaln
+from ready_made_models import READY
 
 import mle_jax as mle
 
@@ -16,26 +17,15 @@ X = np.column_stack([np.ones(N), RNG.normal(size=(N, 2))])
 ETA = X @ np.array([0.4, -0.7, 0.3])
 LABELS = (RNG.random(N) < 1 / (1 + np.exp(-ETA))).astype(float)
 COUNTS = RNG.negative_binomial(2.0, 2.0 / (2.0 + np.exp(ETA))).astype(float)
-LINE = {"x": X, "y": ETA + RNG.normal(size=N)}
-SAMPLE = {"y": LINE["y"]}
-MODELS = {
-    "gaussian_mean": (mle.models.gaussian_mean(1.7), SAMPLE),
-    "gaussian": (mle.models.gaussian(), SAMPLE),
-    "linear_gaussian": (mle.models.linear_gaussian(), LINE),
-    "laplace_regression": (mle.models.laplace_regression(), LINE),
-}
+FAST = {"gaussian", "laplace_regression", "poisson_regression", "weibull_aft"}
 DTYPES = ("float64", "float32")
 
 
-def test_no_model_is_left_out():
-    assert set(MODELS) == {name for name in mle.models.__all__ if name[0].islower()}
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in FAST else pytest.mark.slow) for n in READY])
 def test_models_pass(name, dtype):
-    model, data = MODELS[name]
-    report = model.check_gradient(data, seed=5, dtype=dtype)
+    row = READY[name]
+    report = row.model.check_gradient(row.data, row.params, seed=5, dtype=dtype)
     assert report.passed and report.handwritten, str(report)
 
 

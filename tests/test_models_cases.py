@@ -41,7 +41,7 @@ def test_answers_are_reached_to_the_digits_of_the_case(name):
     bar = tolerance.get("loglik_digits", tolerance.get("objective_digits"))
     assert digits(fit.log_likelihood, content(name)["loglik"]) >= bar
     found = standard_error_digits(fit, name, case)
-    assert ("observed" in found) == fit.model.smooth
+    assert ("observed" in found) == case.make().smooth
     assert min(found.values(), default=np.inf) >= tolerance.get("se_digits", SE_DIGITS), found
 
 
