@@ -128,3 +128,11 @@ def test_nearest_knows_a_part_of_a_name_and_its_words_in_another_order():
         **{"lapace": "laplace_regression", "Linear": "linear_gaussian", "mean": "gaussian_mean"},
     }
     assert nearest("poisson", known) is None
+
+
+def test_optional_leaves_are_read_where_they_are_present():
+    model = models.weibull_aft()
+    assert sorted(leaves_read(model)) == ["x", "y"]
+    assert sorted(leaves_read(model, ["status"])) == ["status", "x", "y"]
+    assert sorted(leaves_read(model, ["status", "upper", "offset"])) == ["offset", "status", "upper", "x", "y"]
+    assert sorted(leaves_read(model, ["exposure"])) == ["x", "y"]  # given, but no business of the model

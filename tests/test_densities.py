@@ -12,6 +12,8 @@ import pytest
 from scipy import stats
 
 from mle_jax import densities
+from mle_jax.densities import normal
+from mle_jax.densities._elementary import logsumexp
 from mle_jax.densities._gamma_functions import digamma, log_gamma, tetragamma, trigamma
 from mle_jax.densities._rising import log_rising
 
@@ -262,3 +264,27 @@ def test_public_functions_have_an_example_and_at_most_three_positional_arguments
             parameters = inspect.signature(function).parameters.values()
             positional = [p.name for p in parameters if p.kind.name == "POSITIONAL_OR_KEYWORD"]
             assert ">>> " in function.__doc__ and len(positional) <= 3, f"{family}.{name}"
+
+
+def test_second_derivatives_of_a_sum_of_exponentials_follow_no_maximum():
+    # log(exp(c q) + exp(c q + q)) has the second derivative p (1 - p) = 1/4 at q = 0, whatever c. Autodiff through the
+    # largest term, which cancels, asks which term equals it: if the compiler has the terms computed twice and rounds
+    # them differently, none does, and 0/0 is NaN (seen without optimization, in a third of the rows).
+    def common(q):
+        return logsumexp(jnp.asarray([1e8 * q, 1e8 * q + q]))
+
+    def mixture(means, y):
+        return logsumexp(normal.log_density(y, means, 1.0))
+
+    with jax.enable_x64(True):
+        # Means of 1e8 are known to 1e-8, and so are the deviations from them; their rounded sum is multiplied by 1e8.
+        assert float(jax.hessian(common)(0.0)) == pytest.approx(0.25, abs=1e-6)
+        rows = np.random.default_rng(0).normal(size=150)
+        found = jax.jit(jax.vmap(jax.hessian(mixture), in_axes=(None, 0)))(jnp.asarray([0.5, 0.3]), rows)
+    means = np.array([0.5, 0.3])
+    d = rows[:, None] - means
+    p = stats.norm.pdf(d) / stats.norm.pdf(d).sum(axis=1, keepdims=True)
+    # p_j (d_j^2 - 1) on the diagonal, less the products of the gradients p_j d_j.
+    expected = -(p * d)[:, :, None] * (p * d)[:, None, :]
+    expected[:, [0, 1], [0, 1]] += p * (d**2 - 1)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)

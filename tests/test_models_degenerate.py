@@ -115,3 +115,14 @@ def test_peaks_are_found_in_a_batch_of_images():
     good = np.asarray(fits.converged)
     # Mean squares of 200 standardized errors: 1 within 5 sqrt(2/200) = 0.5, and as much for curvature beyond errors.
     assert np.all(np.mean(apart[good] ** 2, axis=0) < 2.0)
+
+
+@pytest.mark.parametrize(
+    ("model", "bad"), [(mle.models.poisson_regression(), -1.0), (mle.models.gamma_regression(), 0.0)]
+)
+def test_a_response_outside_the_support_is_named_though_it_spoils_the_start(model, bad):
+    y = np.array([1.0, 2.0, 4.0, bad, 3.0, 1.0])
+    with pytest.warns(UserWarning, match=r"is -inf in row 3 \(counted from 0\)\. .*outside its support"):
+        fit = mle.fit(model, {"x": np.ones((6, 1)), "y": y})
+    assert fit.status.name == "non_finite"
+    assert not np.isnan(fit.log_likelihood)

@@ -129,7 +129,7 @@ def _prepare(arguments: argparse.Namespace) -> "tuple[Model, Choice, Selection]"
     file = read_file(arguments.data, separator=arguments.separator)
     choice = columns.choose(
         model.label,
-        ready_made.leaves_read(model),
+        ready_made.leaves_read(model, dict(arguments.leaf)),
         response=arguments.response,
         features=columns.split_features(arguments.features, file.names),
         intercept=arguments.intercept,

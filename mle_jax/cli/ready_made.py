@@ -80,13 +80,19 @@ def build_model(name: str, options: Mapping[str, Any]) -> Model:
     return constructor(**options)
 
 
-def leaves_read(model: Model) -> tuple[str, ...]:
-    """Return the names of the data leaves that a log density reads, found by tracing it on made-up shapes."""
+def leaves_read(model: Model, present: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return the names of the data leaves that a log density reads, found by tracing it on made-up shapes.
+
+    Args:
+        model: the model.
+        present: leaves that the data have; of those that are optional, only these are read.
+    """
+    given = {name: jax.ShapeDtypeStruct((2,), jnp.result_type(float)) for name in present}
     declared = {"x", *(getattr(leaf, "columns", None) for leaf in jax.tree_util.tree_leaves(model.parameters))}
     shapes = {name: jax.ShapeDtypeStruct((2, 2), jnp.result_type(float)) for name in declared if name}
-    params = resolve(model.parameters, shapes).default_start()
+    params = resolve(model.parameters, {**given, **shapes}).default_start()
     # Whole numbers, because a category may be an index.
-    row = _Asked(lambda name: jnp.zeros(2 if name in shapes else (), int))
+    row = _Asked(lambda name: jnp.zeros(2 if name in shapes else (), int), tuple(given))
     jax.eval_shape(lambda traced: model.log_density(traced, row), params)
     return tuple(row)
 
@@ -107,11 +113,12 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 class _Asked(Mapping[str, Any]):
     """A row that answers for every leaf and keeps in mind which were asked for.
 
-    A leaf that a model looks for before it reads it (``"offset" in row``) is optional, and said to be absent.
+    A leaf that a model looks for before it reads it (``"offset" in row``) is optional: absent, unless it was given.
     """
 
-    def __init__(self, answer: Callable[[str], Any]) -> None:
+    def __init__(self, answer: Callable[[str], Any], present: tuple[str, ...]) -> None:
         self._answer = answer
+        self._present = present
         self._names: list[str] = []
 
     def __getitem__(self, name: str) -> Any:
@@ -120,7 +127,7 @@ class _Asked(Mapping[str, Any]):
         return self._answer(name)
 
     def __contains__(self, name: object) -> bool:
-        return False
+        return name in self._present
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

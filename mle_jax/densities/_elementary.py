@@ -167,10 +167,26 @@ def logsumexp(terms: Array) -> Array:
 
 
 @jax.custom_jvp
+def _shares(terms: Array) -> Array:
+    """Return weights proportional to exp(terms) whose sum is 1."""
+    weights = jnp.exp(terms - jnp.max(terms, axis=-1, keepdims=True))
+    return weights / jnp.sum(weights, axis=-1, keepdims=True)
+
+
+@_shares.defjvp
+def _shares_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    # Without this rule the reverse mode, which has to transpose `_mean` and so looks into it, would differentiate the
+    # maximum: 0/0 where the compiler computes the terms twice, rounds them differently, and finds none at the top.
+    shares, deviations = _shares(*primals), tangents[0]
+    for _ in range(2):  # the second time, because the mean of large tangents is rounded
+        deviations = deviations - jnp.sum(shares * deviations, axis=-1, keepdims=True)
+    return shares, shares * deviations
+
+
+@jax.custom_jvp
 def _mean(terms: Array, values: Array) -> Array:
     """Return the mean of values with weights proportional to exp(terms)."""
-    weights = jnp.exp(terms - jnp.max(terms, axis=-1, keepdims=True))
-    return jnp.sum(weights * values, axis=-1) / jnp.sum(weights, axis=-1)
+    return jnp.sum(_shares(terms) * values, axis=-1)
 
 
 @logsumexp.defjvp

@@ -185,6 +185,8 @@ def _non_finite(model: "Model", place: Any, solution: Solution, data: Any, weigh
     scores = np.asarray(program(model, _scores)(place, solution.theta, data, weights))
     columns = np.flatnonzero(~np.isfinite(scores).all(axis=0))
     found = [_rows(f"The contribution is {values[rows[0]]} in", rows)] if rows.size else []
+    if np.isneginf(values[rows]).any():
+        found.append("To the model -inf is impossible data: look there for values outside its support.")
     if columns.size:
         found.append(f"The derivative is not finite for {listing([_names(place)[i] for i in columns])}.")
     if not found:

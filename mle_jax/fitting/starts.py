@@ -39,7 +39,10 @@ def start_theta(
     if exact is not None:
         return coordinates.theta(exact.params)
     if model.start is not None:
-        params = space.merge(params, model.start(_without_masked_rows(model, data, weights)), what="the model's start")
+        found = space.merge(params, model.start(_without_masked_rows(model, data, weights)), what="the model's start")
+        # One impossible row may spoil all of it; from a finite start the fit says which row it is.
+        finite = jnp.all(jnp.isfinite(space.flatten(found)))
+        params = jax.tree_util.tree_map(lambda new, old: jnp.where(finite, new, old), found, params)
     return coordinates.theta(space.merge(params, given))
 
 
