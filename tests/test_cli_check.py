@@ -35,6 +35,9 @@ regression = mle.Model(
     line, {"w": mle.Real(columns="x")}, gradient=lambda p, d: {"w": (d["y"] - d["x"] @ p["w"]) @ d["x"]}
 )
 square = lambda x: x**2
+number = 3
+divides = mle.Model(log_density, {"rate": mle.Positive()}, gradient=lambda p, d: 1 / 0)
+misses = mle.Model(log_density, {"rate": mle.Positive()}, gradient=lambda p, d: {"rate": d["dose"]})
 """
 ROOT = Path(__file__).resolve().parents[1]
 TIMES = (0.5, 1.25, 3.0, 0.75)
@@ -125,6 +128,12 @@ BAD = {
         r"'models\.py' does not say which model is meant; .*, so pass models\.py:NAME",
     ),
     "a function": (("models.py:square", *DATA), r"'square' in models\.py is a function, but .* an mle_jax\.Model; its"),
+    "a number": (("models.py:number", *DATA), r"'number' in models\.py is an int, but .* an mle_jax\.Model; its"),
+    "a gradient that fails": (
+        ("models.py:divides", *DATA),
+        r"models\.py stopped in line 25: ZeroDivisionError: division by zero; correct the model",
+    ),
+    "a gradient of other data": (("models.py:misses", *DATA), r"models\.py stopped in line 26: KeyError: 'dose'; "),
     "a file that fails": (
         ("broken.py:m", *DATA),
         r"broken\.py cannot be run: ZeroDivisionError: .* in line 2; correct",

@@ -119,3 +119,17 @@ def test_many_coordinates_at_all_distances_from_the_edge():
     assert right.passed, str(right)
     wrong = check_gradient(args[0], lambda w, x: (-1 / (x - w)).at[3].multiply(1.001), *args[2:])
     assert [row.name for row in wrong.rows if not row.verdict.passes] == ["params[3]"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_end_with_an_infinite_slope_is_named_without_a_warning():
+    report = check_gradient(jnp.sqrt, lambda p: 0.5 / jnp.sqrt(p), 0.0)
+    assert [str(row.verdict) for row in report.rows] == ["not finite"]
+    assert "The handwritten gradient is inf for 'params'." in report.diagnosis
+
+
+def test_what_is_no_function_is_refused():
+    with pytest.raises(TypeError, match=r"gradient is float \(6\.0\), but it is a function of \(params, \*args\);"):
+        check_gradient(lambda p: p**2, 6.0, 3.0)
+    with pytest.raises(TypeError, match=r"function is float \(9\.0\), but it is a function"):
+        check_gradient(9.0, lambda p: 2 * p, 3.0)

@@ -181,3 +181,23 @@ def test_programs_that_cannot_be_taken_apart_are_one_term():
 
     report = check_gradient(function, lambda p, x: 3 * jnp.sum(x * jnp.cos(p * x)) + 0.1, 0.4, X[:, 1])
     assert [finding.pattern for finding in report.findings] == ["unexplained"]
+
+
+POWERS = {
+    "power": (lambda p: p["a"] ** 3 + p["b"] ** 2, {"a": 1.0, "b": 1.1}),
+    "product": (lambda p: p["a"] ** 3 * p["b"], {"a": 1.3, "b": 1.3}),
+    "log": (lambda p: 3 * jnp.log(p["a"]) + p["b"] ** 2, {"a": 1.001, "b": 1.0}),
+    "beside a zero": (lambda p: 3 * jnp.log(p["a"]) + (p["b"] - 2.0) ** 2, {"a": 1.001, "b": 1.0}),
+}
+
+
+@pytest.mark.parametrize("name", POWERS)
+def test_a_factor_is_not_taken_for_parameters_that_are_a_multiple(name):
+    function, factors = POWERS[name]
+
+    def gradient(p):
+        return jax.tree.map(lambda slope, factor: factor * slope, jax.grad(function)(p), factors)
+
+    report = check_gradient(function, gradient, {"a": 1.5, "b": 2.0})
+    (finding,) = report.findings
+    assert not report.passed and finding.pattern == "factor", report.diagnosis

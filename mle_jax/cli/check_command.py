@@ -143,7 +143,8 @@ def _check_model(arguments: argparse.Namespace) -> tuple[Any, "Leaves", str]:
         drop_missing=arguments.missing == "drop",
     )
     model, name = targets.load_model(arguments.model)
-    report = model.check_gradient(read.data, point, dtype=arguments.dtype, seed=arguments.seed)
+    options = {"dtype": arguments.dtype, "seed": arguments.seed}
+    report = targets.checked(arguments.model, model, read.data, point, **options)
     title = _described(arguments.data, file.n_rows, read)
     if model.gradient is None:
         title += f"\n'{name}' has no handwritten gradient: its automatic one is compared with finite differences alone."

@@ -56,7 +56,8 @@ def load_model(target: str) -> tuple[Model, str]:
         raise ValueError(f"{path} has no '{name}'; " + (f"did you mean '{near}'?" if near else known))
     if not isinstance(found[name], Model):
         kind = type(found[name]).__name__
-        raise TypeError(f"'{name}' in {path} is a {kind}, but the command checks an mle_jax.Model; {known}")
+        article = "an" if kind[0] in "aeiou" else "a"
+        raise TypeError(f"'{name}' in {path} is {article} {kind}, but the command checks an mle_jax.Model; {known}")
     return found[name], name
 
 
@@ -71,13 +72,36 @@ def _imported(path: Path) -> Any:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # whatever a stranger's file may raise
-        frames = reversed(traceback.extract_tb(error.__traceback__))
-        line = next((frame.lineno for frame in frames if Path(frame.filename) == path.resolve()), None)
-        line = error.lineno if isinstance(error, SyntaxError) else line
+        line = error.lineno if isinstance(error, SyntaxError) else _line(error, path)
         place = f" in line {line}" if line else ""
-        told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        raise ValueError(f"{path} cannot be run: {told}{place}; correct the file") from error
+        raise ValueError(f"{path} cannot be run: {_told(error)}{place}; correct the file") from error
     return module
+
+
+def checked(target: str, model: Model, data: Any, params: Any, **options: Any) -> Any:
+    """Return the model's gradient check, with what its own functions raise said in one sentence.
+
+    Raises:
+        ValueError: the functions of the model cannot be run.
+    """
+    path = Path(target.rpartition(":")[0] or target)
+    try:
+        return model.check_gradient(data, params, **options)
+    except Exception as error:  # whatever a stranger's function may raise
+        line = _line(error, path)
+        if line is None:
+            raise  # by the library, which says it in full
+        raise ValueError(f"{path} stopped in line {line}: {_told(error)}; correct the model") from error
+
+
+def _line(error: BaseException, path: Path) -> int | None:
+    """Return the last line of a file that an error went through."""
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    return next((frame.lineno for frame in frames if Path(frame.filename) == path.resolve()), None)
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def read_leaves(

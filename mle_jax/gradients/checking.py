@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mle_jax._precision import in_float64
-from mle_jax.gradients.coordinates import name_coordinates, require_dtype, typical_sizes
+from mle_jax.gradients.coordinates import name_coordinates, require_callable, require_dtype, typical_sizes
 from mle_jax.gradients.curves import step_curves
 from mle_jax.gradients.diagnosis import diagnose
 from mle_jax.gradients.evaluation import MEMORY, Function
@@ -57,7 +57,7 @@ def check_gradient(
         A `GradientReport` with a row per named coordinate.
 
     Raises:
-        TypeError: a parameter is not a float, or the function does not return a real number.
+        TypeError: a parameter is not a float, the function does not return a real number, or one of the two is none.
         ValueError: params, others or dtype are not what they should be.
 
     Reference:
@@ -78,6 +78,9 @@ def check_gradient(
         'The sign of the handwritten gradient is flipped in every coordinate.'
     """
     require_dtype(dtype)
+    require_callable(function, "function")
+    if gradient is not None:
+        require_callable(gradient, "gradient")
     coords, point = name_coordinates(params)
     if dtype == "float32":
         point = point.astype(np.float32).astype(np.float64)
@@ -118,7 +121,8 @@ def _merit(one: Evidence, i: int) -> tuple[int, float]:
     Points that pass are equal, so the first of them is shown: params itself.
     """
     verdict = one.verdicts[i]
-    excess = abs(one.hand[i] - one.auto[i]) / (one.bound[i] + np.finfo(float).tiny)
+    with np.errstate(invalid="ignore"):  # infinite, both of them
+        excess = abs(one.hand[i] - one.auto[i]) / (one.bound[i] + np.finfo(float).tiny)
     return verdict.rank, 0.0 if verdict.passes or not np.isfinite(excess) else -float(excess)
 
 

@@ -135,6 +135,15 @@ def require_dtype(dtype: str) -> None:
         raise ValueError(f"dtype is {dtype!r}, but it is 'float64' or 'float32'; pass one of these")
 
 
+def require_callable(given: Any, what: str) -> None:
+    """Raise TypeError unless something is a function; `what` names the argument."""
+    if not callable(given):
+        raise TypeError(
+            f"{what} is {type(given).__name__} ({given!r}), but it is a function of (params, *args); "
+            "pass the function itself, not its value"
+        )
+
+
 def _real(name: str, leaf: Any) -> NDArray[np.float64]:
     array = np.asarray(leaf)
     kind = array.dtype

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +24,10 @@ CAPACITY = 512
 """Points per call of the compiled program: one size, so that it compiles once."""
 ROWS = 32
 """Points per call that are given entry by entry."""
+AWAY = (2.0**-4, 2.0**-9, 2.0**-14, 2.0**-24)
+"""Distances, in typical sizes, at which the noise is measured again, until one of them is inside the domain."""
+GROWN = 8.0
+"""Noise that has grown by less on the way is the same noise: an estimate from nine values is no better."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,37 @@ def noise_level(probe: Probe, value: float, sizes: Vector) -> float:
     estimates = [difference_noise(part) for part in np.split(probe.at(steps), count)]
     least = np.finfo(probe.point.dtype).eps / 4.0 * abs(value)
     return float(np.nanmax([*estimates, least]))
+
+
+class Noise(NamedTuple):
+    """The rounding error of a function's values at a point and around it."""
+
+    level: float
+    """At the point."""
+    drift: float
+    """What is added per typical size of the coordinates on the way from the point."""
+
+
+def noise_around(probe: Probe, value: float, sizes: Vector) -> Noise:
+    """Estimate the rounding error of the function's values at the point, and how it grows on the way from there.
+
+    Where a sum of squares vanishes its value is exact, but next to it the residuals were rounded before they were
+    squared: an error that grows with the distance, so that the quotient of no step escapes it.
+
+    Args:
+        probe: the function, at the point.
+        value: its value there.
+        sizes: (k,), typical sizes of the coordinates.
+    """
+    level = noise_level(probe, value, sizes)
+    signs = np.where(np.random.default_rng(8).random(sizes.size) < 0.5, -1.0, 1.0)
+    for share in AWAY:
+        there = probe.moved(probe.point + share * signs * sizes)
+        beyond = float(there.at(there.point[None])[0])
+        if np.isfinite(beyond):
+            grown = noise_level(there, beyond, sizes)
+            return Noise(level, grown / share if grown > GROWN * level else 0.0)
+    return Noise(level, 0.0)
 
 
 def noise_points(point: NDArray[Any], sizes: Vector) -> tuple[Vector, int]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mle_jax.gradients.coordinates import Coordinates, Vector, cast, typical_sizes
-from mle_jax.gradients.evaluation import Function, Probe, noise_level
+from mle_jax.gradients.evaluation import Function, Noise, Probe, noise_around
 from mle_jax.gradients.extrapolation import Slopes
 from mle_jax.gradients.handwritten import Laid, call_gradient
 from mle_jax.gradients.numeric import MANY, differenced, random_direction, taylor_order
@@ -102,7 +102,7 @@ def _examined(task: Task, found: Evidence, probe: Probe, *, base: Evidence | Non
     """Add the numeric derivatives that are needed, and the verdicts."""
     k = task.coords.size
     sizes = typical_sizes(task.coords, found.point)
-    noise = noise_level(probe, found.value, sizes)
+    noise = noise_around(probe, found.value, sizes)
     everywhere = base is None or k <= MOST_EVERYWHERE
     wanted = np.arange(k + 1) if everywhere else np.union1d(np.flatnonzero(found.doubtful), [k])
     found = _judged(task, differenced(task, found, probe, lines=wanted, noise=noise), noise, wanted=wanted)
@@ -112,10 +112,8 @@ def _examined(task: Task, found: Evidence, probe: Probe, *, base: Evidence | Non
         wanted = np.arange(k + 1)
         found = _judged(task, differenced(task, found, probe, lines=wanted, noise=noise), noise, wanted=wanted)
     found = _reconsidered(task, found, probe, noise=noise, wanted=wanted)
-    slope = float(found.hand[k])
-    return replace(
-        found, order=taylor_order(probe, random_direction(sizes, task.seed), found.value, slope=slope, noise=noise)
-    )
+    direction, slope = random_direction(sizes, task.seed), float(found.hand[k])
+    return replace(found, order=taylor_order(probe, direction, found.value, slope=slope, noise=noise.level))
 
 
 def _hand(task: Task, probe: Probe, point: Vector) -> Laid | None:
@@ -159,9 +157,9 @@ def _scale(task: Task, probe: Probe) -> Vector | None:
     return np.abs(task.coords.flat(tree, "scale"))
 
 
-def _judged(task: Task, found: Evidence, noise: float, *, wanted: NDArray[np.int64]) -> Evidence:
+def _judged(task: Task, found: Evidence, noise: Noise, *, wanted: NDArray[np.int64]) -> Evidence:
     k = task.coords.size
-    insignificant = 1e4 * noise / np.append(typical_sizes(task.coords, found.point), 1.0)
+    insignificant = 1e4 * (noise.level + noise.drift) / np.append(typical_sizes(task.coords, found.point), 1.0)
     examined = np.isin(np.arange(k + 1), wanted)
     verdicts = []
     # Off a kink's own axis the slope is any of those between the sides, and a small jump may go unnoticed.
@@ -184,7 +182,7 @@ def _judged(task: Task, found: Evidence, noise: float, *, wanted: NDArray[np.int
     return replace(found, verdicts=tuple(verdicts))
 
 
-def _reconsidered(task: Task, found: Evidence, probe: Probe, *, noise: float, wanted: NDArray[np.int64]) -> Evidence:
+def _reconsidered(task: Task, found: Evidence, probe: Probe, *, noise: Noise, wanted: NDArray[np.int64]) -> Evidence:
     """Where differences seem too rough to confirm autodiff, ask how precise it can be: near a maximum nothing is."""
     if task.gradient is not None or Verdict.UNCLEAR not in found.verdicts:
         return found

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mle_jax.gradients.coordinates import Vector
+from mle_jax.gradients.rounding import EPS
 
 Line = Callable[[NDArray[np.int64], Vector], tuple[Vector, Vector]]
 """Take line numbers (m,) and offsets (m,); return the function's values (m,) and the offsets really made (m,)."""
@@ -25,6 +26,8 @@ Line = Callable[[NDArray[np.int64], Vector], tuple[Vector, Vector]]
 CENTRAL, ONE_SIDED, SECOND = (2, 4, 6), (1, 2, 3), (1, 3, 5)
 """Powers of the step in the error of the three quotients, one after the other."""
 NOISE_SAFETY = 4.0
+ROUGHEST = 2.0**-16
+"""The largest relative noise that values have without cancellation: that of single precision inside a long sum."""
 JUMP_SHARE = 1e-4
 """A kink counts if the one-sided slopes differ by this share of their size."""
 
@@ -83,6 +86,7 @@ def slopes(
     noise: float | Vector,
     reach: Vector,
     settled: Callable[[Slopes], NDArray[np.bool_]],
+    drift: float | Vector = 0.0,
 ) -> Slopes:
     """Differentiate along many lines, spending more steps only where the first few leave a question open.
 
@@ -93,16 +97,17 @@ def slopes(
         noise: the rounding error of its values, along each line or along all of them.
         reach: (m,), the smallest step that arithmetic makes with a relative error below 1e-3 or so.
         settled: says which lines need no more steps.
+        drift: what is added to the noise per unit of the offset.
 
     Returns:
         The slopes of the m lines.
     """
-    noises = np.broadcast_to(np.asarray(noise, np.float64), sizes.shape)
+    noises = np.stack([np.broadcast_to(np.asarray(part, np.float64), sizes.shape) for part in (noise, drift)])
     found = _climb(line, np.arange(sizes.size), _quick(sizes), centre, noises)
     pending = np.flatnonzero(~settled(found) | found.kinked)
     if pending.size == 0:
         return found
-    noises = noises[pending]
+    noises = noises[:, pending]
     wide = _climb(line, pending, _wide(sizes[pending], reach[pending]), centre, noises)
     top = np.maximum(wide.best * 8.0, 64.0 * reach[pending])
     fine = _climb(line, pending, _Ladder(top[:, None] * 2.0 ** -np.arange(9.0), np.full(top.size, 2.0)), centre, noises)
@@ -125,7 +130,7 @@ def _wide(sizes: Vector, reach: Vector) -> _Ladder:
 
 
 def _climb(line: Line, lines: NDArray[np.int64], ladder: _Ladder, centre: float, noise: Vector) -> Slopes:
-    """Take one ladder of steps on either side along each of the lines."""
+    """Take one ladder of steps on either side along each of the lines; the noise (2, m) has level and drift."""
     m, length = ladder.steps.shape
     numbers = np.tile(np.repeat(lines, length), 2)
     offsets = np.concatenate([ladder.steps.ravel(), -ladder.steps.ravel()])
@@ -134,8 +139,10 @@ def _climb(line: Line, lines: NDArray[np.int64], ladder: _Ladder, centre: float,
     up, down = np.where(np.isfinite(values), values, np.nan).reshape(2, m, length)
     ahead, behind = made.reshape(2, m, length) * np.array([1.0, -1.0])[:, None, None]
     with np.errstate(all="ignore"):
-        largest = np.fmax(np.abs(up), np.abs(down)) / abs(centre) if centre != 0.0 else np.ones_like(up)
-        wobble = NOISE_SAFETY * noise[:, None] * np.fmax(largest, 1.0)
+        level, drift = noise[:, :, None]
+        # Of what is left when terms have cancelled, the noise is no share that larger values have, too.
+        share = np.where(level < ROUGHEST * abs(centre), level / abs(centre), EPS)
+        wobble = NOISE_SAFETY * (np.fmax(level, share * np.fmax(np.abs(up), np.abs(down))) + drift * ladder.steps)
         right, left = (up - centre) / ahead, (centre - down) / behind
         middle = best_entry(
             (up - down) / (ahead + behind), ladder.ratio, exponents=CENTRAL, rounding=2 * wobble / (ahead + behind)

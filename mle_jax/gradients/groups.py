@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mle_jax.gradients.coordinates import Vector
-from mle_jax.gradients.evaluation import Probe
+from mle_jax.gradients.evaluation import Noise, Probe
 from mle_jax.gradients.extrapolation import Slopes, slopes
 from mle_jax.gradients.rounding import EPS, cheap_bound, placing_noise
 
@@ -88,7 +88,7 @@ def examine_groups(
     targets: Vector,
     pieces: Vector,
     centre: float,
-    noise: float,
+    noise: Noise,
 ) -> Seen:
     """Difference along the lines of the groups.
 
@@ -99,7 +99,7 @@ def examine_groups(
         targets: (k,), the error that each derivative may have at most.
         pieces: (k,), the size of what is summed to give each derivative.
         centre: the function's value at the point.
-        noise: its rounding error.
+        noise: the rounding error of the function's values.
 
     Returns:
         What the lines say about each coordinate.
@@ -116,7 +116,8 @@ def examine_groups(
         line,
         np.ones(groups.count),
         centre=centre,
-        noise=noise + placing,
+        noise=noise.level + placing,
+        drift=noise.drift,
         reach=reach,
         settled=lambda seen: np.asarray(seen.error <= needed),
     )

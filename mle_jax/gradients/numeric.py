@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mle_jax.gradients.coordinates import Vector, typical_sizes
-from mle_jax.gradients.evaluation import Probe
+from mle_jax.gradients.evaluation import Noise, Probe
 from mle_jax.gradients.extrapolation import Slopes, slopes
 from mle_jax.gradients.groups import Seen, examine_groups, make_groups
 from mle_jax.gradients.rounding import EPS, placing_noise
@@ -30,7 +30,7 @@ def random_direction(sizes: Vector, seed: int) -> Vector:
     return np.asarray(sizes * signs * rng.uniform(0.5, 1.0, sizes.size) / np.sqrt(sizes.size))
 
 
-def differenced(task: "Task", found: "Evidence", probe: Probe, *, lines: NDArray[np.int64], noise: float) -> "Evidence":
+def differenced(task: "Task", found: "Evidence", probe: Probe, *, lines: NDArray[np.int64], noise: Noise) -> "Evidence":
     """Add the numeric derivatives along the given lines, in groups where they are many."""
     if lines.size > MANY:
         worst = _worst(found)
@@ -50,7 +50,7 @@ def _worst(found: "Evidence") -> NDArray[np.int64]:
     return doubtful[np.argsort(-excess, kind="stable")[:WORST]]
 
 
-def _in_groups(task: "Task", found: "Evidence", probe: Probe, *, members: NDArray[np.int64], noise: float) -> Seen:
+def _in_groups(task: "Task", found: "Evidence", probe: Probe, *, members: NDArray[np.int64], noise: Noise) -> Seen:
     k = task.coords.size
     sizes = typical_sizes(task.coords, found.point)
     hand, auto = found.hand[:k], found.auto[:k]
@@ -58,7 +58,7 @@ def _in_groups(task: "Task", found: "Evidence", probe: Probe, *, members: NDArra
         probe,
         (auto, hand),
         groups=make_groups(members, sizes, auto, seed=task.seed),
-        targets=_target(hand, auto, found.bound[:k], alone=False, least=1e3 * noise / sizes),
+        targets=_target(hand, auto, found.bound[:k], alone=False, least=1e3 * noise.level / sizes),
         pieces=found.pieces[:k],
         centre=found.value,
         noise=noise,
@@ -66,7 +66,7 @@ def _in_groups(task: "Task", found: "Evidence", probe: Probe, *, members: NDArra
 
 
 def _one_by_one(
-    task: "Task", found: "Evidence", probe: Probe, *, lines: NDArray[np.int64], noise: float, suspect: NDArray[np.bool_]
+    task: "Task", found: "Evidence", probe: Probe, *, lines: NDArray[np.int64], noise: Noise, suspect: NDArray[np.bool_]
 ) -> "Evidence":
     """Add the numeric derivatives along some of the coordinates' own lines and the random direction.
 
@@ -88,7 +88,7 @@ def _one_by_one(
         return values, made
 
     hand, auto, bound = found.hand[lines], found.auto[lines], found.bound[lines]
-    target = _target(hand, auto, bound, alone=task.gradient is None, least=1e3 * noise / sizes[lines])
+    target = _target(hand, auto, bound, alone=task.gradient is None, least=1e3 * noise.level / sizes[lines])
 
     def settled(seen: Slopes) -> NDArray[np.bool_]:
         with np.errstate(invalid="ignore"):
@@ -97,8 +97,15 @@ def _one_by_one(
             blatant = suspect[lines] & (apart > BLATANT * (seen.error + bound))
         return np.asarray((consistent | blatant) & (seen.error <= target))
 
-    noises = noise + placing[lines]
-    measured = slopes(line, sizes[lines], centre=found.value, noise=noises, reach=reach[lines], settled=settled)
+    measured = slopes(
+        line,
+        sizes[lines],
+        centre=found.value,
+        noise=noise.level + placing[lines],
+        drift=noise.drift / sizes[lines],
+        reach=reach[lines],
+        settled=settled,
+    )
     return replace(found, slopes=found.slopes.put(lines, measured))
 
 

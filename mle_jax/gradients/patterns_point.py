@@ -88,10 +88,20 @@ def _shifts(case: Case, first: int, other: Vector) -> Iterator[Shift]:
     if np.any(np.ptp(case.hand - case.right, axis=0) > TELLING * np.max(case.bound, axis=0)):
         # A constant difference could be anything; where the function is quadratic, a shift explains it all the same.
         yield Shift(f"{_named(case, moved)} off by {_numbers(by[moved])}", case.points + by)
-    if np.all(here[moved] != 0.0):
+    if np.all(here[moved] != 0.0) and not _is_multiple(case):
+        # A gradient multiplied by a number could be; where the function is a power, such a shift explains it as well.
         with np.errstate(all="ignore"):
             ratio = np.where(moved, other / here, 1.0)
         yield Shift(f"{_named(case, moved)} multiplied by {_numbers(ratio[moved])}", case.points * ratio)
+
+
+def _is_multiple(case: Case) -> bool:
+    """Whether each coordinate that is wrong is the right one times a number of its own."""
+    hand, right, bound = (array[:, case.wrong] for array in (case.hand, case.right, case.bound))
+    with np.errstate(all="ignore"):
+        ratio = hand[0] / right[0]
+        missed = np.abs(hand - ratio * right) > EXACT * bound * np.fmax(1.0, np.abs(ratio))
+    return bool(np.all(np.isfinite(ratio)) and not np.any(missed))
 
 
 def _named(case: Case, group: Mask) -> str:
