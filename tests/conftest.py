@@ -39,7 +39,7 @@ class RoomForPrograms:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Offer `--quick-compile`; without it tests run what users run, as CI does for the slow and the smoke tests."""
+    """Offer `--quick-compile`; without it tests run what users run, as CI does for the smoke tests."""
     parser.addoption(
         "--quick-compile", action="store_true", help="compile fast code to run slowly: for many small tests"
     )
