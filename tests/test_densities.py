@@ -29,23 +29,56 @@ EXCEPTIONS: dict[tuple[str, str, str], tuple[float, str]] = {
     ("beta_binomial", "log_density", "gradient"): (5e-10, EXTREME),
     ("beta_binomial", "log_density", "Hessian"): (5e-8, EXTREME),
     ("zero_inflated", "log_density_hurdle", "Hessian"): (1e-11, TINY_MEAN),
-    ("inverse_gaussian", "log_survival", "Hessian"): (1e-11, FAR),
+    ("inverse_gaussian", "log_survival", "Hessian"): (5e-11, FAR),
     ("student_t", "log_cdf", "Hessian"): (5e-12, HEAVY),
     ("student_t", "log_survival", "Hessian"): (5e-12, HEAVY),
 }
 """Largest error in float64 where it is above 1e-12, with the reason."""
 
-EXCEPTIONS_FLOAT32: dict[tuple[str, str, str], tuple[float, str]] = {}
+NO_MATTER = "an end so far out that the derivative in it is below the smallest number"
+CANCELS = "what cancels in float64 leaves fewer digits here"
+EXCEPTIONS_FLOAT32: dict[tuple[str, str, str], tuple[float, str]] = {
+    ("beta", "log_cdf", "Hessian"): (2e-3, "a precision of 0.2"),
+    ("beta", "log_survival", "Hessian"): (2e-3, "a precision of 0.2"),
+    ("beta_binomial", "log_density", "value"): (1e-2, CANCELS),
+    ("beta_binomial", "log_density", "gradient"): (0.4, CANCELS),
+    ("beta_binomial", "log_density", "Hessian"): (100.0, "with the float64 exception: no digits are left"),
+    ("gumbel", "log_survival", "Hessian"): (5e-3, "a scale of 0.01 beside a location of 2.5"),
+    ("inverse_gaussian", "log_survival", "Hessian"): (5e-3, CANCELS),
+    ("logistic", "log_density", "gradient"): (0.03, "1e-6 from the mode, where it is nearly 0"),
+    ("lognormal", "log_interval", "Hessian"): (1.0, NO_MATTER),
+    ("student_t", "log_cdf", "Hessian"): (0.1, "one degree of freedom"),
+    ("student_t", "log_survival", "Hessian"): (0.1, "one degree of freedom"),
+    ("weibull", "log_interval", "gradient"): (1.0, NO_MATTER),
+    ("weibull", "log_interval", "Hessian"): (1.0, NO_MATTER),
+    ("zero_inflated", "log_density_hurdle", "Hessian"): (0.02, CANCELS),
+}
+RANGE_FLOAT32 = 1e7
+"""In float32 inputs beyond this, or nearer 0 than its inverse, are left out: squares and fourth powers of them, which
+second derivatives are made of, leave its range."""
+LEAST_DF_FLOAT32 = 1.0
+"""In float32 smaller degrees of freedom are left out: the nodes in the tails end where it does, and too early."""
 
 
 def families():
     return [name for name in densities.__all__ if name in digits.FAMILIES]
 
 
+def in_range(inputs, points):
+    """Say which points float32 can be asked about, (n,)."""
+    sizes = np.abs(np.asarray(points, float))
+    fits = ((sizes == 0) | ((sizes <= RANGE_FLOAT32) & (sizes >= 1 / RANGE_FLOAT32))).all(axis=1)
+    return fits & (sizes[:, list(inputs).index("df")] >= LEAST_DF_FLOAT32) if "df" in inputs else fits
+
+
 def assert_digits(family, dtype, exceptions):
     for (name, kind), error in digits.errors(family, dtype).items():
         allowed, _ = exceptions.get((family, name, kind), (TOLERANCE[dtype], ""))
         inputs, _, points, *_ = digits.references(family)[name]
+        if dtype == "float32":
+            kept = in_range(inputs, points)
+            assert kept.mean() >= 0.5, f"{family}.{name}: {kept.sum()} of {kept.size} points are left"
+            error, points = error[kept], np.asarray(points)[kept]
         worst = np.unravel_index(error.argmax(), error.shape)
         at = dict(zip(inputs, points[worst[0]], strict=True))
         assert error.max() <= allowed, f"{family}.{name}: {kind} {worst[1]} is off by {error.max():.2g} at {at}"
@@ -60,7 +93,7 @@ def test_float64_has_twelve_digits(family):
 @pytest.mark.slow
 @pytest.mark.parametrize("family", families())
 def test_float32_has_its_own_digits(family):
-    assert_digits(family, "float32", {**EXCEPTIONS, **EXCEPTIONS_FLOAT32})
+    assert_digits(family, "float32", EXCEPTIONS_FLOAT32)
 
 
 @pytest.mark.parametrize("family", ["poisson", "exponential"])

@@ -9,9 +9,16 @@ from mle_jax.densities._partials import with_partials
 
 
 def _first_factors(count: Array, a: Array) -> Array:
-    """Return the sum of log(1 + j a) over j < min(count, 8), as log1p of the product minus 1: all terms positive."""
+    """Return the sum of log(1 + j a) over j < min(count, 8), as log1p of products minus 1: all terms positive.
+
+    In two products, for seven factors of 1e6 are too large a number for float32.
+    """
+    return _log_product(count, a, range(1, 4)) + _log_product(count, a, range(4, SHIFT))
+
+
+def _log_product(count: Array, a: Array, factors: range) -> Array:
     excess = jnp.zeros_like(count * a)
-    for j in range(1, SHIFT):
+    for j in factors:
         excess = excess + jnp.where(count > j, j * a, 0.0) * (1 + excess)
     return jnp.log1p(excess)
 
