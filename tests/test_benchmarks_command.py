@@ -68,7 +68,11 @@ def test_all_suites_run(tmp_path):
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "out.json").read_text())["results"]
     assert [result["workload"] for result in results] == [workload.name for workload in all_workloads()]
-    assert {record["status"] for result in results for record in result["contenders"]} <= {"ok", "absent"}
+    for result in results:
+        ours, *others = [record["status"] for record in result["contenders"]]
+        assert ours == "ok", result["workload"]
+        # A peer may be less exact than asked: PyTorch's polygamma is.
+        assert set(others) <= {"ok", "absent", "wrong"}
 
 
 @pytest.mark.parametrize(
