@@ -45,3 +45,13 @@ def listing(words: Sequence[str], *, most: int = 8) -> str:
     if len(quoted) < 2:
         return "".join(quoted)
     return ", ".join(quoted[:-1]) + " and " + quoted[-1]
+
+
+def measured(value: float, error: float) -> str:
+    """Write a measured number with the digits that its error leaves; a blank where nothing was measured."""
+    if not math.isfinite(value) or not math.isfinite(error):
+        return ""
+    if value == 0.0 or error >= abs(value):
+        return f"0 +- {error:.0e}" if error > 0.0 else "0"
+    digits = 8 if error == 0.0 else int(min(max(math.floor(math.log10(abs(value) / error)) + 1, 1), 8))
+    return significant(value, digits)

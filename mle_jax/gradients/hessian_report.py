@@ -1,13 +1,12 @@
 """The report of a check of second derivatives: numbers for programs, one screen for people."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from mle_jax._optional import optional
-from mle_jax._text import grid, listing, significant
-from mle_jax.gradients.verdicts import Verdict
+from mle_jax._text import grid, listing, measured, significant
+from mle_jax.gradients.verdicts import Verdict, badness, counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,13 +108,11 @@ class HessianReport:
         return pandas.DataFrame([{**asdict(row), "verdict": str(row.verdict)} for row in self.rows])
 
     def __str__(self) -> str:
-        worst_first = sorted(self.rows, key=lambda row: (row.verdict.rank, -_sortable(row.discrepancy)))
+        worst_first = sorted(self.rows, key=lambda row: badness(row.verdict, row.discrepancy))
         shown, hidden = worst_first[:MOST_ROWS], worst_first[MOST_ROWS:]
         lines = [self._sentence(), *([self.diagnosis] if self.diagnosis else []), "", _table(shown)]
         if hidden:
-            verdicts = [row.verdict for row in hidden]
-            kinds = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in Verdict if verdict in verdicts)
-            lines.append(f"and {len(hidden)} more: {kinds}")
+            lines.append(f"and {len(hidden)} more: {counted(row.verdict for row in hidden)}")
         return "\n".join(lines)
 
     def _sentence(self) -> str:
@@ -148,17 +145,3 @@ def _table(rows: Sequence[HessianRow]) -> str:
         for row in rows
     ]
     return grid(headers, cells, left=(0, len(headers) - 1))
-
-
-def measured(value: float, error: float) -> str:
-    """Write a measured number with the digits that its error leaves; a blank where nothing was measured."""
-    if not math.isfinite(value) or not math.isfinite(error):
-        return ""
-    if value == 0.0 or error >= abs(value):
-        return f"0 +- {error:.0e}" if error > 0.0 else "0"
-    digits = 8 if error == 0.0 else int(min(max(math.floor(math.log10(abs(value) / error)) + 1, 1), 8))
-    return significant(value, digits)
-
-
-def _sortable(number: float) -> float:
-    return math.inf if math.isnan(number) else number

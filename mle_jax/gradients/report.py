@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mle_jax._optional import optional
-from mle_jax._text import grid, listing, significant
+from mle_jax._text import grid, listing, measured, significant
 from mle_jax.gradients.slips import Finding
-from mle_jax.gradients.verdicts import Verdict
+from mle_jax.gradients.verdicts import Verdict, badness, counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,7 +104,7 @@ class GradientReport:
             [1, 0]
         """
         rows = self.rows
-        return sorted(range(len(rows)), key=lambda i: (rows[i].verdict.rank, -_sortable(rows[i].discrepancy)))
+        return sorted(range(len(rows)), key=lambda i: badness(rows[i].verdict, rows[i].discrepancy))
 
     def assert_passed(self) -> None:
         """Raise unless the check passed: one line for a test suite.
@@ -145,8 +145,7 @@ class GradientReport:
             lines.append(self.diagnosis)
         lines += ["", _table(shown, self.handwritten)]
         if hidden:
-            kinds = _counts(hidden)
-            lines.append(f"and {len(hidden)} more: {kinds}")
+            lines.append(f"and {len(hidden)} more: {counted(row.verdict for row in hidden)}")
         orders = [row.order for row in self.directions if math.isfinite(row.order)]
         if orders:
             lines += [
@@ -181,7 +180,7 @@ def _table(rows: Sequence[GradientRow], handwritten: bool) -> str:
             row.name,
             significant(row.handwritten, 8),
             significant(row.autodiff, 8),
-            _measured(row.numeric, row.numeric_error),
+            measured(row.numeric, row.numeric_error),
             f"{row.discrepancy:.1e}",
             str(row.verdict) + (f" (point {row.point})" if row.point else ""),
         ]
@@ -194,24 +193,5 @@ def _table(rows: Sequence[GradientRow], handwritten: bool) -> str:
     return grid(headers, cells, left=(0, len(headers) - 1))
 
 
-def _measured(value: float, error: float) -> str:
-    """Write a measured number with the digits that its error leaves; a blank where nothing was measured."""
-    if not math.isfinite(value) or not math.isfinite(error):
-        return ""
-    if value == 0.0 or error >= abs(value):
-        return f"0 +- {error:.0e}" if error > 0.0 else "0"
-    digits = 8 if error == 0.0 else int(min(max(math.floor(math.log10(abs(value) / error)) + 1, 1), 8))
-    return significant(value, digits)
-
-
-def _counts(rows: Sequence[GradientRow]) -> str:
-    verdicts = [row.verdict for row in rows]
-    return ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in Verdict if verdict in verdicts)
-
-
 def _plural(count: int, word: str) -> str:
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
-
-
-def _sortable(number: float) -> float:
-    return math.inf if math.isnan(number) else number

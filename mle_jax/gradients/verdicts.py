@@ -2,6 +2,7 @@
 
 import enum
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -25,6 +26,17 @@ class Verdict(enum.StrEnum):
     def rank(self) -> int:
         """0 for the worst."""
         return list(Verdict).index(self)
+
+
+def badness(verdict: Verdict, discrepancy: float) -> tuple[int, float]:
+    """Return a key that sorts the worst verdict and the largest discrepancy first; NaN is the largest."""
+    return verdict.rank, -(math.inf if math.isnan(discrepancy) else discrepancy)
+
+
+def counted(verdicts: Iterable[Verdict]) -> str:
+    """Write how many there are of each: ``2 wrong, 5 ok``."""
+    found = list(verdicts)
+    return ", ".join(f"{found.count(verdict)} {verdict}" for verdict in Verdict if verdict in found)
 
 
 class Trio(NamedTuple):
