@@ -52,6 +52,15 @@ def read(path: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
 
 
+def test_the_command_of_the_readme(capsys, monkeypatch, tmp_path):
+    found = re.search(r"^mle-jax (fit .+)$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
+    words = [str(ROOT / word) if word.startswith("examples/") else word for word in found[1].split()]
+    monkeypatch.chdir(tmp_path)  # where it writes
+    assert main(words) == 0
+    assert "w[income]" in capsys.readouterr().out
+    assert {path.name for path in tmp_path.iterdir()} == {"fit.png", "fit.json"}
+
+
 def test_engel_by_least_squares(run, tmp_path):
     status, out, err = run("linear_gaussian", ENGEL, *CHOICE, "--json", tmp_path / "fit.json")
     assert (status, err) == (0, "")
