@@ -197,8 +197,12 @@ def test_file_that_cannot_be_opened(tmp_path, monkeypatch):
     with pytest.raises(IsADirectoryError, match=r"is a folder; pass a CSV or Parquet file"):
         read_file(tmp_path)
 
+    read_bytes = Path.read_bytes
+
     def locked(path):
-        raise PermissionError(13, "Permission denied")
+        if path.name == "locked.csv":
+            raise PermissionError(13, "Permission denied")
+        return read_bytes(path)
 
     monkeypatch.setattr(Path, "read_bytes", locked)  # file modes do not stop root
     with pytest.raises(PermissionError, match=r"'.*locked.csv' cannot be read: Permission denied"):
