@@ -1,6 +1,7 @@
 """A scalar function of a flat vector, evaluated together with its derivatives."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import jax
@@ -29,10 +30,12 @@ class Objective(NamedTuple):
     Attributes:
         function: takes a point (k,) and returns (value, magnitude), both scalars.
         gradient: replaces automatic differentiation for the gradient where it is given.
+        curvatures: other matrices that may stand in for the Hessian in a search, by name: functions of the point, (k, k).
     """
 
     function: Callable[[Array], tuple[Array, Array]]
     gradient: Callable[[Array], Array] | None = None
+    curvatures: Mapping[str, Callable[[Array], Array]] = MappingProxyType({})
 
     def value(self, point: Array) -> Array:
         """Evaluate the function alone."""
@@ -57,3 +60,9 @@ class Objective(NamedTuple):
         if self.gradient is not None:
             gradient = self.gradient(point)
         return Evaluation(point, value, magnitude, gradient, (hessian + hessian.T) / 2)
+
+    def with_curvature(self, point: Array, kind: str) -> Evaluation:
+        """Evaluate value, gradient and the curvature of that kind; "observed" is the Hessian."""
+        if kind == "observed":
+            return self.with_hessian(point)
+        return self.with_gradient(point)._replace(hessian=self.curvatures[kind](point))

@@ -303,7 +303,7 @@ def test_a_lost_search_is_no_perfect_fit():
 
     model = mle.Model(weibull, {"k": mle.Positive(), "scale": mle.Positive()})
     y = np.random.default_rng(2).weibull(1.5, size=100)
-    fit = fit_with_warning(model, {"y": y}, start={"k": 30.0, "scale": 1e-3})
+    fit = fit_with_warning(model, {"y": y}, start={"k": 30.0, "scale": 1e-3}, max_steps=200)
     assert fit.status is not Status.scale_collapsed
     assert mle.fit(model, {"y": y}).converged
 

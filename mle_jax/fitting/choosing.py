@@ -3,6 +3,7 @@
 import functools
 from typing import TYPE_CHECKING, Any
 
+from mle_jax.fitting.curvatures import complaint_on
 from mle_jax.optimizers import Newton, Optax
 from mle_jax.optimizers._protocol import Optimizer
 from mle_jax.optimizers.minimizing import check_optimizer
@@ -11,7 +12,8 @@ if TYPE_CHECKING:
     from mle_jax.likelihood import Model
 
 NEWTON_UP_TO = 500  # free coordinates: beyond, the eigendecompositions cost more than they save
-NEWTON_STEPS = 200
+NEWTON_STEPS = 2000  # narrow bent valleys take hundreds: NIST's Bennett5 650, MGH10 1140
+NEWTON_STEPS_OF_MANY = 200  # side by side, all wait for the slowest
 FIRST_ORDER_STEPS = 10_000
 
 
@@ -37,12 +39,19 @@ def choose_optimizer(model: "Model", optimizer: Any, size: int) -> Optimizer[Any
             f"optimizer is Newton(), but {model.label} is declared smooth=False: its curvature says nothing about the "
             "maximum; use optimizer='auto', GradientDescent(...) or Optax(...)"
         )
+    if isinstance(optimizer, Newton):
+        complaint = complaint_on(model, optimizer.curvature)
+        if complaint:
+            raise ValueError(
+                f"optimizer is Newton(curvature='{optimizer.curvature}'), but {complaint}, or leave curvature out"
+            )
     return optimizer
 
 
-def default_steps(optimizer: Optimizer[Any]) -> int:
-    """Return the number of steps allowed where the user says nothing."""
-    return NEWTON_STEPS if isinstance(optimizer, Newton) else FIRST_ORDER_STEPS
+def default_steps(optimizer: Optimizer[Any], *, many: bool = False) -> int:
+    """Return the number of steps allowed where the user says nothing, for one dataset or for many side by side."""
+    newton = NEWTON_STEPS_OF_MANY if many else NEWTON_STEPS
+    return newton if isinstance(optimizer, Newton) else FIRST_ORDER_STEPS
 
 
 @functools.cache

@@ -14,6 +14,7 @@ from mle_jax.optimizers._protocol import Optimizer
 from mle_jax.optimizers.newton import Newton, NewtonState
 
 STALLS = 2  # successive full Newton steps without any gain: the decrement cannot be made smaller
+QUADRATIC = 0.1  # a step that shrinks the decrement to less than this is one of quadratic convergence
 TIGHTEN = 0.3  # of the cheap threshold, each time the certificate disagrees with it
 
 
@@ -26,18 +27,28 @@ def search(
     tolerance: Array | float,
     max_steps: Array | int,
     record: int | None,
+    polish: bool = False,
 ) -> Run:
     """Run an optimizer until the decrement is below the tolerance or the steps run out.
 
     Newton's method knows its decrement at every step. First-order methods stop on a cheap estimate (the gradient
     scaled by the diagonal information), are then held against the true decrement, and go on if that fails.
+
+    Args:
+        objective: the loss.
+        optimizer: the algorithm.
+        theta: the start, (k,).
+        scale: of the loss.
+        tolerance: of the decrement, in standard errors.
+        max_steps: the most steps.
+        record: room for the history, or None.
+        polish: let Newton's method take one more step from where it arrived (8 digits become 13). It is not counted.
     """
     first = begin(objective, optimizer, theta, record=record)
     if isinstance(optimizer, Newton):
-        rule = _newton_rule(scale, tolerance)
-        arrived = (first.outcome == RUNNING) & rule(None, first.state)
-        first = first._replace(outcome=jnp.where(arrived, STOPPED, first.outcome).astype(jnp.int32))
-        return proceed(objective, optimizer, first, max_steps=max_steps, stop=rule)
+        return _newton(
+            objective, optimizer, first, scale=scale, tolerance=tolerance, max_steps=max_steps, polish=polish
+        )
     return _in_rounds(objective, optimizer, first, scale=scale, tolerance=tolerance, max_steps=max_steps)
 
 
@@ -46,13 +57,31 @@ def stalled(run: Run) -> Array:
     return run.state.stalls >= STALLS if isinstance(run.state, NewtonState) else jnp.asarray(False)
 
 
-def _newton_rule(scale: Array | int, tolerance: Array | float) -> Callable[[Any, NewtonState], Array]:
-    def rule(_: Any, state: NewtonState) -> Array:
+def _newton(
+    objective: Objective,
+    optimizer: Newton,
+    first: Run,
+    *,
+    scale: Array | int,
+    tolerance: Array | float,
+    max_steps: Array | int,
+    polish: bool,
+) -> Run:
+    """Step until the decrement is below the tolerance or nothing is gained, and perhaps once more."""
+
+    def near(state: NewtonState) -> Array:
         decrement = state.decrement * jnp.sqrt(jnp.asarray(scale, state.decrement.dtype))
         curved_up = state.eigen.smallest < -state.eigen.floor
-        return ((decrement < tolerance) & ~curved_up) | (state.stalls >= STALLS)
+        return (decrement < tolerance) & ~curved_up
 
-    return rule
+    def at_maximum(state: NewtonState) -> Array:
+        # Toward a maximum at infinity the decrement shrinks by the same factor in every step, exp(-1/2).
+        return near(state) & (state.shrinkage < QUADRATIC) if polish else jnp.asarray(False)
+
+    def stop(_: Any, state: NewtonState) -> Array:
+        return (state.stalls >= STALLS) | (near(state) & ~at_maximum(state))
+
+    return proceed(objective, optimizer, first, max_steps=max_steps, stop=stop, last_step_from=at_maximum)
 
 
 def _in_rounds(

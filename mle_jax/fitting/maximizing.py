@@ -74,6 +74,7 @@ def make_plan(
     weighted: bool = False,
     max_steps: int | None = None,
     record: bool = False,
+    many: bool = False,
 ) -> Plan:
     """Decide how to climb.
 
@@ -101,7 +102,7 @@ def make_plan(
         )
     exact = has_exact(model, place)
     closed_form = automatic and exact and (start is None or not model.smooth)
-    steps = default_steps(chosen) if max_steps is None else check_steps(max_steps)
+    steps = default_steps(chosen, many=many) if max_steps is None else check_steps(max_steps)
     return Plan(
         coordinates=place,
         optimizer=chosen,

@@ -9,11 +9,12 @@ from jax import Array
 from mle_jax._linalg import rounding_floor
 from mle_jax._status import Status
 from mle_jax.fitting.boundary import OPEN_ENDED, on_boundary
-from mle_jax.fitting.certificate import LEAST_DROP
+from mle_jax.fitting.certificate import LEAST_DROP, Certificate, is_sound_nearby
 from mle_jax.fitting.rotation import Rotated, ScoreBasis, score_basis
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
-from mle_jax.fitting.verdicts import touching
+from mle_jax.fitting.verdicts import ROUNDING_DECREMENT, touching
+from mle_jax.likelihood.loss import loss_objective, loss_scale
 from mle_jax.likelihood.programs import program
 from mle_jax.optimizers import Newton
 from mle_jax.parameters import Coordinates
@@ -48,20 +49,55 @@ def second_look(
         The coordinates to read the solution in, and the solution.
     """
     seen: Any
+    nearer = look_nearer(model, place, solution, data, weights, tolerance=tolerance)
+    if nearer is not solution:
+        return place, nearer
     seen, found = on_boundary(model, place, solution, data, weights, tolerance=tolerance, max_steps=max_steps)
     if seen is place:
         seen, found = refine(model, place, solution, data, weights, tolerance=tolerance, max_steps=max_steps)
+        found = look_nearer(model, seen, found, data, weights, tolerance=tolerance)
     if found is solution:
         return place, solution
     # The history stays that of the first search, whose coordinates were the declared ones.
     return seen, found._replace(trace=solution.trace)
 
 
-def needs_second_look(status: np.ndarray, smallest_eigenvalue: np.ndarray, place: Coordinates) -> np.ndarray:
+def look_nearer(
+    model: "Model", place: Any, solution: Solution, data: Any, weights: Any, *, tolerance: float
+) -> Solution:
+    """Judge again by a smaller neighborhood where all that is missing is that the curvature holds at a distance."""
+    certificate = solution.certificate
+    lacks_it = Status(int(solution.status)) is Status.precision_lost and not bool(certificate.sound)
+    if not (lacks_it and bool(certificate.is_definite) and bool(certificate.drops)):
+        return solution
+    near = float(certificate.decrement) < tolerance
+    if not near and not float(certificate.informed_decrement) < ROUNDING_DECREMENT:
+        return solution
+    if not program(model, _is_sound_nearby)(place, solution.theta, certificate, data, weights):
+        return solution
+    status = Status.converged if near else Status.converged_to_rounding
+    return solution._replace(
+        status=jnp.int32(status.value),
+        certificate=certificate._replace(sound=jnp.asarray(True), mismatched=jnp.zeros_like(certificate.mismatched)),
+        reliable=jnp.ones_like(solution.reliable),
+    )
+
+
+def _is_sound_nearby(
+    model: "Model", place: Any, theta: Array, certificate: Certificate, data: Any, weights: Array | None
+) -> Array:
+    objective = loss_objective(model, place, data, weights=weights)
+    return is_sound_nearby(objective, objective.with_gradient(theta), certificate, loss_scale(model, data, weights))
+
+
+def needs_second_look(
+    status: np.ndarray, smallest_eigenvalue: np.ndarray, sound: np.ndarray, place: Coordinates
+) -> np.ndarray:
     """Say for each of many solutions whether a second look could change its verdict, bool (B,)."""
     closed = any(getattr(declaration, "closed", False) for declaration in place.space.declarations)
     on_boundary_perhaps = np.isin(status, [int(s) for s in OPEN_ENDED]) & closed
-    return on_boundary_perhaps | _is_unclear(status, smallest_eigenvalue, place.size)
+    bent_perhaps = (status == int(Status.precision_lost)) & ~np.asarray(sound)
+    return on_boundary_perhaps | bent_perhaps | _is_unclear(status, smallest_eigenvalue, place.size)
 
 
 def _is_unclear(status: np.ndarray, smallest_eigenvalue: np.ndarray, size: int) -> np.ndarray:

@@ -1,7 +1,8 @@
 """From a start to a certified `Solution`: the traceable middle of every fit of a smooth model.
 
-1 build the loss; 2 search; 3 certify; 4 say how it ended; 5 polish a certified maximum by one more full Newton step,
-kept if the log-likelihood does not fall (8 digits become 13); 6 return to named parameters.
+1 build the loss; 2 search; 3 certify; 4 say how it ended; 5 polish a maximum by one more full Newton step, kept if the
+log-likelihood does not fall (8 digits become 13): within the search where that is Newton's method, and afterwards, if
+the maximum is certified, where it is not; 6 return to named parameters.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,14 @@ from mle_jax._objective import Evaluation, Objective
 from mle_jax._status import Status
 from mle_jax.fitting.certificate import Certificate, certify, curve
 from mle_jax.fitting.climbing import search, stalled
+from mle_jax.fitting.curvatures import search_curvatures
 from mle_jax.fitting.place import Place
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.verdicts import collapse, predicts_all, reliable_entries, verdict
 from mle_jax.likelihood.loss import loss_objective, loss_scale, to_log_likelihood
 from mle_jax.optimizers._loop import NON_FINITE, Run
 from mle_jax.optimizers._protocol import Optimizer
+from mle_jax.optimizers.newton import Newton
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
@@ -57,6 +60,7 @@ def solve(
     # 1
     objective = loss_objective(model, coordinates, data, weights=weights, handwritten=handwritten)
     scale = loss_scale(model, data, weights)
+    objective = objective._replace(curvatures=search_curvatures(model, coordinates, data, weights))
     # 2
     run = search(
         objective,
@@ -66,16 +70,17 @@ def solve(
         tolerance=tolerance,
         max_steps=max_steps,
         record=record,
+        polish=polish and theta.size > 0,
     )
     # 3: by automatic differentiation, whatever drove the search
     objective = objective._replace(gradient=None)
-    here = _with_hessian(objective, run, fresh=handwritten)
+    here = _with_hessian(objective, run, fresh=handwritten or not _by_hessian(optimizer))
     certificate = certify(objective, here, scale)
     # 4
     certain = predicts_all(certificate, here.magnitude * scale)
     status = _status(coordinates, run, here, certificate, scale, tolerance)
     # 5
-    if polish and theta.size:
+    if polish and theta.size and not (isinstance(optimizer, Newton) and _by_hessian(optimizer)):
         certified = (status == Status.converged) | (status == Status.converged_to_rounding)
         here, certificate = _polished(objective, here, certificate, scale, allowed=certified)
     # 6
@@ -110,6 +115,10 @@ def _status(
         collapsed=collapse(coordinates, here.point, here.magnitude, certificate.information, scale),
         certain=predicts_all(certificate, here.magnitude * scale),
     )
+
+
+def _by_hessian(optimizer: Optimizer[Any]) -> bool:
+    return not isinstance(optimizer, Newton) or optimizer.curvature == "observed"
 
 
 def _with_hessian(objective: Objective, run: Run, *, fresh: bool) -> Evaluation:

@@ -1,5 +1,6 @@
 """The one loop: every optimizer runs in it, on one problem or on many under `vmap`."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -32,7 +33,7 @@ class Run(NamedTuple):
 
 
 def begin(objective: Objective, optimizer: Optimizer[Any], point: Array, *, record: int | None = None) -> Run:
-    """Evaluate the start.
+    """Evaluate the start, or leave that to the first step (see `Optimizer.begins_at`).
 
     Args:
         objective: the function.
@@ -42,9 +43,10 @@ def begin(objective: Objective, optimizer: Optimizer[Any], point: Array, *, reco
     """
     state = optimizer.init(objective, point)
     here = state.evaluation
-    outcome = jnp.where(here.is_finite, RUNNING, NON_FINITE).astype(jnp.int32)
+    known = here.is_finite | (optimizer.begins_at < 0)
+    outcome = jnp.where(known, RUNNING, NON_FINITE).astype(jnp.int32)
     trace = None if record is None else _note(_empty(here, record), jnp.int32(0), here)
-    return Run(state, jnp.int32(0), outcome, here.value, here.point, trace)
+    return Run(state, jnp.int32(optimizer.begins_at), outcome, here.value, here.point, trace)
 
 
 def proceed(
@@ -54,6 +56,7 @@ def proceed(
     *,
     max_steps: Array | int,
     stop: Stop | None = None,
+    last_step_from: Callable[[Any], Array] | None = None,
 ) -> Run:
     """Step on until the rule holds, the steps run out, or the objective is no longer finite.
 
@@ -66,25 +69,32 @@ def proceed(
         first: from `begin`, or an earlier run to go on with.
         max_steps: the most steps, counted from the start; traced, so another number does not recompile.
         stop: rule on two successive states.
+        last_step_from: says of a state whether it needs no more than one last step, which is neither counted nor noted.
     """
 
+    def is_last(now: Run) -> Array:
+        return jnp.asarray(False) if last_step_from is None else last_step_from(now.state)
+
     def unfinished(now: Run) -> Array:
-        return (now.outcome == RUNNING) & (now.steps < max_steps)
+        return (now.outcome == RUNNING) & ((now.steps < max_steps) | is_last(now))
 
     def advance(now: Run) -> Run:
+        last = is_last(now)
+        room = 0 if now.trace is None else now.trace.value.size  # what is noted beyond it is dropped
         trial = optimizer.step(objective, now.state)
         there = trial.evaluation
-        state = jax.tree_util.tree_map(lambda new, old: jnp.where(there.is_finite, new, old), trial, now.state)
-        done = jnp.asarray(False) if stop is None else stop(now.state, trial)
+        kept = there.is_finite | (now.steps < 0)  # nothing is older than the start
+        state = jax.tree_util.tree_map(lambda new, old: jnp.where(kept, new, old), trial, now.state)
+        done = last if stop is None else last | stop(now.state, trial)
         outcome = jnp.where(there.is_finite, jnp.where(done, STOPPED, RUNNING), NON_FINITE).astype(jnp.int32)
         better = there.is_finite & (there.value < now.best_value)
         return Run(
             state,
-            now.steps + 1,
+            now.steps + jnp.where(last, 0, 1).astype(jnp.int32),
             outcome,
             jnp.where(better, there.value, now.best_value),
             jnp.where(better, there.point, now.best_point),
-            None if now.trace is None else _note(now.trace, now.steps + 1, there),
+            None if now.trace is None else _note(now.trace, jnp.where(last, room, now.steps + 1), there),
         )
 
     return jax.lax.while_loop(unfinished, advance, first)
@@ -105,7 +115,7 @@ def hurry(
 
     def unfinished(now: tuple[Any, Array, Array]) -> Array:
         state, steps, done = now
-        return state.evaluation.is_finite & (steps < max_steps) & ~done
+        return (state.evaluation.is_finite | (steps < 0)) & (steps < max_steps) & ~done
 
     def advance(now: tuple[Any, Array, Array]) -> tuple[Any, Array, Array]:
         state, steps, done = now
@@ -113,7 +123,7 @@ def hurry(
         return trial, steps + 1, done if stop is None else stop(state, trial)
 
     state, steps, done = jax.lax.while_loop(
-        unfinished, advance, (optimizer.init(objective, point), jnp.int32(0), jnp.asarray(False))
+        unfinished, advance, (optimizer.init(objective, point), jnp.int32(optimizer.begins_at), jnp.asarray(False))
     )
     outcome = jnp.where(state.evaluation.is_finite, jnp.where(done, STOPPED, RUNNING), NON_FINITE)
     return state, steps, outcome.astype(jnp.int32)

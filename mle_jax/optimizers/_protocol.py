@@ -20,10 +20,20 @@ S = TypeVar("S", bound=State)
 
 
 class Optimizer(Protocol[S]):
-    """An algorithm: how to begin, and how to take one step. The loop is not its business."""
+    """An algorithm: how to begin, and how to take one step. The loop is not its business.
+
+    Attributes:
+        begins_at: the number of steps that `init` has taken: 0, or -1 where it leaves the evaluation of the start to
+            the first call of `step`, so that the compiled program holds one evaluation instead of two.
+    """
+
+    @property
+    def begins_at(self) -> int:
+        """0, or -1 where the first step is to evaluate the start."""
+        ...
 
     def init(self, objective: Objective, point: Array) -> S:
-        """Evaluate the start."""
+        """Evaluate the start; where the first step is to do that, the value is infinity."""
         ...
 
     def step(self, objective: Objective, state: S) -> S:

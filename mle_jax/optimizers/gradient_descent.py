@@ -42,6 +42,11 @@ class GradientDescent:
 
     learning_rate: float
 
+    @property
+    def begins_at(self) -> int:
+        """Say that `init` evaluates the start."""
+        return 0
+
     def init(self, objective: Objective, point: Array) -> GradientDescentState:
         """Evaluate the start."""
         return GradientDescentState(objective.with_gradient(point))

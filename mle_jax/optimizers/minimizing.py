@@ -18,6 +18,7 @@ from mle_jax._tracing_errors import advice_on
 from mle_jax._trees import lists_to_arrays, named_leaves
 from mle_jax.optimizers._loop import NON_FINITE, STOPPED, Trace, begin, hurry, proceed
 from mle_jax.optimizers._protocol import Optimizer, Stop
+from mle_jax.optimizers.newton import Newton
 
 _FEW_COLUMNS, _FEW_ROWS = 8, 1000
 
@@ -111,6 +112,11 @@ def minimize(
         ([3.0, 3.0], 'max_steps')
     """
     check_optimizer(optimizer)
+    if isinstance(optimizer, Newton) and optimizer.curvature != "observed":
+        raise ValueError(
+            f"optimizer is Newton(curvature='{optimizer.curvature}'), but a plain function has no rows and no expected "
+            "information; leave curvature out, or declare a Model and use fit"
+        )
     most = check_steps(max_steps)
     first = jax.tree_util.tree_map(_floating, lists_to_arrays(start))
     args = _checked_args(args)

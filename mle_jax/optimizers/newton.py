@@ -1,6 +1,7 @@
 """Newton's method in its damped form: a trust region in the scale of the curvature itself.
 
-One step:
+One step, the numbers 4 and 5 of which come first in the code, so that the program holds one evaluation and no second
+one for the start:
 
 1. scale the Hessian by its diagonal D and take its eigenvalues e and eigenvectors V;
 2. replace e by its absolute value, so that directions of negative curvature are left and not sought
@@ -14,7 +15,7 @@ One step:
 No inner loop evaluates anything, so many problems can run side by side under `vmap`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import jax
@@ -23,14 +24,29 @@ from jax import Array
 
 from mle_jax._linalg import ScaledEigen, scaled_eigen
 from mle_jax._objective import Evaluation, Objective
+from mle_jax._text import listing
 
 GROWTH = 3.0
+HIDDEN = 1e3  # the terms of a row may be larger than their sum, and so are their rounding errors
 KICK = 1e-3  # of the radius: a saddle, where the slope vanishes, is left along its negative curvature
 SECULAR_STEPS = 12  # Newton steps for the damping: monotone and quadratic, and only its order of magnitude matters
 
 
+CURVATURES = ("observed", "expected", "outer_product")
+
+
+class Trial(NamedTuple):
+    """The point to evaluate next, and what is expected of it."""
+
+    point: Array  # (k,)
+    predicted: Array  # the fall of the objective by its quadratic model
+    damping: Array
+    length: Array  # of the step, in the units of the radius
+    first: Array  # bool: it is the start, and there is nothing to compare it with
+
+
 class NewtonState(NamedTuple):
-    """The accepted point, the trust radius, and what the stopping rules want to know."""
+    """The accepted point, the trust radius, what the stopping rules want to know, and what comes next."""
 
     evaluation: Evaluation
     eigen: ScaledEigen  # of the Hessian at the accepted point
@@ -38,6 +54,8 @@ class NewtonState(NamedTuple):
     decrement: Array  # sqrt(g' |H|^-1 g) at the accepted point
     stalls: Array  # successive steps that gained nothing beyond rounding, and could not
     accepted: Array  # whether the latest trial was kept
+    shrinkage: Array  # of the decrement by the latest trial: small where convergence is quadratic
+    trial: Trial
 
 
 @jax.tree_util.register_dataclass
@@ -45,13 +63,17 @@ class NewtonState(NamedTuple):
 class Newton:
     """Climb by Newton's method with a trust region, never by a raw step.
 
-    The step is ``d = -(|H| + m D)^-1 g`` with the exact Hessian H by automatic differentiation, D its diagonal and
-    the damping m as small as the trust radius allows. Quadratic convergence near the maximum; k coordinates cost
-    about k gradients and one k-by-k eigendecomposition per step, so it is meant for up to a few hundred of them.
+    The step is ``d = -(|H| + m D)^-1 g`` with the exact Hessian H by automatic differentiation (or what stands in for
+    it), D its diagonal and the damping m as small as the trust radius allows. Quadratic convergence near the maximum; k
+    coordinates cost about k gradients and one k-by-k eigendecomposition per step, so it is meant for up to a few
+    hundred of them.
 
     Args:
         initial_radius: length of the first trust region in the norm of D, in units in which a step of length one
             predicts a change of the objective of about one (of its own size, where that is larger).
+        curvature: "observed", the Hessian; in a fit also "expected", the expected information of the model (Fisher
+            scoring; slower near the maximum, where the two differ, and safer far from it), or "outer_product", the
+            outer products of the scores of the rows. The certificate rests on the Hessian in any case.
 
     Reference:
         Nocedal and Wright (2006), Numerical Optimization, sections 4.1-4.3; Dauphin et al. (2014), NeurIPS 27,
@@ -67,51 +89,62 @@ class Newton:
     """
 
     initial_radius: float = 3.0
+    curvature: str = field(default="observed", metadata={"static": True})
+
+    @property
+    def begins_at(self) -> int:
+        """Say that the first step evaluates the start."""
+        return -1
 
     def init(self, objective: Objective, point: Array) -> NewtonState:
-        """Evaluate the start."""
-        evaluation = objective.with_hessian(point)
+        """Plan to evaluate the start, which is the first step's business."""
+        nothing = jnp.zeros((), point.dtype)
+        identity = jnp.eye(point.size, dtype=point.dtype)
+        nowhere = Evaluation(point, nothing + jnp.inf, nothing, jnp.zeros_like(point), identity)
+        eigen = ScaledEigen(jnp.ones_like(point), jnp.ones_like(point), identity)
         radius = jnp.asarray(self.initial_radius, point.dtype)
-        return _state(evaluation, radius, jnp.zeros((), jnp.int32))
+        begin = Trial(point, nothing, nothing, nothing, jnp.asarray(True))
+        return NewtonState(nowhere, eigen, radius, nothing + jnp.inf, jnp.int32(0), jnp.asarray(True), nothing, begin)
 
     def step(self, objective: Objective, state: NewtonState) -> NewtonState:
-        """Try one step and keep it or shrink the radius (the numbers are those of the module's docstring)."""
-        here, eigen = state.evaluation, state.eigen
-        # 1-3: the step, in scaled coordinates and in the eigenvector basis
-        slope = eigen.vectors.T @ (here.gradient / eigen.scale)
-        push = jnp.where(eigen.values < -eigen.floor, KICK * state.radius * jnp.abs(eigen.values), 0.0)
-        pull = jnp.where(slope < 0, -1.0, 1.0) * jnp.maximum(jnp.abs(slope), push)
-        curvature = jnp.maximum(jnp.abs(eigen.values), eigen.floor)
-        unit = jnp.sqrt(_size(here))
-        damping = _damping(pull, curvature, state.radius * unit)
-        move = -pull / (curvature + damping)
-        length = jnp.sqrt(jnp.sum(move**2))
-        predicted = -jnp.sum(slope * move + 0.5 * eigen.values * move**2)
+        """Evaluate the trial, keep it or shrink the radius, and plan the next one."""
+        here, eigen, planned = state.evaluation, state.eigen, state.trial
         # 4: the one evaluation
-        trial = objective.with_hessian(here.point + (eigen.vectors @ move) / eigen.scale)
+        found = objective.with_curvature(planned.point, self.curvature)
+        found_eigen, found_decrement = _judge(found)
         # 5: accept or reject
-        usable = trial.is_finite & jnp.all(jnp.isfinite(trial.hessian))
-        fall = here.value - trial.value
-        pieces = jnp.where(usable, jnp.maximum(here.magnitude, trial.magnitude), here.magnitude)
+        usable = found.is_finite & jnp.all(jnp.isfinite(found.hessian))
+        fall = here.value - found.value
+        pieces = jnp.where(usable, jnp.maximum(here.magnitude, found.magnitude), here.magnitude)
         rounding = 10 * jnp.finfo(here.point.dtype).eps * pieces
-        trial_state = _state(trial, state.radius, state.stalls)
-        tie = jnp.abs(fall) <= rounding
-        smaller_gradient = _norm(trial.gradient / eigen.scale) <= _norm(slope)
-        accepted = usable & jnp.where(tie, smaller_gradient, fall > 1e-4 * predicted)
-        hidden = predicted <= rounding  # nothing to be gained that could be seen
-        same = tie & (~accepted | (trial_state.decrement >= 0.5 * state.decrement))
+        hidden = planned.predicted <= rounding  # nothing to be gained that could be seen: the gradient decides
+        tie = jnp.abs(fall) <= jnp.where(hidden, HIDDEN * rounding, rounding)
+        smaller_gradient = _norm(found.gradient / eigen.scale) <= _norm(here.gradient / eigen.scale)
+        better = usable & jnp.where(tie, smaller_gradient, fall > 1e-4 * planned.predicted)
+        accepted = planned.first | better
+        same = tie & (~accepted | (found_decrement >= 0.5 * state.decrement))
         # A damped step that should have gained and gained nothing, as where a coordinate is already at the last digit
         # that the machine holds, is too long: shortened, it ends where nothing can be gained.
-        excused = tie & ~(same & ~hidden & (damping > 0.0))
-        radius = _next_radius(state.radius, length / unit, ratio=fall / predicted, usable=usable, tie=excused)
+        excused = tie & ~(same & ~hidden & (planned.damping > 0.0))
+        radius = _next_radius(state.radius, planned.length, ratio=fall / planned.predicted, usable=usable, tie=excused)
         radius = jnp.where(state.accepted, radius, jnp.minimum(radius, state.radius))  # grow on a second success
-        idle = (same & ((damping <= 0.0) | hidden)) | (hidden & ~accepted) | jnp.all(trial.point == here.point)
+        radius = jnp.where(planned.first, state.radius, radius)
+        idle = (same & ((planned.damping <= 0.0) | hidden)) | (hidden & ~accepted)
+        idle = ~planned.first & (idle | jnp.all(found.point == here.point))
         stalls = jnp.where(idle, state.stalls + 1, 0)
-        kept = jax.tree_util.tree_map(lambda new, old: jnp.where(accepted, new, old), trial_state, state)
-        return kept._replace(radius=radius, stalls=stalls, accepted=accepted)
+        shrinkage = jnp.where(planned.first, 0.0, found_decrement / state.decrement)
+        evaluation, eigen, decrement = jax.tree_util.tree_map(
+            lambda new, old: jnp.where(accepted, new, old),
+            (found, found_eigen, found_decrement),
+            (here, eigen, state.decrement),
+        )
+        trial = _plan(evaluation, eigen, radius)
+        return NewtonState(evaluation, eigen, radius, decrement, stalls, accepted, shrinkage, trial)
 
     def complaint(self) -> str | None:
         """Say what is wrong with the configuration, or return None."""
+        if self.curvature not in CURVATURES:
+            return f"Newton's curvature is {self.curvature!r}, but it must be one of {listing(CURVATURES)}"
         if float(self.initial_radius) > 0.0:
             return None
         return f"Newton's initial_radius is {self.initial_radius}, but it must be above 0; leave it out for the default"
@@ -126,8 +159,8 @@ def _norm(vector: Array) -> Array:
     return jnp.sqrt(jnp.sum(vector**2))
 
 
-def _state(evaluation: Evaluation, radius: Array, stalls: Array) -> NewtonState:
-    """Judge the curvature at a point.
+def _judge(evaluation: Evaluation) -> tuple[ScaledEigen, Array]:
+    """Return the scaled curvature at a point, and the decrement sqrt(g' |H|^-1 g).
 
     The squared gradient bounds the scale from below: where the curvature is nearly flat and the slope is not, a step
     of length one then still predicts a change of about one size of the objective, whatever the units.
@@ -135,8 +168,25 @@ def _state(evaluation: Evaluation, radius: Array, stalls: Array) -> NewtonState:
     eigen = scaled_eigen(evaluation.hessian, least_diagonal=evaluation.gradient**2 / _size(evaluation))
     curvature = jnp.maximum(jnp.abs(eigen.values), eigen.floor)
     slope = eigen.vectors.T @ (evaluation.gradient / eigen.scale)
-    decrement = jnp.sqrt(jnp.sum(slope**2 / curvature))
-    return NewtonState(evaluation, eigen, radius, decrement, stalls, jnp.asarray(True))
+    return eigen, jnp.sqrt(jnp.sum(slope**2 / curvature))
+
+
+def _plan(here: Evaluation, eigen: ScaledEigen, radius: Array) -> Trial:
+    """Compute the step from a point within a radius (1-3 of the module's docstring)."""
+    slope = eigen.vectors.T @ (here.gradient / eigen.scale)
+    push = jnp.where(eigen.values < -eigen.floor, KICK * radius * jnp.abs(eigen.values), 0.0)
+    pull = jnp.where(slope < 0, -1.0, 1.0) * jnp.maximum(jnp.abs(slope), push)
+    curvature = jnp.maximum(jnp.abs(eigen.values), eigen.floor)
+    unit = jnp.sqrt(_size(here))
+    damping = _damping(pull, curvature, radius * unit)
+    move = -pull / (curvature + damping)
+    return Trial(
+        point=here.point + (eigen.vectors @ move) / eigen.scale,
+        predicted=-jnp.sum(slope * move + 0.5 * eigen.values * move**2),
+        damping=damping,
+        length=_norm(move) / unit,
+        first=jnp.asarray(False),
+    )
 
 
 def _damping(slope: Array, curvature: Array, radius: Array) -> Array:

@@ -45,6 +45,11 @@ class Optax:
 
     transformation: "optax.GradientTransformation" = field(metadata={"static": True})
 
+    @property
+    def begins_at(self) -> int:
+        """Say that `init` evaluates the start."""
+        return 0
+
     def init(self, objective: Objective, point: Array) -> OptaxState:
         """Evaluate the start and set up the transformation's memory."""
         return OptaxState(objective.with_gradient(point), self.transformation.init(point))

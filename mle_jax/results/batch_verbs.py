@@ -58,7 +58,7 @@ def fit_batch(
         weight_kind: as for `fit`.
         gradient: as for `fit`.
         tolerance: as for `fit`.
-        max_steps: as for `fit`, for every dataset.
+        max_steps: as for `fit`, for every dataset; by default 200 for Newton's method.
 
     Returns:
         A `Fit` whose arrays have a leading axis of B.
@@ -76,8 +76,7 @@ def fit_batch(
     arrays, _ = read_data(data, None)
     names = (shared,) if isinstance(shared, str) else tuple(shared)
     axes = lane_axes(arrays, names)
-    lanes = count_lanes(arrays, axes)
-    sample = first_lane(arrays, axes)
+    lanes, sample = count_lanes(arrays, axes), first_lane(arrays, axes)
     checked = _checked_weights(model, weights, lanes, sample)
     tolerance = check_options(tolerance=tolerance, weight_kind=weight_kind)
     space = checked_space(model, CleanData(sample, {}, None, None), None)
@@ -91,6 +90,7 @@ def fit_batch(
         gradient=gradient,
         weighted=weights is not None,
         max_steps=max_steps,
+        many=True,
     )
     solution = _solve(model, plan, arrays, axes, weights=checked, start=begin, tolerance=tolerance)
     record = Record(

@@ -75,7 +75,9 @@ def look_again(record: Record, solution: Solution, *, tolerance: float, max_step
     if not record.model.smooth:
         return record
     found = to_numpy(solution._replace(trace=None))
-    unclear = np.flatnonzero(needs_second_look(found.status, found.certificate.smallest_eigenvalue, record.place))
+    unclear = np.flatnonzero(
+        needs_second_look(found.status, found.certificate.smallest_eigenvalue, found.certificate.sound, record.place)
+    )
     settled = {}
     for lane in unclear.tolist():
         one = jax.tree_util.tree_map(lambda leaf, lane=lane: leaf[lane], found)
