@@ -30,7 +30,7 @@ class Objective(NamedTuple):
     Attributes:
         function: takes a point (k,) and returns (value, magnitude), both scalars.
         gradient: replaces automatic differentiation for the gradient where it is given.
-        curvatures: other matrices that may stand in for the Hessian in a search, by name: functions of the point, (k, k).
+        curvatures: matrices (k, k) that may stand in for the Hessian in a search: functions of the point, by name.
     """
 
     function: Callable[[Array], tuple[Array, Array]]

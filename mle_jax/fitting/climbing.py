@@ -1,6 +1,5 @@
 """The climb to the top, by whichever optimizer, until the decrement says that it is reached."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
