@@ -7,7 +7,7 @@ from jax import Array
 
 from mle_jax._trees import named_leaves
 from mle_jax.fitting.lanes import map_lanes
-from mle_jax.fitting.maximizing import solve_from_start
+from mle_jax.fitting.planning import solve_from_start
 from mle_jax.fitting.solution import Solution
 from mle_jax.likelihood.rows import shape_of
 from mle_jax.optimizers._protocol import Optimizer

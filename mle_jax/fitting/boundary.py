@@ -17,7 +17,7 @@ from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
 from mle_jax.fitting.verdicts import taking_part, touching
 from mle_jax.likelihood.evaluation import sample, total_and_magnitude
-from mle_jax.likelihood.programs import program
+from mle_jax.likelihood.programs import verb_program
 from mle_jax.optimizers import Newton
 from mle_jax.parameters import Coordinates, Interval, ParameterSpace, Positive, coordinates
 
@@ -56,7 +56,7 @@ def on_boundary(
     while ends:
         bound = _held_at(place, ends)
         theta = bound.theta(solution.params)
-        found, slope = program(model, _solve_bound)(bound, theta, data, weights, tolerance, max_steps)
+        found, slope = verb_program(model, _solve_bound)(bound, theta, data, weights, tolerance, max_steps)
         steps = steps + found.steps
         higher = float(found.log_likelihood) >= float(solution.log_likelihood) - HIGHER
         # A score of 0/0 at the end itself is replaced by what is known: the log-likelihood rose all the way to it.

@@ -10,7 +10,7 @@ from mle_jax._text import listing, significant
 from mle_jax.fitting.certificate import SHARE
 from mle_jax.fitting.solution import Solution
 from mle_jax.likelihood.evaluation import contributions, sample, theta_scores
-from mle_jax.likelihood.programs import program
+from mle_jax.likelihood.programs import verb_program
 from mle_jax.parameters import Interval, Positive
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _rising(model: "Model", place: Any, solution: Solution, data: Any, weights: 
     sentence = f"It rises along {combination(direction, _names(place), sizes)}.{_open_ends(place, sizes)}"
     if model.is_joint:
         return sentence
-    run = program(model, contributions)
+    run = verb_program(model, contributions)
     before = np.asarray(run(place.params(solution.theta), data, weights))
     after = np.asarray(run(place.params(solution.theta + move), data, weights))
     change = np.abs(np.nan_to_num(after - before))
@@ -180,9 +180,9 @@ def _non_finite(model: "Model", place: Any, solution: Solution, data: Any, weigh
     """Name the rows whose contribution is not finite, and the parameters whose score is not."""
     if model.is_joint:
         return f"This happened at {_point(place, solution)}."
-    values = np.asarray(program(model, contributions)(place.params(solution.theta), data, weights))
+    values = np.asarray(verb_program(model, contributions)(place.params(solution.theta), data, weights))
     rows = np.flatnonzero(~np.isfinite(values))
-    scores = np.asarray(program(model, _scores)(place, solution.theta, data, weights))
+    scores = np.asarray(verb_program(model, _scores)(place, solution.theta, data, weights))
     columns = np.flatnonzero(~np.isfinite(scores).all(axis=0))
     found = [_rows(f"The contribution is {values[rows[0]]} in", rows)] if rows.size else []
     if np.isneginf(values[rows]).any():

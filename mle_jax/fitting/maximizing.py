@@ -1,118 +1,31 @@
-"""`maximize`: the silent, traceable core of `fit` and `fit_batch`."""
+"""`maximize`: the silent, traceable core of `fit`, with derivatives by the implicit function theorem.
 
-from dataclasses import dataclass
+At a maximum the gradient of the loss vanishes, f'(theta; z) = 0, where z are the data, the weights and the values held
+fixed. Differentiating both sides gives d theta / dz = -f''^-1 d f'/dz: one Hessian and one mixed derivative at the
+maximum, however the search got there. Nothing of the search is differentiated.
+
+Source: Blondel et al. (2022), Efficient and modular implicit differentiation, NeurIPS 35, equation (3).
+"""
+
 from typing import TYPE_CHECKING, Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
+from mle_jax._status import Status
 from mle_jax._trees import lists_to_arrays
-from mle_jax.fitting.choosing import choose_optimizer, default_steps
-from mle_jax.fitting.corners import solve_with_corners
+from mle_jax.fitting.planning import make_plan, solve_from_start
 from mle_jax.fitting.solution import Solution
-from mle_jax.fitting.solving import solve
-from mle_jax.fitting.starts import find_exact, has_exact, start_theta
 from mle_jax.likelihood.layout import check_call, model_space
+from mle_jax.likelihood.loss import loss_objective, loss_scale, to_log_likelihood
 from mle_jax.likelihood.programs import program
 from mle_jax.optimizers._protocol import Optimizer
-from mle_jax.optimizers.minimizing import check_steps
 from mle_jax.parameters import Coordinates, coordinates
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How to climb, decided before anything is traced; hashable but for the optimizer's leaves.
-
-    Attributes:
-        coordinates: the free coordinates.
-        optimizer: the algorithm.
-        max_steps: the most steps.
-        closed_form: begin at the model's exact maximizer.
-        compare: the model has kinks and an exact maximizer: measure how far from it the search ends.
-        handwritten: search with the handwritten gradient.
-        whiten: search in coordinates in which the expected information is the identity.
-        record: keep the history.
-    """
-
-    coordinates: Coordinates
-    optimizer: Optimizer[Any]
-    max_steps: int
-    closed_form: bool
-    compare: bool
-    handwritten: bool
-    whiten: bool
-    record: bool
-
-    @property
-    def static(self) -> dict[str, Any]:
-        """The part that a compiled program depends on."""
-        return {
-            "closed_form": self.closed_form,
-            "compare": self.compare,
-            "handwritten": self.handwritten,
-            "whiten": self.whiten,
-            "record": self.max_steps if self.record else None,
-        }
-
-    def description(self, model: "Model") -> str:
-        """Say in words how the maximum is sought."""
-        name = type(self.optimizer).__name__
-        if self.closed_form:
-            return f"closed form, certified by {name}" if model.smooth else "exact solver"
-        return f"{name} with the handwritten gradient" if self.handwritten else name
-
-
-def make_plan(
-    model: "Model",
-    place: Coordinates,
-    *,
-    optimizer: Any = "auto",
-    start: Any = None,
-    gradient: str = "autodiff",
-    weighted: bool = False,
-    max_steps: int | None = None,
-    record: bool = False,
-    many: bool = False,
-) -> Plan:
-    """Decide how to climb.
-
-    "auto" begins at the closed form where the model has one (one that minds what is fixed, if anything is) and no start
-    is given; where the model has kinks, a start does not matter to it, and nothing is left to search.
-
-    Raises:
-        ValueError: an unknown gradient, a handwritten one with weights or where the model has none, or options out
-            of range.
-        TypeError: not an optimizer.
-    """
-    automatic = isinstance(optimizer, str)
-    chosen = choose_optimizer(model, optimizer, place.size)
-    if gradient not in ("autodiff", "handwritten"):
-        raise ValueError(f"gradient is {gradient!r}, but it must be 'autodiff' or 'handwritten'")
-    handwritten = gradient == "handwritten"
-    if handwritten and model.gradient is None:
-        raise ValueError(
-            f"gradient='handwritten', but {model.label} has none; declare it with Model(..., gradient=...)"
-        )
-    if handwritten and weighted:
-        raise ValueError(
-            "gradient='handwritten' knows nothing of weights: the function takes (params, data) only; "
-            "use gradient='autodiff' or leave the weights out"
-        )
-    exact = has_exact(model, place)
-    closed_form = automatic and exact and (start is None or not model.smooth)
-    steps = default_steps(chosen, many=many) if max_steps is None else check_steps(max_steps)
-    return Plan(
-        coordinates=place,
-        optimizer=chosen,
-        max_steps=0 if closed_form and not model.smooth else steps,
-        closed_form=closed_form,
-        compare=exact and not model.smooth,
-        handwritten=handwritten,
-        whiten=automatic and not model.smooth and model.expected_information is not None and not closed_form,
-        record=record,
-    )
 
 
 def maximize(
@@ -128,10 +41,15 @@ def maximize(
     max_steps: int | None = None,
     record: bool = False,
 ) -> Solution:
-    """Maximize the log-likelihood: the silent, traceable core of `fit`, for use under `jax.jit` and `jax.vmap`.
+    """Maximize the log-likelihood: the silent, traceable core of `fit`, for `jax.jit`, `jax.vmap` and `jax.grad`.
 
     It neither looks at values nor warns, follows the caller's precision (float32 with JAX's 64-bit flag off), and
     returns JAX arrays. Read the status: in float32 the decrement rarely gets below 1e-6.
+
+    Derivatives of params and log_likelihood with respect to data, weights and fixed values (of any order, forward and
+    reverse) follow from the implicit function theorem: ``d theta / dz = -H^-1 d gradient / dz`` at the maximum. They
+    are NaN where the maximum is not certified, and 0 with respect to start values; what a density takes for a constant,
+    as the ready-made ones do counts, has derivative 0.
 
     Args:
         model: the model.
@@ -149,10 +67,12 @@ def maximize(
         A `Solution`.
 
     Raises:
-        TypeError, ValueError, KeyError: arguments, data and log density do not fit together (shapes and names only).
+        TypeError, ValueError, KeyError: arguments, data and log density do not fit together (shapes and names only),
+            or derivatives are asked of a model with kinks.
 
     Reference:
-        The certificate is described in ``mle_jax.fitting.certificate``.
+        The certificate is described in ``mle_jax.fitting.certificate``. Blondel et al. (2022), Efficient and modular
+        implicit differentiation, NeurIPS 35, equation (3), for the derivatives.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -162,6 +82,8 @@ def maximize(
         >>> means = jax.vmap(mean_of)(jnp.array([[1.0, 2.0, 6.0], [0.0, 1.0, 5.0]]))
         >>> [round(float(mean), 3) for mean in means]
         [3.0, 2.0]
+        >>> jax.grad(mean_of)(jnp.array([1.0, 2.0, 6.0])).round(3).tolist()  # 1 / n
+        [0.333, 0.333, 0.333]
     """
     data = lists_to_arrays(data)
     space = model_space(model, data)
@@ -176,11 +98,11 @@ def maximize(
         max_steps=max_steps,
         record=record,
     )
-    run = program(model, solve_from_start, **plan.static)
+    run = program(model, solve_differentiably, **plan.static)
     return run(plan.coordinates, data, weights, start, plan.optimizer, tolerance, plan.max_steps)
 
 
-def solve_from_start(
+def solve_differentiably(
     model: "Model",
     place: Coordinates,
     data: Any,
@@ -189,24 +111,68 @@ def solve_from_start(
     optimizer: Optimizer[Any],
     tolerance: Array | float,
     max_steps: Array | int,
-    *,
-    closed_form: bool,
-    compare: bool,
-    handwritten: bool,
-    whiten: bool,
-    record: int | None,
+    **static: Any,
 ) -> Solution:
-    """Find the start and solve: the function that is compiled."""
-    exact = find_exact(model, place, data, weights) if closed_form or compare else None
-    theta = start_theta(model, place, data, weights, start, exact=exact if closed_form else None)
-    options: dict[str, Any] = {
-        "tolerance": tolerance,
-        "max_steps": max_steps,
-        "handwritten": handwritten,
-        "record": record,
-    }
-    if model.smooth:
-        return solve(model, place, theta, data, weights, optimizer, **options)
-    return solve_with_corners(
-        model, place, theta, data, weights, optimizer, exact, at_exact=closed_form, whiten=whiten, **options
-    )
+    """Do what `solve_from_start` does, with derivatives of params, theta and log_likelihood.
+
+    They are NaN where the maximum is not certified, and of all else in the solution zero. Where the search began, and
+    how it went, does not matter to them.
+
+    Raises:
+        ValueError: derivatives are asked of a model with kinks.
+    """
+
+    @jax.custom_jvp
+    def run(given: tuple[Any, ...], search: tuple[Any, ...]) -> Solution:
+        return solve_from_start(model, *given, *search, **static)
+
+    @run.defjvp
+    def differentiate(primals: tuple[Any, Any], tangents: tuple[Any, Any]) -> tuple[Solution, Solution]:
+        if not model.smooth:
+            raise ValueError(
+                f"derivatives of maximize were asked for, but {model.label} has kinks (smooth=False), where the score "
+                "jumps and the implicit function theorem does not hold; use differences of fits"
+            )
+        given, moved = primals[0], tangents[0]
+        solution = run(*primals)  # differentiable again, so that there are second derivatives
+
+        def gradient(*at: Any) -> Array:
+            return jax.grad(lambda theta: _loss(model, theta, *at))(solution.theta)
+
+        pull = jax.jvp(gradient, given, moved)[1]
+        hessian = jax.hessian(lambda theta: _loss(model, theta, *given))(solution.theta)
+        # A factor, and no choice: it must be NaN on the way back as well.
+        theta = jnp.where(_is_certified(solution), -1.0, jnp.nan) * _solve(hessian, pull)
+
+        def outcome(theta: Array, *at: Any) -> tuple[Any, Array]:
+            scale = loss_scale(model, at[1], at[2])
+            return at[0].params(theta), to_log_likelihood(_loss(model, theta, *at), scale)
+
+        _, (params, height) = jax.jvp(outcome, (solution.theta, *given), (theta, *moved))
+        still = jax.tree_util.tree_map(_no_change, solution)
+        return solution, still._replace(params=params, log_likelihood=height, theta=theta)
+
+    solution: Solution = run((place, data, weights), (start, optimizer, tolerance, max_steps))
+    return solution
+
+
+def _loss(model: "Model", theta: Array, place: Coordinates, data: Any, weights: Array | None) -> Array:
+    return loss_objective(model, place, data, weights=weights).value(theta)
+
+
+def _solve(hessian: Array, right: Array) -> Array:
+    """Solve with a positive definite matrix scaled by its diagonal; anything where it is not."""
+    if right.size == 0:
+        return right
+    scale = jnp.sqrt(jnp.abs(jnp.diagonal(hessian)))
+    scale = jnp.where(scale > 0, scale, 1.0)
+    return jnp.linalg.solve(hessian / scale[:, None] / scale, right / scale) / scale
+
+
+def _is_certified(solution: Solution) -> Array:
+    return (solution.status == Status.converged) | (solution.status == Status.converged_to_rounding)
+
+
+def _no_change(leaf: Array) -> Any:
+    floating = jnp.issubdtype(jnp.result_type(leaf), jnp.floating)
+    return jnp.zeros_like(leaf) if floating else np.zeros(jnp.shape(leaf), jax.dtypes.float0)

@@ -8,10 +8,10 @@ import numpy as np
 
 from mle_jax._precision import to_numpy
 from mle_jax.fitting.evaluating import judged_to_rounding, solve_at
-from mle_jax.fitting.maximizing import Plan, solve_from_start
+from mle_jax.fitting.planning import Plan, solve_from_start
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.verdicts import ROUNDING_DECREMENT
-from mle_jax.likelihood.programs import program
+from mle_jax.likelihood.programs import verb_program
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
@@ -34,7 +34,7 @@ def solve_in(dtype: str, model: "Model", plan: Plan, data: Any, weights: Any, st
 
     "float32" may only claim `converged_to_rounding`; "mixed" searches on in float64 from where float32 arrived.
     """
-    run = program(model, solve_from_start, **plan.static)
+    run = verb_program(model, solve_from_start, **plan.static)
     inputs = plan.coordinates, data, weights, start, plan.optimizer, tolerance, plan.max_steps
     if dtype == "float64":
         solution: Solution = run(*inputs)
@@ -44,9 +44,9 @@ def solve_in(dtype: str, model: "Model", plan: Plan, data: Any, weights: Any, st
         params, steps, trace = to_numpy(rough.params), int(rough.steps), rough.trace
     if dtype == "mixed":
         again = {**plan.static, "closed_form": plan.closed_form and not model.smooth, "record": None}
-        solution = program(model, solve_from_start, **again)(*inputs[:3], params, *inputs[4:])
+        solution = verb_program(model, solve_from_start, **again)(*inputs[:3], params, *inputs[4:])
     else:
-        at = program(model, solve_at)(plan.coordinates, data, weights, params, tolerance)
+        at = verb_program(model, solve_at)(plan.coordinates, data, weights, params, tolerance)
         solution = judged_to_rounding(at, below=ROUNDING_DECREMENT)
     taken = steps + (int(solution.steps) if dtype == "mixed" else 0)
     return solution._replace(steps=jnp.int32(taken), trace=trace)

@@ -15,7 +15,7 @@ from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
 from mle_jax.fitting.verdicts import ROUNDING_DECREMENT, touching
 from mle_jax.likelihood.loss import loss_objective, loss_scale
-from mle_jax.likelihood.programs import program
+from mle_jax.likelihood.programs import verb_program
 from mle_jax.optimizers import Newton
 from mle_jax.parameters import Coordinates
 
@@ -73,7 +73,7 @@ def look_nearer(
     near = float(certificate.decrement) < tolerance
     if not near and not float(certificate.informed_decrement) < ROUNDING_DECREMENT:
         return solution
-    if not program(model, _is_sound_nearby)(place, solution.theta, certificate, data, weights):
+    if not verb_program(model, _is_sound_nearby)(place, solution.theta, certificate, data, weights):
         return solution
     status = Status.converged if near else Status.converged_to_rounding
     return solution._replace(
@@ -130,7 +130,7 @@ def refine(
         return place, solution
     seen, best, origin = place, solution, solution.theta
     for _ in range(ROUNDS):
-        found, basis = program(model, _solve_rotated)(place, origin, data, weights, tolerance, left)
+        found, basis = verb_program(model, _solve_rotated)(place, origin, data, weights, tolerance, left)
         if float(basis.smallest) < rounding_floor(size, np.dtype(np.float64)):
             return place, _not_identified(place, solution, basis)
         rotated = Rotated(place, origin, basis.basis)

@@ -11,10 +11,10 @@ from mle_jax._status import ConvergenceWarning
 from mle_jax.data.arrays import CleanData, read_data
 from mle_jax.fitting.batching import solve_lanes, split_start
 from mle_jax.fitting.lanes import common_weights, count_lanes, first_lane, lane_axes, lane_weights
-from mle_jax.fitting.maximizing import Plan, make_plan
+from mle_jax.fitting.planning import Plan, make_plan
 from mle_jax.fitting.solution import Solution
 from mle_jax.likelihood.layout import count_rows
-from mle_jax.likelihood.programs import program
+from mle_jax.likelihood.programs import verb_program
 from mle_jax.parameters import ParameterSpace, coordinates
 from mle_jax.results.building import default_kind
 from mle_jax.results.fit_object import Fit
@@ -144,7 +144,7 @@ def _solve(
 ) -> Solution:
     static = {name: value for name, value in plan.static.items() if name != "record"}
     common, own = start
-    run = program(model, solve_lanes, axes=axes, **static)
+    run = verb_program(model, solve_lanes, axes=axes, **static)
     lanes = own, *lane_weights(weights)
     solution: Solution = run(
         plan.coordinates, data, lanes, common_weights(weights), common, plan.optimizer, tolerance, plan.max_steps

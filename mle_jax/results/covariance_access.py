@@ -11,7 +11,7 @@ from mle_jax._trees import in_order
 from mle_jax.fitting.lanes import common_weights, lane_axes, lane_weights, map_lanes
 from mle_jax.inference.covariances import check_kind, covariance_matrix
 from mle_jax.likelihood.layout import count_contributions, count_rows
-from mle_jax.likelihood.programs import program
+from mle_jax.likelihood.programs import verb_program
 from mle_jax.results.record import Record
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _single_covariance(record: Record, *, partly: bool) -> np.ndarray:
     codes = None
     if record.kind == "clustered" and record.clusters is not None:
         codes = np.unique(record.clusters, return_inverse=True)[1]
-    run = program(
+    run = verb_program(
         record.model,
         covariance_matrix,
         kind=record.kind,
@@ -112,7 +112,7 @@ def _single_covariance(record: Record, *, partly: bool) -> np.ndarray:
 
 
 def _batch_covariance(record: Record) -> np.ndarray:
-    run = program(
+    run = verb_program(
         record.model,
         _map_covariance,
         kind=record.kind,

@@ -12,11 +12,11 @@ from mle_jax._status import ConvergenceWarning
 from mle_jax._trees import lists_to_arrays
 from mle_jax.data.arrays import CleanData, clean_data
 from mle_jax.fitting.evaluating import solve_at
-from mle_jax.fitting.maximizing import make_plan
+from mle_jax.fitting.planning import make_plan
 from mle_jax.fitting.precision import check_dtype, solve_in
 from mle_jax.fitting.refining import second_look
 from mle_jax.likelihood.layout import check_call, count_rows, model_space
-from mle_jax.likelihood.programs import program
+from mle_jax.likelihood.programs import verb_program
 from mle_jax.parameters import Coordinates, ParameterSpace, coordinates
 from mle_jax.results.building import build_fit, default_kind
 from mle_jax.results.covariance_access import check_clusters
@@ -185,7 +185,7 @@ def evaluate(
     labels = kept_labels(clusters, clean, count_rows(model, clean.data))
     place = coordinates(space, fixed)
     _check_held(place, given)
-    solution = program(model, solve_at)(place, clean.data, clean.weights, given, tolerance)
+    solution = verb_program(model, solve_at)(place, clean.data, clean.weights, given, tolerance)
     return build_fit(
         model,
         place,
