@@ -82,7 +82,7 @@ def maximize(
         >>> means = jax.vmap(mean_of)(jnp.array([[1.0, 2.0, 6.0], [0.0, 1.0, 5.0]]))
         >>> [round(float(mean), 3) for mean in means]
         [3.0, 2.0]
-        >>> jax.grad(mean_of)(jnp.array([1.0, 2.0, 6.0])).round(3).tolist()  # 1 / n
+        >>> [round(float(slope), 3) for slope in jax.grad(mean_of)(jnp.array([1.0, 2.0, 6.0]))]  # 1 / n
         [0.333, 0.333, 0.333]
     """
     data = lists_to_arrays(data)
