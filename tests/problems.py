@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.scipy.special import gammaln
 from jax.scipy.stats import norm
 
@@ -122,7 +121,7 @@ def _regression() -> Problem:
 OPTIMIZERS = {
     "auto": "auto",
     "Newton": mle.optimizers.Newton(),
-    "L-BFGS": mle.optimizers.Optax(optax.lbfgs()),
+    "L-BFGS": mle.optimizers.LBFGS(),
     "GradientDescent": mle.optimizers.GradientDescent(0.03),
 }
 PROBLEMS = {problem.name: problem for problem in (_gamma(), _poisson(), _bernoulli(), _categorical(), _regression())}

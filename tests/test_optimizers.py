@@ -7,7 +7,7 @@ import optax
 import pytest
 
 import mle_jax as mle
-from mle_jax.optimizers import GradientDescent, Newton, Optax
+from mle_jax.optimizers import LBFGS, GradientDescent, Newton, Optax
 
 
 def squared_error(w, x, y):
@@ -102,8 +102,8 @@ def rosenbrock(w):
 
 @pytest.mark.parametrize(
     "optimizer",
-    [Newton(), Newton(1e3), Newton(1e-2), Optax(optax.lbfgs())],
-    ids=["Newton", "Newton 1e3", "Newton 1e-2", "L-BFGS"],
+    [Newton(), Newton(1e3), Newton(1e-2), LBFGS(), LBFGS(3)],
+    ids=["Newton", "Newton 1e3", "Newton 1e-2", "L-BFGS", "L-BFGS of 3"],
 )
 def test_rosenbrock(optimizer):
     run = mle.minimize(rosenbrock, {"a": -1.2, "b": 1.0}, optimizer=optimizer, max_steps=60)
@@ -224,3 +224,46 @@ def test_help_for_the_usual_slips():
         mle.minimize(lambda w, y: jnp.sum((y - w) ** 2), 1.0, args=np.ones(3), optimizer=descent, max_steps=5)
     with pytest.raises(TypeError, match=r"stop is 1e-06, but it must be a rule"):
         mle.minimize(lambda w: w**2, 1.0, optimizer=descent, max_steps=5, stop=1e-6)
+
+
+def test_newton_in_a_fit_may_use_other_curvatures():
+    rng = np.random.default_rng(3)
+    x = np.column_stack([np.ones(80), rng.normal(size=80)])
+    data = {"x": x, "y": rng.gamma(2.0, np.exp(x @ [0.5, 0.3]) / 2.0)}
+    model = mle.models.gamma_regression()
+    fits = [mle.fit(model, data, optimizer=Newton(curvature=c)) for c in ("observed", "expected", "outer_product")]
+    assert all(fit.converged for fit in fits)
+    for fit in fits[1:]:  # each is certified to 1e-6 standard errors, of which the estimates are about ten
+        np.testing.assert_allclose(fit.params["w"], fits[0].params["w"], rtol=1e-6)
+        np.testing.assert_allclose(fit.params["shape"], fits[0].params["shape"], rtol=1e-6)
+
+
+def test_outer_products_count_weights_once_and_rows_of_weight_zero_not_at_all():
+    y = np.array([1.0, 2.0, 6.0, 3.0, np.nan])
+    model, newton = mle.models.gaussian(), Newton(curvature="outer_product")
+    options = {"optimizer": newton, "start": {"mu": 2.0, "variance": 5.0}}
+    doubled = mle.fit(model, {"y": [1.0, 1.0, 2.0, 6.0, 6.0, 6.0, 3.0]}, **options)
+    weighted = mle.fit(model, {"y": y}, weights=[2.0, 1.0, 3.0, 1.0, 0.0], **options)
+    assert weighted.converged and weighted.steps == doubled.steps > 0
+    np.testing.assert_allclose(weighted.params["variance"], doubled.params["variance"], rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("newton", "told"),
+    [
+        (Newton(curvature="fisher"), r"curvature is 'fisher', but it must be one of 'observed'"),
+        (Newton(curvature="expected"), r"has no expected information; declare it with .* or leave curvature out"),
+    ],
+)
+def test_curvatures_that_are_not_there(newton, told):
+    model = mle.Model(lambda p, r: -((r["y"] - p["m"]) ** 2), {"m": mle.Real()}, name="bowl")
+    with pytest.raises(ValueError, match=told):
+        mle.fit(model, {"y": [1.0, 2.0]}, optimizer=newton)
+    with pytest.raises(ValueError, match=r"curvature"):
+        mle.minimize(lambda w: w**2, 1.0, optimizer=newton, max_steps=5)
+
+
+@pytest.mark.parametrize("memory", [0, 2.5, True])
+def test_memory_of_lbfgs_is_a_count(memory):
+    with pytest.raises(ValueError, match=r"LBFGS's memory is .*, but it must be a whole number of at least 1"):
+        mle.minimize(lambda w: w**2, 1.0, optimizer=LBFGS(memory), max_steps=5)

@@ -4,7 +4,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from mle_jax.fitting.curvatures import complaint_on
-from mle_jax.optimizers import Newton, Optax
+from mle_jax.optimizers import LBFGS, Newton, Optax
 from mle_jax.optimizers._protocol import Optimizer
 from mle_jax.optimizers.minimizing import check_optimizer
 
@@ -32,7 +32,7 @@ def choose_optimizer(model: "Model", optimizer: Any, size: int) -> Optimizer[Any
             )
         if not model.smooth:
             return adam_with_decay()
-        return Newton() if size <= NEWTON_UP_TO else lbfgs()
+        return Newton() if size <= NEWTON_UP_TO else LBFGS()
     check_optimizer(optimizer)
     if isinstance(optimizer, Newton) and not model.smooth:
         raise ValueError(
@@ -52,14 +52,6 @@ def default_steps(optimizer: Optimizer[Any], *, many: bool = False) -> int:
     """Return the number of steps allowed where the user says nothing, for one dataset or for many side by side."""
     newton = NEWTON_STEPS_OF_MANY if many else NEWTON_STEPS
     return newton if isinstance(optimizer, Newton) else FIRST_ORDER_STEPS
-
-
-@functools.cache
-def lbfgs() -> Optax:
-    """Return optax's L-BFGS with its line search; made once, so that it compiles once."""
-    import optax
-
-    return Optax(optax.lbfgs())
 
 
 @functools.cache

@@ -1,6 +1,7 @@
 """Optimizers: one loop, one algorithm per file; and exact solvers, plain functions that a model's closed form calls."""
 
 from mle_jax.optimizers.gradient_descent import GradientDescent as GradientDescent
+from mle_jax.optimizers.lbfgs import LBFGS as LBFGS
 from mle_jax.optimizers.least_absolute_deviations import LeastAbsoluteDeviations as LeastAbsoluteDeviations
 from mle_jax.optimizers.least_absolute_deviations import (
     solve_least_absolute_deviations as solve_least_absolute_deviations,
@@ -10,6 +11,7 @@ from mle_jax.optimizers.newton import Newton as Newton
 from mle_jax.optimizers.optax_adapter import Optax as Optax
 
 __all__ = [
+    "LBFGS",
     "GradientDescent",
     "LeastAbsoluteDeviations",
     "Newton",

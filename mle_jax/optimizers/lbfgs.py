@@ -1,0 +1,68 @@
+"""L-BFGS, for many parameters: optax's, with its line search."""
+
+import functools
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+from jax import Array
+
+from mle_jax._objective import Objective
+from mle_jax.optimizers.optax_adapter import Optax, OptaxState
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class LBFGS:
+    """Climb by the limited-memory method of Broyden, Fletcher, Goldfarb and Shanno, with a zoom line search.
+
+    The curvature is learned from the last `memory` steps and never stored as a matrix: a step costs a few gradients,
+    whatever the number of parameters. What `fit` takes for more parameters than Newton's method is meant for. The
+    maximum is certified like any other.
+
+    Args:
+        memory: the number of steps that are remembered, 1 or more.
+
+    Reference:
+        Liu and Nocedal (1989), Mathematical Programming 45, 503-528; Nocedal and Wright (2006), Numerical
+        Optimization, algorithms 7.4, 3.5 and 3.6.
+
+    Example:
+        >>> import numpy as np
+        >>> import mle_jax as mle
+        >>> bowl = lambda w: ((w - np.arange(1000.0)) ** 2 / 2).sum()
+        >>> run = mle.minimize(bowl, np.zeros(1000), optimizer=mle.optimizers.LBFGS(), max_steps=20)
+        >>> round(float(run.params[999]), 6)
+        999.0
+    """
+
+    memory: int = field(default=10, metadata={"static": True})
+
+    @property
+    def begins_at(self) -> int:
+        """Say that `init` evaluates the start."""
+        return 0
+
+    def init(self, objective: Objective, point: Array) -> OptaxState:
+        """Evaluate the start."""
+        return _transformation(self.memory).init(objective, point)
+
+    def step(self, objective: Objective, state: OptaxState) -> OptaxState:
+        """Search along the quasi-Newton direction."""
+        return _transformation(self.memory).step(objective, state)
+
+    def complaint(self) -> str | None:
+        """Say what is wrong with the configuration, or return None."""
+        memory: Any = self.memory
+        if isinstance(memory, int | np.integer) and not isinstance(memory, bool) and memory >= 1:
+            return None
+        return f"LBFGS's memory is {memory!r}, but it must be a whole number of at least 1; leave it out for 10"
+
+
+@functools.cache
+def _transformation(memory: int) -> Optax:
+    """Return optax's method; made once, so that it compiles once."""
+    import optax
+
+    return Optax(optax.lbfgs(memory_size=memory))
