@@ -75,6 +75,8 @@ class Fit:
         n_observations: rows, or their total frequency weight.
         n_parameters: free coordinates that were estimated.
         history: a `History` where it was asked for (`record=True`), else None.
+        maxima: the distinct maxima where many starts were asked for (`starts=64`), highest first, a `Table` with
+            the number of starts that ended there, the log-likelihood and the estimates; else None.
 
     Example:
         >>> import mle_jax as mle
@@ -96,6 +98,7 @@ class Fit:
     n_observations: Any
     n_parameters: int
     history: History | None
+    maxima: Table | None = None
     _record: Record = field(repr=False)
 
     @property

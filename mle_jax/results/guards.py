@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from mle_jax._precision import is_traced
 from mle_jax.likelihood import Model
 
@@ -37,3 +39,30 @@ def checked_tolerance(tolerance: Any) -> float:
             "leave it out for 1e-6"
         )
     return number
+
+
+def check_starts(starts: Any, model: Model, *, dtype: str, gradient: str, record: bool) -> int:
+    """Return the number of starts, or raise where it is no count or a search from many makes no sense.
+
+    Raises:
+        ValueError: with what to leave out.
+    """
+    if isinstance(starts, bool) or not isinstance(starts, int | np.integer) or starts < 1:
+        raise ValueError(f"starts is {starts!r}, but it must be a whole number of at least 1; pass e.g. starts=64")
+    if not model.smooth:
+        raise ValueError(
+            f"starts={starts} asks for a search from many starts, but {model.label} has kinks (smooth=False), so no "
+            "maximum of a search could be certified; leave starts out"
+        )
+    unfit = [
+        word
+        for word, given in (
+            (f"dtype={dtype!r}", dtype != "float64"),
+            (f"gradient={gradient!r}", gradient != "autodiff"),
+            ("record=True", record),
+        )
+        if given
+    ]
+    if unfit:
+        raise ValueError(f"starts={starts} and {unfit[0]} do not go together; leave one of them out")
+    return int(starts)

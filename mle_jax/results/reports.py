@@ -1,11 +1,13 @@
 """What a `Fit` prints: rows from the fit, layout from tables/."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mle_jax._status import Status
 from mle_jax._text import significant
+from mle_jax.fitting.multistart import Maxima
 from mle_jax.tables import Table, coefficient_table, summary_text
 
 if TYPE_CHECKING:
@@ -100,6 +102,17 @@ def failed_table(fit: "Fit") -> Table:
     )
 
 
+def maxima_table(names: Sequence[str], maxima: Maxima) -> Table:
+    """Return the distinct maxima that many starts found, highest first."""
+    columns = dict(zip(names, maxima.flat.T, strict=True))
+    lost = sum(maxima.uncertified.values())
+    how = ", ".join(f"{count} {status}" for status, count in maxima.uncertified.items())
+    notes = (
+        (f"{lost} of {lost + maxima.starts.sum()} starts ended without a certified maximum: {how}.",) if lost else ()
+    )
+    return Table({"starts": maxima.starts, "log_likelihood": maxima.log_likelihood, **columns}, notes=notes)
+
+
 def summary(fit: "Fit", level: float) -> str:
     """Return the summary of a single fit; of a batch the counts of its statuses."""
     if fit.is_batch:
@@ -128,6 +141,11 @@ def _remarks(fit: "Fit") -> list[str]:
         notes.append(f"Held fixed: {', '.join(held)}.")
     if record.dropped:
         notes.append(f"{record.dropped} rows with missing values were left out.")
+    if fit.maxima is not None:
+        found = len(fit.maxima)
+        notes.append(
+            f"The highest of {found} certified maxima: see fit.maxima." if found > 1 else "The only maximum found."
+        )
     if not fit.converged or fit.message != fit.status.text:
         notes.append(fit.message)
     return notes

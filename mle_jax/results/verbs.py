@@ -12,16 +12,19 @@ from mle_jax._status import ConvergenceWarning
 from mle_jax._trees import lists_to_arrays
 from mle_jax.data.arrays import CleanData, clean_data
 from mle_jax.fitting.evaluating import solve_at
-from mle_jax.fitting.planning import make_plan
+from mle_jax.fitting.multistart import Maxima, solve_from_many
+from mle_jax.fitting.planning import Plan, make_plan
 from mle_jax.fitting.precision import check_dtype, solve_in
 from mle_jax.fitting.refining import second_look
+from mle_jax.fitting.solution import Solution
 from mle_jax.likelihood.layout import check_call, count_rows, model_space
 from mle_jax.likelihood.programs import verb_program
 from mle_jax.parameters import Coordinates, ParameterSpace, coordinates
 from mle_jax.results.building import build_fit, default_kind
 from mle_jax.results.covariance_access import check_clusters
 from mle_jax.results.fit_object import Fit
-from mle_jax.results.guards import check_verb, checked_tolerance
+from mle_jax.results.guards import check_starts, check_verb, checked_tolerance
+from mle_jax.results.reports import maxima_table
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
@@ -48,6 +51,8 @@ def fit(
     record: bool = False,
     dtype: str = "float64",
     missing: str = "raise",
+    starts: int | None = None,
+    seed: int = 0,
 ) -> Fit:
     """Fit a model to one dataset by maximum likelihood: maximize ``sum_i w_i log_density(params, row_i)``.
 
@@ -73,6 +78,9 @@ def fit(
         dtype: "float64"; "float32" searches in single precision and certifies once in float64; "mixed" adds a float64
             search from there.
         missing: "raise", or "drop" to leave out rows with NaN.
+        starts: search from so many starts, the usual one and others drawn around it in the domain, and return the
+            highest certified maximum; ``fit.maxima`` is the table of the distinct ones.
+        seed: of these draws.
 
     Returns:
         A `Fit`.
@@ -107,12 +115,10 @@ def fit(
         record=record,
     )
     tolerance = check_options(tolerance=tolerance, weight_kind=weight_kind)
-    solution = solve_in(check_dtype(dtype), model, plan, clean.data, clean.weights, start, tolerance)
-    seen: Any = place
-    if model.smooth and dtype != "float32" and not plan.handwritten:
-        seen, solution = second_look(
-            model, place, solution, clean.data, clean.weights, tolerance=tolerance, max_steps=plan.max_steps
-        )
+    many = None if starts is None else check_starts(starts, model, dtype=dtype, gradient=gradient, record=record)
+    seen, solution, maxima = _seek(
+        model, plan, clean, start, tolerance, dtype=check_dtype(dtype), starts=many, seed=seed
+    )
     result = build_fit(
         model,
         seen,
@@ -124,11 +130,37 @@ def fit(
         kind="clustered" if labels is not None else default_kind(model),
         searched=place,
     )
-    if not result.converged and plan.handwritten:
+    if maxima is not None:
+        result = replace(result, maxima=maxima_table(result.names, maxima))
+    if result.converged:
+        return result
+    if plan.handwritten:
         result = replace(result, message=f"{result.message} {FOLLOWED_BY_HAND}")
-    if not result.converged:
-        warnings.warn(f"{model.label}: {result.status.name}. {result.message}", ConvergenceWarning, stacklevel=3)
+    warnings.warn(f"{model.label}: {result.status.name}. {result.message}", ConvergenceWarning, stacklevel=3)
     return result
+
+
+def _seek(
+    model: "Model",
+    plan: Plan,
+    clean: CleanData,
+    start: Any,
+    tolerance: float,
+    *,
+    dtype: str,
+    starts: int | None,
+    seed: int,
+) -> tuple[Any, Solution, Maxima | None]:
+    """Solve, from one start or from many, and look again; return the coordinates to read the solution in with it."""
+    problem, maxima = (clean.data, clean.weights), None
+    if starts is None:
+        solution = solve_in(dtype, model, plan, *problem, start, tolerance)
+    else:
+        solution, maxima = solve_from_many(model, plan, *problem, start, tolerance, starts=starts, seed=seed)
+    seen: Any = plan.coordinates
+    if model.smooth and dtype != "float32" and not plan.handwritten:
+        seen, solution = second_look(model, seen, solution, *problem, tolerance=tolerance, max_steps=plan.max_steps)
+    return seen, solution, maxima
 
 
 @in_float64
