@@ -16,10 +16,13 @@ from mle_jax.text.squared_error import mean_squared_error
 RATE = 0.01  # the text's, T11
 
 
-def compiled_core(start: Any, x: Any, y: Any, steps: Any) -> Any:
-    """Run what `mle.minimize` compiles, traceable: without its checks and without NumPy in and out."""
+def compiled_core(start: Any, x: Any, y: Any, steps: Any, *, whole: bool = True) -> Any:
+    """Run what `mle.minimize` compiles, traceable: without its checks and without NumPy in and out.
+
+    `whole`, as one native function, is not for `vmap`.
+    """
     descent = mle.optimizers.GradientDescent(RATE)
-    run = partial(_run, function=mean_squared_error, room=None, hurried=True)
+    run = partial(_run, function=mean_squared_error, room=None, hurried=True, whole=whole)
     return run({"w": start}, (x, y), descent, None, steps).params["w"]
 
 

@@ -84,7 +84,11 @@ WORKLOADS = (
         work=lambda size: size["datasets"],
         unit="datasets",
         contenders=(
-            Contender(name="vmap of our core", role="ours", prepare=partial(resident, over_datasets(compiled_core))),
+            Contender(
+                name="vmap of our core",
+                role="ours",
+                prepare=partial(resident, over_datasets(partial(compiled_core, whole=False))),
+            ),
             Contender(
                 name="our core, one by one",
                 role="ours",

@@ -1,6 +1,8 @@
 """`minimize`: the library's loop on a plain function."""
 
+import contextlib
 import functools
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -17,10 +19,12 @@ from mle_jax._status import Status
 from mle_jax._tracing_errors import advice_on
 from mle_jax._trees import lists_to_arrays, named_leaves
 from mle_jax.optimizers._loop import NON_FINITE, STOPPED, Trace, begin, hurry, proceed
+from mle_jax.optimizers._one_kernel import in_one_kernel
 from mle_jax.optimizers._protocol import Optimizer, Stop
 from mle_jax.optimizers.newton import Newton
 
 _FEW_COLUMNS, _FEW_ROWS = 8, 1000
+_refused: weakref.WeakSet[Callable[..., Any]] = weakref.WeakSet()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +103,7 @@ def minimize(
         A `Minimum` with params, value, steps, status, history.
 
     Raises:
-        TypeError: the optimizer is not one, or the function does not return one real number.
+        TypeError: the optimizer is not one, or the function has no hash or does not return one real number.
         ValueError: max_steps is negative, or the optimizer's configuration is out of range.
 
     Example:
@@ -118,15 +122,17 @@ def minimize(
             "information; leave curvature out, or declare a Model and use fit"
         )
     most = check_steps(max_steps)
+    _check_hashable(function)
     first = jax.tree_util.tree_map(_floating, lists_to_arrays(start))
     args = _checked_args(args)
     if stop is not None and not callable(stop):
         raise TypeError(f"stop is {stop!r}, but it must be a rule; write stop=mle_jax.stops.value_change(1e-6)")
     run = functools.partial(_run, first, args, optimizer, stop, most, function=function, room=most if record else None)
-    ended = run(hurried=not record)
-    if not record and ended.outcome == NON_FINITE:
+    ended = run() if record else _hurried(run, function)
+    outcome = int(ended.outcome)
+    if not record and outcome == NON_FINITE:
         ended = run()  # once more, with what it takes to return to the last finite point
-    status = {STOPPED: Status.stopped_by_rule, NON_FINITE: Status.non_finite}.get(int(ended.outcome), Status.max_steps)
+    status = {STOPPED: Status.stopped_by_rule, NON_FINITE: Status.non_finite}.get(outcome, Status.max_steps)
     return Minimum(
         params=to_numpy(ended.params),
         value=float(ended.value),
@@ -146,7 +152,18 @@ class _End(NamedTuple):
     trace: Trace | None
 
 
-@functools.partial(jax.jit, static_argnames=("function", "room", "hurried"))
+def _hurried(run: Callable[..., _End], function: Callable[..., Any]) -> _End:
+    """Run without a record, as one native function unless the compiler refused that once."""
+    if function not in _refused:
+        try:
+            return run(hurried=True, whole=True)
+        except jax.errors.JaxRuntimeError:  # what is let in was tried, but with one compiler and its usual flags
+            with contextlib.suppress(TypeError):  # not everything that can be called has weak references
+                _refused.add(function)
+    return run(hurried=True)
+
+
+@functools.partial(jax.jit, static_argnames=("function", "room", "hurried", "whole"))
 @at_highest_precision
 def _run(
     start: Any,
@@ -158,23 +175,30 @@ def _run(
     function: Callable[..., Any],
     room: int | None,
     hurried: bool = False,
+    whole: bool = False,
 ) -> _End:
+    """Run the loop: `hurried` without a way back from where it is not finite, `whole` as one native function."""
     _check_scalar(function, start, args)  # while tracing: a call that is compiled already has passed
-    point, unravel = ravel_pytree(start)
-    as_given = _hold_by_columns(args)
 
-    def evaluate(at: Array) -> tuple[Array, Array]:
-        value = jnp.asarray(function(unravel(at), *as_given())).astype(at.dtype)
-        return value, jnp.abs(value)
+    def loop(start: Any, args: tuple[Any, ...], optimizer: Optimizer[Any], stop: Stop | None, max_steps: Any) -> _End:
+        point, unravel = ravel_pytree(start)
+        as_given = _hold_by_columns(args)
 
-    objective, trace = Objective(evaluate), None
-    if hurried:
-        state, steps, outcome = hurry(objective, optimizer, point, max_steps=max_steps, stop=stop)
-    else:
-        first = begin(objective, optimizer, point, record=room)
-        state, steps, outcome, *_, trace = proceed(objective, optimizer, first, max_steps=max_steps, stop=stop)
-    here = state.evaluation
-    return _End(unravel(here.point), here.value, steps, outcome, trace)
+        def evaluate(at: Array) -> tuple[Array, Array]:
+            value = jnp.asarray(function(unravel(at), *as_given())).astype(at.dtype)
+            return value, jnp.abs(value)
+
+        objective, trace = Objective(evaluate), None
+        if hurried:
+            state, steps, outcome = hurry(objective, optimizer, point, max_steps=max_steps, stop=stop)
+        else:
+            first = begin(objective, optimizer, point, record=room)
+            state, steps, outcome, *_, trace = proceed(objective, optimizer, first, max_steps=max_steps, stop=stop)
+        here = state.evaluation
+        return _End(unravel(here.point), here.value, steps, outcome, trace)
+
+    problem = (start, args, optimizer, stop, max_steps)
+    return in_one_kernel(loop, *problem) if whole else loop(*problem)
 
 
 def _hold_by_columns(args: tuple[Any, ...]) -> Callable[[], tuple[Any, ...]]:
@@ -215,6 +239,16 @@ def _checked_args(args: Any) -> tuple[Any, ...]:
     if not isinstance(args, tuple | list):
         raise TypeError(f"args is a {type(args).__name__}, but it must be a tuple of data; write args=(y,)")
     return tuple(lists_to_arrays(arg) for arg in args)
+
+
+def _check_hashable(function: Any) -> None:
+    try:
+        hash(function)
+    except TypeError as error:
+        raise TypeError(
+            f"the function is a {type(function).__name__}, which has no hash, so what is compiled for it could not be "
+            "found again; pass a plain function, or make its class a dataclass with frozen=True"
+        ) from error
 
 
 def _check_scalar(function: Callable[..., Any], start: Any, args: tuple[Any, ...]) -> None:

@@ -1,0 +1,83 @@
+"""Loops over small data as one native function each.
+
+XLA's CPU runtime runs the operations of a loop's body one by one, and to start one takes as long as arithmetic on a few
+hundred numbers. For the smallest loops the compiler therefore makes one function of the whole loop by itself; where it
+draws the line can only be moved for a whole process. The attributes below ask for the same, of one computation.
+
+What that emitter cannot do ends in an error of the compiler (sorting, scattering, LAPACK, sums and products that go to
+a library), so only operations and sizes that it can are let in. The numbers are the same, to the last bit as a rule.
+
+Source: `SmallWhileLoopHoistingPass` and `ThunkEmitter::EmitCallThunk` in the CPU compiler of XLA.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import jax
+from jax.experimental.xla_metadata import set_xla_metadata
+
+R = TypeVar("R")
+
+MOST = 8192  # numbers in one array, or one product: beyond, the loop gains little
+MOST_SUMMED = 2048  # numbers that are summed up: from 4097 on the compiler calls a library
+TYPES = ("bool", "int32", "int64", "uint32", "float32", "float64")
+ELEMENTWISE = (
+    "abs acos acosh add add_any and asin asinh atan atan2 atanh cbrt ceil clamp convert_element_type copy cos cosh "
+    "digamma div eq erf erf_inv erfc exp exp2 expm1 floor ge gt integer_pow is_finite le lgamma log log1p logistic lt "
+    "max min mul ne neg not or pow rem round rsqrt select_n sign sin sinh sqrt square sub tan tanh xor"
+)
+LAID_OUT = "broadcast_in_dim concatenate iota optimization_barrier pad reshape rev slice split squeeze transpose"
+NESTED = "closed_call cond custom_jvp_call custom_vjp_call jit pjit while"
+SUMS = ("reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_sum")
+PLAIN = frozenset(f"{ELEMENTWISE} {LAID_OUT} {NESTED}".split())
+
+
+def in_one_kernel(function: Callable[..., R], *args: Any) -> R:
+    """Call a function such that the CPU compiler makes one native function of it, where that is known to work.
+
+    Not under `vmap`, which changes the sizes only after they were looked at.
+
+    Args:
+        function: takes and returns pytrees of arrays.
+        args: for the function, pytrees of tracers.
+    """
+    compiled = jax.jit(function)
+    if not _is_small(compiled.trace(*args).jaxpr.jaxpr):
+        return function(*args)
+
+    def alone(*args: Any) -> R:
+        return set_xla_metadata(compiled(*args), xla_cpu_small_call="true", inlineable="false")
+
+    return jax.lax.platform_dependent(*args, cpu=alone, default=compiled)
+
+
+def _is_small(jaxpr: Any) -> bool:
+    """Say whether all operations are of those that work, and their arrays small."""
+    return all(_is_small_step(step) for step in _steps(jaxpr))
+
+
+def _steps(jaxpr: Any) -> Iterator[Any]:
+    """Go through the operations of a program, those of its loops, branches and functions included."""
+    for step in jaxpr.eqns:
+        yield step
+        for inner in jax.tree_util.tree_leaves(list(step.params.values()), is_leaf=lambda leaf: hasattr(leaf, "eqns")):
+            if hasattr(inner, "eqns"):
+                yield from _steps(inner)
+
+
+def _is_small_step(step: Any) -> bool:
+    name, shapes = step.primitive.name, [variable.aval for variable in (*step.invars, *step.outvars)]
+    if any(shape.size > MOST or shape.dtype.name not in TYPES for shape in shapes):
+        return False
+    if name == "dot_general":
+        return _is_small_product(step)
+    return name in PLAIN or (name in SUMS and shapes[0].size <= MOST_SUMMED)
+
+
+def _is_small_product(step: Any) -> bool:
+    """Say whether it is a product of a matrix and a vector, or of two short vectors: others go to a library."""
+    left, right = (variable.aval.shape for variable in step.invars)
+    _, batch = step.params["dimension_numbers"]
+    most = MOST if max(len(left), len(right)) == 2 else MOST_SUMMED
+    return not any(batch) and min(len(left), len(right)) == 1 and max(math.prod(left), math.prod(right)) <= most
