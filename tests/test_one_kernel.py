@@ -10,7 +10,12 @@ from jax import lax
 
 import mle_jax as mle
 from mle_jax.optimizers import GradientDescent, Optax, _one_kernel, minimizing
-from mle_jax.optimizers._one_kernel import MOST, MOST_SUMMED, in_one_kernel
+from mle_jax.optimizers._one_kernel import MOST, MOST_SUMMED, in_one_kernel, is_known
+
+pytestmark = [  # part of the smoke suite, which compiles as users do, on all supported versions
+    pytest.mark.smoke,
+    pytest.mark.skipif(not is_known(), reason="another compiler, or XLA_FLAGS: loops are compiled as usual"),
+]
 
 SIGNED = np.array([-2.5, -1.5, -0.75, -0.25, 0.125, 0.5, 1.25, 3.5])
 INSIDE = SIGNED / 4  # within (-1, 1)

@@ -11,14 +11,17 @@ Source: `SmallWhileLoopHoistingPass` and `ThunkEmitter::EmitCallThunk` in the CP
 """
 
 import math
+import os
 from collections.abc import Callable, Iterator
+from functools import cache
+from importlib.metadata import version
 from typing import Any, TypeVar
 
 import jax
-from jax.experimental.xla_metadata import set_xla_metadata
 
 R = TypeVar("R")
 
+TRIED = (0, 10), (0, 12)  # versions of jaxlib
 MOST = 8192  # numbers in one array, or one product: beyond, the loop gains little
 MOST_SUMMED = 2048  # numbers that are summed up: from 4097 on the compiler calls a library
 TYPES = ("bool", "int32", "int64", "uint32", "float32", "float64")
@@ -33,6 +36,17 @@ SUMS = ("reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_sum")
 PLAIN = frozenset(f"{ELEMENTWISE} {LAID_OUT} {NESTED}".split())
 
 
+@cache
+def is_known() -> bool:
+    """Say whether the compiler is one that this was tried with: these versions, and no flags that change how it emits.
+
+    Another one may end the process where it cannot do what is asked. Flags count as they were when this was first asked;
+    JAX reads them only once, too.
+    """
+    release = tuple(int(part) for part in version("jaxlib").split(".")[:2])
+    return TRIED[0] <= release <= TRIED[1] and not os.environ.get("XLA_FLAGS")
+
+
 def in_one_kernel(function: Callable[..., R], *args: Any) -> R:
     """Call a function such that the CPU compiler makes one native function of it, where that is known to work.
 
@@ -42,6 +56,8 @@ def in_one_kernel(function: Callable[..., R], *args: Any) -> R:
         function: takes and returns pytrees of arrays.
         args: for the function, pytrees of tracers.
     """
+    from jax.experimental.xla_metadata import set_xla_metadata  # experimental: there may be a JAX without it
+
     compiled = jax.jit(function)
     if not _is_small(compiled.trace(*args).jaxpr.jaxpr):
         return function(*args)

@@ -19,7 +19,7 @@ from mle_jax._status import Status
 from mle_jax._tracing_errors import advice_on
 from mle_jax._trees import lists_to_arrays, named_leaves
 from mle_jax.optimizers._loop import NON_FINITE, STOPPED, Trace, begin, hurry, proceed
-from mle_jax.optimizers._one_kernel import in_one_kernel
+from mle_jax.optimizers._one_kernel import in_one_kernel, is_known
 from mle_jax.optimizers._protocol import Optimizer, Stop
 from mle_jax.optimizers.newton import Newton
 
@@ -154,7 +154,7 @@ class _End(NamedTuple):
 
 def _hurried(run: Callable[..., _End], function: Callable[..., Any]) -> _End:
     """Run without a record, as one native function unless the compiler refused that once."""
-    if function not in _refused:
+    if is_known() and function not in _refused:
         try:
             return run(hurried=True, whole=True)
         except jax.errors.JaxRuntimeError:  # what is let in was tried, but with one compiler and its usual flags
