@@ -40,8 +40,8 @@ PLAIN = frozenset(f"{ELEMENTWISE} {LAID_OUT} {NESTED}".split())
 def is_known() -> bool:
     """Say whether the compiler is one that this was tried with: these versions, and no flags that change how it emits.
 
-    Another one may end the process where it cannot do what is asked. Flags count as they were when this was first asked;
-    JAX reads them only once, too.
+    Another one may end the process where it cannot do what is asked. Flags count as they were when this was first
+    asked; JAX reads them only once, too.
     """
     release = tuple(int(part) for part in version("jaxlib").split(".")[:2])
     return TRIED[0] <= release <= TRIED[1] and not os.environ.get("XLA_FLAGS")
