@@ -5,6 +5,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mle_jax._text import plural
 from mle_jax.cli.words import fault, pair, refuse, seed, separator
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def _check_model(arguments: argparse.Namespace) -> tuple[Any, "Leaves", str]:
 
 
 def _described(path: Path, n_rows: int, read: "Leaves") -> str:
-    rows = f"{n_rows} row{'s' * (n_rows != 1)}"
+    rows = plural(n_rows, "row")
     if read.n_dropped:
         rows += f", {read.n_dropped} of them left out for missing values"
     parts = [f"Data: {path.name}, {rows}"]

@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mle_jax._text import plural
 from mle_jax.cli.words import fault, one_line, pair, refuse, separator
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def _fit_quietly(model: "Model", selection: "Selection") -> "Fit":
 
 
 def _described(path: Path, choice: "Choice", selection: "Selection") -> str:
-    rows = f"{selection.n_read} row{'s' * (selection.n_read != 1)}"
+    rows = plural(selection.n_read, "row")
     if selection.n_dropped:
         rows += f", {selection.n_dropped} of them left out for missing values"
     parts = [f"Data: {path.name}, {rows}", f"response {choice.response}"]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mle_jax._status import Status
-from mle_jax._text import significant
+from mle_jax._text import plural, significant
 from mle_jax.tables import Table, coefficient_table, summary_text
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _remarks(fit: "Fit") -> list[str]:
     if held:
         notes.append(f"Held fixed: {', '.join(held)}.")
     if record.dropped:
-        notes.append(f"{record.dropped} rows with missing values were left out.")
+        notes.append(f"Left out for missing values: {plural(record.dropped, 'row')}.")
     if not fit.converged or fit.message != fit.status.text:
         notes.append(fit.message)
     return notes
