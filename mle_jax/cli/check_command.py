@@ -125,7 +125,7 @@ def _check_text(arguments: argparse.Namespace) -> int:
 
 def _check_model(arguments: argparse.Namespace) -> tuple[Any, "Leaves", str]:
     """Check everything that can be checked before derivatives are taken, cheap things first; then take them."""
-    from mle_jax.cli import columns, outputs, pictures, targets
+    from mle_jax.cli import choosing, outputs, pictures, targets
     from mle_jax.data.files import read_file
 
     if arguments.data is None:
@@ -138,7 +138,7 @@ def _check_model(arguments: argparse.Namespace) -> tuple[Any, "Leaves", str]:
     read = targets.read_leaves(
         file,
         response=arguments.response,
-        features=columns.split_features(arguments.features, file.names),
+        features=choosing.split_features(arguments.features, file.names),
         intercept=arguments.intercept,
         leaves=dict(arguments.leaf),
         drop_missing=arguments.missing == "drop",
