@@ -47,6 +47,11 @@ def listing(words: Sequence[str], *, most: int = 8) -> str:
     return ", ".join(quoted[:-1]) + " and " + quoted[-1]
 
 
+def plural(count: int, word: str, words: str = "") -> str:
+    """Write a number with its noun: ``1 entry``, ``2 entries``; without `words` the plural ends in an s."""
+    return f"{count} {word if count == 1 else words or word + 's'}"
+
+
 def measured(value: float, error: float) -> str:
     """Write a measured number with the digits that its error leaves; a blank where nothing was measured."""
     if not math.isfinite(value) or not math.isfinite(error):

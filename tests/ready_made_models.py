@@ -108,8 +108,12 @@ PEAK = {"height": 9.0, "u0": 0.3, "v0": -0.4, "width": 1.2, "background": 1.5}
 READY = {
     "gaussian": Ready(models.gaussian(), ALONE, {"mu": 0.7, "variance": 2.5}),
     "gaussian_mean": Ready(models.gaussian_mean(variance=2.0), ALONE, {"mu": 0.7}),
-    "linear_gaussian": Ready(models.linear_gaussian(), with_y(np.zeros(N)), {**W, "variance": 0.6}),
-    "laplace_regression": Ready(models.laplace_regression(), with_y(np.zeros(N)), {**W, "scale": 0.6}),
+    "linear_gaussian": Ready(
+        models.linear_gaussian(), with_y(np.zeros(N), offset=0.1 * X[:, 1]), {**W, "variance": 0.6}
+    ),
+    "laplace_regression": Ready(
+        models.laplace_regression(), with_y(np.zeros(N), offset=0.1 * X[:, 1]), {**W, "scale": 0.6}
+    ),
     "poisson_regression": Ready(
         models.poisson_regression(), with_y(rng().poisson(np.exp(LINE)), offset=0.1 * X[:, 1]), W, COUNTS
     ),

@@ -96,7 +96,7 @@ def test_missing_rows_are_dropped_only_on_request_and_counted():
     fit = mle.fit(MODEL, data, missing="drop")
     rest = mle.fit(MODEL, {"x": np.delete(X, 7, 0), "y": np.delete(Y, 7)})
     np.testing.assert_allclose(fit.params["w"], rest.params["w"], rtol=1e-12)
-    assert fit.n_observations == N - 1 and "1 rows with missing values were left out" in fit.summary()
+    assert fit.n_observations == N - 1 and "Left out for missing values: 1 row." in fit.summary()
     with pytest.raises(ValueError, match="every one of the 30 rows has a missing value"):
         mle.fit(MODEL, {"x": X, "y": np.full(N, np.nan)}, missing="drop")
     with pytest.raises(ValueError, match="infinite"):

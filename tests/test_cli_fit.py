@@ -218,6 +218,7 @@ BAD_DATA = [
         "2 of the 6 rows of data.csv lack a value (1 in 'y', 1 in 'x', 1 in 'z'), the first in line 6;",
     ),
     (GOOD + "1,,1\n", "1 of the 5 rows of data.csv lacks a value (1 in 'x'), the first in line 6;"),
+    (GOOD + "1,,1\n", "fill them in (with any number where the model does not use the value), or pass --missing drop"),
     (GOOD + '"1,5",1,1\n', "has '1,5'; write it with a decimal point and without other separators, like 1234.5 (empty"),
     (
         GOOD + '"1.234,5",1,1\n',

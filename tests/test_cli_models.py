@@ -4,13 +4,16 @@ import inspect
 import re
 
 import jax
+import jax.numpy as jnp
 import pytest
 
 import mle_jax as mle
 from mle_jax import models
 from mle_jax.cli import main
-from mle_jax.cli.columns import choose, select
-from mle_jax.cli.ready_made import NAMES, Description, build_model, describe, leaves_read, nearest
+from mle_jax.cli.choosing import choose
+from mle_jax.cli.columns import select
+from mle_jax.cli.leaves import leaves_read, level_of, matrices_of, optional_leaves
+from mle_jax.cli.ready_made import NAMES, Description, build_model, describe, example_of, nearest
 from mle_jax.data.files import read_file
 from mle_jax.data.tables import read_table
 from mle_jax.parameters import resolve
@@ -48,8 +51,14 @@ def test_table_has_a_row_per_model(capsys):
     assert [line.split()[0] for line in printed.splitlines()[2 : 2 + len(NAMES)]] == sorted(models.__all__)
     # Gaussian density with mean <x, w>: any textbook.
     row = next(line for line in printed.splitlines() if line.startswith("linear_gaussian "))
-    assert re.search(r" y, x +w, variance .*-\(1/2\) log\(2 pi variance\) - \(y - <x, w>\)\^2 / \(2 variance\)$", row)
+    assert re.search(
+        r" y, x, \[offset\] +w, variance .*-\(1/2\) log\(2 pi variance\) - \(y - <x, w>\)\^2 / \(2 variance\)$", row
+    )
     assert "variance=..." in printed and "mle-jax fit MODEL" in printed
+    rows = {line.split()[0]: line for line in printed.splitlines() if line and not line.startswith(" ")}
+    assert " y, x, [offset], [status], [upper]  " in rows["weibull_aft"]
+    assert " y, x, [offset], [z]  " in rows["zero_inflated_poisson_regression"]
+    assert " y, x  " in rows["multinomial_logit"] and "[brackets] may be left out" in printed
 
 
 def test_description_without_docstrings_is_empty(monkeypatch):
@@ -128,6 +137,53 @@ def test_nearest_knows_a_part_of_a_name_and_its_words_in_another_order():
         **{"lapace": "laplace_regression", "Linear": "linear_gaussian", "mean": "gaussian_mean"},
     }
     assert nearest("poisson", known) is None
+
+
+@pytest.mark.parametrize("name", models.__all__)
+def test_every_regression_but_one_takes_an_offset(name):
+    optional = optional_leaves(example_of(name))
+    assert ("offset" in optional) == ("x" in describe(name).data and name != "multinomial_logit")
+
+
+def test_leaves_behind_other_leaves_are_found():
+    def log_density(params, row):
+        late = row.get("late", 0.0)
+        if "start" in row:
+            late = late + row["start"] * row.get("end", 1.0)
+        return -((row["y"] - params["m"] - late) ** 2)
+
+    model = mle.Model(log_density, {"m": mle.Real()})
+    assert leaves_read(model) == ("y",) and optional_leaves(model) == ("end", "late", "start")
+
+
+@pytest.mark.parametrize("name", models.__all__)
+def test_only_cutpoints_have_the_place_of_an_intercept(name):
+    assert level_of(example_of(name)) == ("cutpoints" if name.startswith("ordered_") else None)
+
+
+@pytest.mark.parametrize(
+    ("residual", "found"),
+    [
+        (lambda p, row: row["y"] - p["a"] - row["x"] @ p["w"], "a"),
+        (lambda p, row: row["y"] + p["a"] - row["x"] @ p["w"], "a"),
+        (lambda p, row: row["y"] - p["a"] * (2 + row["x"] @ p["w"]), None),
+        (lambda p, row: row["y"] - p["a"] - 2 * row["x"] @ p["w"], None),
+        (lambda p, row: row["y"] - p["a"], None),
+    ],
+    ids=["sum", "difference", "product", "another factor", "without x"],
+)
+def test_a_parameter_has_the_place_of_an_intercept_if_both_can_move_together(residual, found):
+    model = mle.Model(
+        lambda p, row: -(residual(p, row) ** 2) - jnp.log(p["s"]),
+        {"w": mle.Real(columns="x"), "s": mle.Positive(), "a": mle.Real()},
+    )
+    assert level_of(model) == found
+
+
+def test_matrices_are_told_from_columns():
+    model = models.zero_inflated_poisson_regression()
+    assert matrices_of(model) == {"x"} and matrices_of(model, ["z", "offset"]) == {"x", "z"}
+    assert matrices_of(models.gaussian_peak()) == frozenset()
 
 
 def test_optional_leaves_are_read_where_they_are_present():

@@ -163,8 +163,19 @@ OUTSIDE = [
     ("poisson", "log_density_log_mean", {"y": 1.5, "log_mean": 2.0}),
     ("binomial", "log_density", {"y": 4.0, "trials": 3.0, "probability": 0.5}),
     ("binomial", "log_density_logit", {"y": 4.0, "trials": 3.0, "logit": 0.5}),
+    *(
+        ("binomial", name, {"y": y, "trials": trials, **at})
+        for name, at in (("log_density", {"probability": 0.3}), ("log_density_logit", {"logit": 0.3}))
+        for y, trials in ((2.0, 9.5), (9.5, 9.5), (0.0, 9.5), (0.0, -1.0), (-2.0, -1.0), (1.0, jnp.inf), (0.0, jnp.nan))
+    ),
+    ("binomial", "log_density_logit", {"y": 2.0, "trials": 9.5, "logit": 40.0}),
+    ("binomial", "log_density", {"y": 4.0, "trials": 3.0, "probability": 1.0}),
     ("negative_binomial", "log_density", {"y": -2.0, "mean": 2.0, "dispersion": 0.0}),
     ("beta_binomial", "log_density", {"y": 4.0, "trials": 3.0, "mean": 0.5, "correlation": 0.0}),
+    *(
+        ("beta_binomial", "log_density", {"y": y, "trials": trials, "mean": 0.5, "correlation": 0.2})
+        for y, trials in ((2.0, 9.5), (9.5, 9.5), (0.0, -1.0), (1.0, jnp.inf), (0.0, jnp.nan))
+    ),
     ("geometric", "log_density", {"y": 0.5, "probability": 0.5}),
     ("gamma", "log_density", {"y": 0.0, "mean": 2.0, "shape": 0.5}),
     ("gamma", "log_cdf", {"y": -1.0, "mean": 2.0, "shape": 0.5}),

@@ -96,6 +96,51 @@ def test_a_density_written_for_the_whole_dataset_is_told_the_shapes_of_one_row()
     assert any("one row x (2,), y ()" in note for note in caught.value.__notes__)
 
 
+@pytest.mark.parametrize(
+    ("model", "data", "told"),
+    [
+        (
+            mle.models.poisson_regression(),
+            {"y": np.ones((3, 1))},
+            r"log_density of poisson_regression returned an array of shape \(1,\), but it must return one real number "
+            r"for one observation; a row of 'y' has that shape: if it should be one number, pass 'y' with shape \(n,\) "
+            r"in place of \(n, 1\), such as y\[:, 0\]; otherwise ",
+        ),
+        (
+            mle.models.linear_gaussian(),
+            {"y": np.ones((3, 4))},
+            r"log_density of linear_gaussian returned an array of shape \(4,\).* a row of 'y' has that shape: if it "
+            r"should be one number, pass 'y' with shape \(n,\) in place of \(n, 4\); otherwise ",
+        ),
+        (
+            mle.models.binomial_regression(),
+            {"y": np.ones((3, 1)), "trials": np.ones((3, 1))},
+            r"log_density of binomial_regression returned .* a row of 'y' and 'trials' has that shape: if they should "
+            r"be one number each, pass them with shape \(n,\)",
+        ),
+    ],
+    ids=["one column", "four columns", "two leaves"],
+)
+def test_a_leaf_with_an_axis_too_many_is_named_together_with_the_model(model, data, told):
+    with pytest.raises(TypeError, match=told):
+        mle.fit(model, {"x": DATA["x"], **data})
+
+
+def test_the_name_of_a_model_is_in_its_errors():
+    with pytest.raises(
+        KeyError, match="log_density of poisson_regression reads 'y', which is not there; params has 'w'"
+    ):
+        mle.fit(mle.models.poisson_regression(), {"x": DATA["x"]})
+    unnamed = (
+        r"log_density \(vector_returned\) returned an array of shape \(2,\), .*; the library calls it for every row"
+    )
+    with pytest.raises(TypeError, match=unnamed):  # x is meant to have columns, so nothing is said about its shape
+        fit(vector_returned)
+    total = mle.Model.joint(lambda p, data: data["y"][:, None] * p["a"], {"a": mle.Real()}, name="a series")
+    with pytest.raises(TypeError, match=r"log_likelihood of a series returned an array of shape \(3, 1\)"):
+        mle.fit(total, DATA)
+
+
 def test_integer_parameters_are_named_by_the_methods_and_accepted_by_the_verbs():
     model = mle.Model(lambda p, row: -0.5 * (row["y"] - p["mu"]) ** 2, {"mu": mle.Real()})
     with pytest.raises(TypeError, match=r"parameter 'mu' is of type int32.*write mu=1.0 instead of mu=1"):

@@ -72,6 +72,18 @@ def test_upper_is_not_looked_at_where_it_is_not_needed(name):
         assert all(np.array_equal(a, b) for a, b in zip(of(upper), plain, strict=True)), upper
 
 
+def test_a_limit_that_is_not_used_must_be_finite_all_the_same():
+    """The verbs refuse NaN wherever it stands, so documentation and message ask for a number, not for fewer rows."""
+    for name in LAWS:
+        described = " ".join(getattr(models, name).__doc__.split())
+        assert "``upper`` (n,), any finite number, such as y, where status is not 3" in described
+    data = {"x": X, "y": Y, "status": STATUS, "upper": np.full(12, np.nan)}
+    with pytest.raises(
+        ValueError, match=r"'upper' has NaN .*\(any finite number will do where the model does not use "
+    ):
+        mle.fit(models.weibull_aft(), data)
+
+
 @jax.enable_x64(True)
 @pytest.mark.parametrize("name", LAWS)
 def test_rows_that_cannot_be_are_minus_infinity_without_nan(name):

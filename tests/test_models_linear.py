@@ -145,6 +145,33 @@ def test_a_gaussian_fit_recovers_the_truth():
     assert abs(fit.params["variance"] - 0.64) < 4 * errors["variance"]
 
 
+SHIFTED = {
+    "linear_gaussian": (models.linear_gaussian(), "variance"),
+    "laplace_regression": (models.laplace_regression(), "scale"),
+    "quantile_regression": (models.quantile_regression(0.3), "scale"),
+}
+
+
+@pytest.mark.parametrize("name", SHIFTED)
+def test_an_offset_is_subtracted_from_the_response(name):
+    """<x, w> + offset explains y as <x, w> explains y - offset: same estimates, errors, log-likelihood."""
+    (model, spread), data = SHIFTED[name], line()
+    offset = np.linspace(-3.0, 5.0, data["y"].size)
+    less = {"x": data["x"], "y": data["y"] - offset}
+    for options in ({}, {"fixed": {"w[1]": -2.0}}, {"weights": np.arange(60) % 3 + 1.0}):
+        given = mle.fit(model, {**data, "offset": offset}, **options)
+        expected = mle.fit(model, less, **options)
+        assert given.converged and expected.converged
+        # y and y - offset are rounded differently: a few eps of numbers of size 5, divided by the curvature
+        np.testing.assert_allclose(given.params["w"], expected.params["w"], rtol=0, atol=1e-9)
+        np.testing.assert_allclose(given.params[spread], expected.params[spread], rtol=1e-9)
+        np.testing.assert_allclose(given.log_likelihood, expected.log_likelihood, rtol=1e-12)
+        np.testing.assert_allclose(given.covariance(), expected.covariance(), rtol=1e-6, atol=1e-12)
+    row = {"x": np.array([1.0, 2.0, 3.0]), "offset": np.array(10.0)}
+    with jax.enable_x64(True):
+        assert float(model.predict({"w": TRUTH, spread: 1.0}, row)) == pytest.approx(8.5)  # 1 - 4 + 1.5 + 10
+
+
 def test_collinear_columns_are_named():
     data = line(30)
     data["x"][:, 2] = 2 * data["x"][:, 1]

@@ -5,6 +5,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mle_jax._text import plural
 from mle_jax.cli.words import fault, pair, refuse, seed, separator
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _check_text(arguments: argparse.Namespace) -> int:
 
 def _check_model(arguments: argparse.Namespace) -> tuple[Any, "Leaves", str]:
     """Check everything that can be checked before derivatives are taken, cheap things first; then take them."""
-    from mle_jax.cli import columns, outputs, pictures, targets
+    from mle_jax.cli import choosing, outputs, pictures, targets
     from mle_jax.data.files import read_file
 
     if arguments.data is None:
@@ -137,7 +138,7 @@ def _check_model(arguments: argparse.Namespace) -> tuple[Any, "Leaves", str]:
     read = targets.read_leaves(
         file,
         response=arguments.response,
-        features=columns.split_features(arguments.features, file.names),
+        features=choosing.split_features(arguments.features, file.names),
         intercept=arguments.intercept,
         leaves=dict(arguments.leaf),
         drop_missing=arguments.missing == "drop",
@@ -152,7 +153,7 @@ def _check_model(arguments: argparse.Namespace) -> tuple[Any, "Leaves", str]:
 
 
 def _described(path: Path, n_rows: int, read: "Leaves") -> str:
-    rows = f"{n_rows} row{'s' * (n_rows != 1)}"
+    rows = plural(n_rows, "row")
     if read.n_dropped:
         rows += f", {read.n_dropped} of them left out for missing values"
     parts = [f"Data: {path.name}, {rows}"]

@@ -1,52 +1,21 @@
-"""From the columns of a file to the data of a model: everything about them is checked here, before any fitting."""
+"""From the columns of a file to the data of a model: their values are checked here, before any fitting."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mle_jax._optional import optional
 from mle_jax._text import listing
+from mle_jax.cli.choosing import INTERCEPT, Choice
 from mle_jax.cli.ready_made import nearest
 from mle_jax.data.files import SEPARATORS, DataFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-INTERCEPT = "intercept"
 TAB = "\t"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """What the user chose from a file.
-
-    Attributes:
-        response: the column that becomes the leaf y.
-        features: the columns that become the leaf x, without the intercept; None for a model without features.
-        intercept: whether a column of ones goes before them.
-        leaves: further leaves of the model and their columns.
-        weights: the column of frequency weights, if any.
-    """
-
-    response: str
-    features: tuple[str, ...] | None
-    intercept: bool
-    leaves: Mapping[str, str] = field(default_factory=dict)
-    weights: str | None = None
-
-    @property
-    def x_names(self) -> tuple[str, ...]:
-        """The names of the columns of x."""
-        return (INTERCEPT,) * self.intercept + (self.features or ())
-
-    def options(self) -> list[tuple[str, str]]:
-        """Pair every chosen column with the option that chose it."""
-        pairs = [("--response", self.response), *(("--features", name) for name in self.features or ())]
-        pairs += [("--leaf", name) for name in self.leaves.values()]
-        return pairs + ([("--weights", self.weights)] if self.weights is not None else [])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,60 +37,6 @@ class Selection:
     n_dropped: int
 
 
-def choose(
-    model_name: str,
-    leaves_read: Sequence[str],
-    *,
-    response: str,
-    features: Sequence[str],
-    intercept: bool,
-    leaves: Mapping[str, str],
-    weights: str | None,
-) -> Choice:
-    """Check the choice of columns against what the model reads.
-
-    Raises:
-        ValueError: the model needs other data than were chosen.
-    """
-    has_features = "x" in leaves_read
-    if features and not has_features:
-        raise ValueError(
-            f"--features names {listing(features)}, but {model_name} has no features; leave --features out"
-        )
-    if has_features and not features and not intercept:
-        raise ValueError(f"{model_name} has neither features nor an intercept; name --features or allow the intercept")
-    further = [leaf for leaf in leaves_read if leaf not in ("x", "y")]
-    unknown = [leaf for leaf in leaves if leaf not in further]
-    if unknown:
-        known = f"its further data are {listing(further)}" if further else "it has no further data; leave --leaf out"
-        raise ValueError(f"--leaf names {listing(unknown)}, but {model_name} reads no such data; {known}")
-    lacking = [leaf for leaf in further if leaf not in leaves]
-    if lacking:
-        raise ValueError(f"{model_name} also reads {listing(lacking)}; pass --leaf {lacking[0]}=COLUMN")
-    choice = Choice(
-        response=response,
-        features=tuple(features) if has_features else None,
-        intercept=intercept and has_features,
-        leaves=dict(leaves),
-        weights=weights,
-    )
-    _refuse_overlaps(choice)
-    return choice
-
-
-def split_features(given: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
-    """Split what --features was given at commas, except where it is the name of a column as it stands.
-
-    Raises:
-        ValueError: it was given, but names nothing, as an empty variable of a shell would.
-    """
-    parts = [part for text in given for part in ([text] if text in names else text.split(","))]
-    features = tuple(part if part in names else part.strip() for part in parts if part.strip())
-    if given and not features:
-        raise ValueError(f"--features {given[0]!r} names no column; name one, or leave --features out")
-    return features
-
-
 def select(file: DataFile, choice: Choice, *, drop_missing: bool) -> Selection:
     """Read the chosen columns and check their values.
 
@@ -133,15 +48,13 @@ def select(file: DataFile, choice: Choice, *, drop_missing: bool) -> Selection:
     if choice.weights is not None:
         _refuse_bad_weights(file, choice.weights, read[choice.weights])
     kept = {name: np.asarray(column[~lacks].data) for name, column in read.items()}
-    if choice.intercept:
-        _refuse_constants(choice.features or (), kept)
+    if choice.adds_ones:
+        covered = (choice.features or ()) if choice.intercept else ()
+        _refuse_constants([*covered, *(name for names in choice.matrices.values() for name in names)], kept)
         kept[INTERCEPT] = np.ones(int((~lacks).sum()))
-    columns: dict[str, str | tuple[str, ...]] = {"y": choice.response, **choice.leaves}
-    if choice.features is not None:
-        columns["x"] = choice.x_names
     return Selection(
         table=optional("pyarrow", "data", "reading a file").table(kept),
-        columns=columns,
+        columns=choice.columns,
         weights=None if choice.weights is None else kept[choice.weights],
         n_read=file.n_rows,
         n_dropped=int(lacks.sum()),
@@ -182,22 +95,6 @@ def read_columns(
     return read, lacks
 
 
-def _refuse_overlaps(choice: Choice) -> None:
-    """Raise where one column would stand in two places that exclude each other."""
-    features = choice.features or ()
-    if choice.response in features:
-        raise ValueError(f"'{choice.response}' is the response and a feature; leave it out of --features")
-    twice = [name for name, count in Counter(features).items() if count > 1]
-    if twice:
-        raise ValueError(f"--features names {listing(twice)} twice; name each column once")
-    if choice.intercept and INTERCEPT in features:
-        raise ValueError(
-            f"--features names '{INTERCEPT}', which the command adds; leave it out, or keep yours by --no-intercept"
-        )
-    if choice.intercept and INTERCEPT in (choice.response, *choice.leaves.values(), choice.weights):
-        raise ValueError(f"the column '{INTERCEPT}' has the name of the column that the command adds; rename it")
-
-
 def _hint(file: DataFile, name: str) -> str:
     """Say which column was probably meant, or why there seem to be none."""
     near = nearest(name, file.names)
@@ -217,7 +114,8 @@ def _missing_message(file: DataFile, missing: Mapping[str, np.ndarray], lacks: n
     first, n_lacking = file.place(int(np.flatnonzero(lacks)[0])), int(lacks.sum())
     return (
         f"{n_lacking} of the {file.n_rows} rows of {file.path.name} {'lacks' if n_lacking == 1 else 'lack'} a value "
-        f"({counts}), the first in {first}; fill them in, or pass --missing drop to leave these rows out"
+        f"({counts}), the first in {first}; fill them in (with any number where the model does not use the value), or "
+        "pass --missing drop to leave these rows out"
     )
 
 

@@ -8,16 +8,19 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mle_jax._text import plural
 from mle_jax.cli.words import fault, one_line, pair, refuse, separator
 
 if TYPE_CHECKING:
-    from mle_jax.cli.columns import Choice, Selection
+    from mle_jax.cli.choosing import Choice
+    from mle_jax.cli.columns import Selection
     from mle_jax.likelihood import Model
     from mle_jax.results import Fit
 
 DESCRIPTION = """\
 Fit a ready-made model to a CSV or Parquet file by maximum likelihood, and print the table of estimates.
-An intercept is added and called 'intercept'. Computed in float64."""
+An intercept is added and called 'intercept', unless another parameter of the model has its place, as the cutpoints of
+ordered categories have. Computed in float64."""
 
 EPILOG = """\
 exit status:
@@ -70,7 +73,7 @@ def _add_columns(group: "argparse._ArgumentGroup") -> None:
         default=[],
         type=pair,
         metavar="DATA=NAME",
-        help="column for further data of a model",
+        help="column for further data of a model; of a matrix several, DATA=NAME,NAME, after an intercept",
     )
     add("--separator", type=separator, metavar="CHAR", help="between the columns of a CSV file (default: found out)")
     add(
@@ -114,27 +117,31 @@ def _run(arguments: argparse.Namespace) -> int:
     print(_described(arguments.data, choice, selection), end="\n\n")
     print(fit.summary(arguments.level))
     if not fit.converged:
-        print(f"mle-jax fit: not certified: {fit.status.name}. {one_line(fit.message)}", file=sys.stderr)
+        hint = _on_intercept(fit, choice)
+        print(f"mle-jax fit: not certified: {fit.status.name}. {one_line(fit.message)}{hint}", file=sys.stderr)
     statuses = [refuse("fit", wrong) for wrong in faults if wrong is not None]
     return 2 if statuses else 0 if fit.converged else 1
 
 
 def _prepare(arguments: argparse.Namespace) -> "tuple[Model, Choice, Selection]":
     """Check everything that can be checked before a fit: cheap things first, the values in the file last."""
-    from mle_jax.cli import columns, outputs, pictures, ready_made
+    from mle_jax.cli import choosing, columns, leaves, outputs, pictures, ready_made
     from mle_jax.data.files import read_file
 
     model = ready_made.build_model(arguments.model, dict(arguments.option))
     outputs.check_outputs({"--json": arguments.json, "--plot": arguments.plot}, arguments.data)
     file = read_file(arguments.data, separator=arguments.separator)
-    choice = columns.choose(
+    further = tuple(dict(arguments.leaf))
+    read, matrices = leaves.leaves_read(model, further), leaves.matrices_of(model, further)
+    choice = choosing.choose(
         model.label,
-        ready_made.leaves_read(model, dict(arguments.leaf)),
+        read,
         response=arguments.response,
-        features=columns.split_features(arguments.features, file.names),
+        features=choosing.split_features(arguments.features, file.names),
         intercept=arguments.intercept,
-        leaves=dict(arguments.leaf),
+        leaves=choosing.split_leaves(arguments.leaf, file.names, read=read, matrices=matrices),
         weights=arguments.weights,
+        level=leaves.level_of(model, further),
     )
     if arguments.plot is not None:
         pictures.check_picture(arguments.plot, model, choice)
@@ -150,13 +157,27 @@ def _fit_quietly(model: "Model", selection: "Selection") -> "Fit":
         return mle.fit(model, selection.table, columns=selection.columns, weights=selection.weights)
 
 
+def _on_intercept(fit: "Fit", choice: "Choice") -> str:
+    """Say what to do where the column of ones that the command added is not identified beside other columns."""
+    from mle_jax import Status
+    from mle_jax.cli.choosing import INTERCEPT
+    from mle_jax.results.reports import flat_numbers
+
+    sure = dict(zip(fit.names, flat_numbers(fit, fit.reliable), strict=True))
+    unsure = [name for name, holds in sure.items() if name.endswith(f"[{INTERCEPT}]") and not holds]
+    if fit.status is not Status.not_identified or not choice.adds_ones or not unsure:
+        return ""
+    return " The command added the intercept; pass --no-intercept if the other columns need none."
+
+
 def _described(path: Path, choice: "Choice", selection: "Selection") -> str:
-    rows = f"{selection.n_read} row{'s' * (selection.n_read != 1)}"
+    rows = plural(selection.n_read, "row")
     if selection.n_dropped:
         rows += f", {selection.n_dropped} of them left out for missing values"
     parts = [f"Data: {path.name}, {rows}", f"response {choice.response}"]
     parts += [f"features {', '.join(choice.x_names)}"] * bool(choice.x_names)
-    parts += [f"{leaf} {name}" for leaf, name in choice.leaves.items()]
+    further = ((leaf, names) for leaf, names in choice.columns.items() if leaf in choice.leaves)
+    parts += [f"{leaf} {names if isinstance(names, str) else ', '.join(names)}" for leaf, names in further]
     parts += [f"frequency weights {choice.weights}"] * (choice.weights is not None)
     return textwrap.fill("; ".join(parts), 100, subsequent_indent="  ")
 
@@ -169,7 +190,7 @@ def _request(arguments: argparse.Namespace, model: "Model", choice: "Choice", se
         "response": choice.response,
         "features": list(choice.features or ()),
         "intercept": choice.intercept,
-        "leaves": dict(choice.leaves),
+        "leaves": {leaf: n if isinstance(n, str) else list(n) for leaf, n in choice.leaves.items()},
         "weights": choice.weights,
         "n_rows": selection.n_read,
         "n_dropped": selection.n_dropped,

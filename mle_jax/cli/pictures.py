@@ -12,7 +12,8 @@ from mle_jax._optional import optional
 from mle_jax._precision import in_float64
 
 if TYPE_CHECKING:
-    from mle_jax.cli.columns import Choice, Selection
+    from mle_jax.cli.choosing import Choice
+    from mle_jax.cli.columns import Selection
     from mle_jax.gradients import GradientReport
     from mle_jax.likelihood import Model
     from mle_jax.results import Fit
@@ -87,14 +88,16 @@ def draw(path: Path, fit: "Fit", model: "Model", *, choice: "Choice", selection:
     from mle_jax import plots
 
     columns = {name: selection.table.column(name).to_numpy() for name in selection.table.schema.names}
-    further = {leaf: columns[name] for leaf, name in choice.leaves.items()}
-    x = np.stack([columns[name] for name in choice.x_names], axis=1).astype(np.float64)
-    y = columns[choice.response].astype(np.float64)
-    fitted = predictions(model, fit, {**further, "x": x, "y": y})
+    data = {
+        leaf: columns[names] if isinstance(names, str) else np.stack([columns[name] for name in names], axis=1)
+        for leaf, names in choice.columns.items()
+    }
+    x, y = data["x"].astype(np.float64), data["y"].astype(np.float64)
+    fitted = predictions(model, fit, {**data, "x": x, "y": y})
     response, model_name = choice.response, _as_text(model.label, WIDE)
     figure = optional("matplotlib.figure", "plot", "--plot").Figure(figsize=(10, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
-    if len(choice.features or ()) == 1 and not further:
+    if len(choice.features or ()) == 1 and not choice.leaves:
 
         def curve(values: Any) -> np.ndarray:
             ones = [np.ones_like(values)] * choice.intercept

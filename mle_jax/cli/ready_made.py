@@ -8,19 +8,17 @@ import difflib
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
-
-import jax
-import jax.numpy as jnp
 
 from mle_jax import models
 from mle_jax._text import listing
 from mle_jax.likelihood import Model
-from mle_jax.parameters import resolve
 
 NAMES = tuple(models.__all__)
 
+MADE_UP = {int: 3, float: 1.0}
+"""Values of options, by their types, for a model of which only the leaves of its data are asked."""
 ALIKE = 0.6
 """Likeness from which a name may have been meant; difflib's own choice for close matches."""
 
@@ -49,6 +47,18 @@ def describe(name: str) -> Description:
     response, parameters, given, formula = found.groups()
     data = (response, *_words(given or ""))
     return Description(name, data, _words(parameters), options, " ".join(formula.split()))
+
+
+def example_of(name: str) -> Model:
+    """Construct a ready-made model, with made-up values of the options that it needs.
+
+    Raises:
+        KeyError: an option is of a type of which no value is known here.
+    """
+    needed = [
+        option for option in inspect.signature(_constructor(name)).parameters.values() if option.default is option.empty
+    ]
+    return build_model(name, {option.name: MADE_UP[option.annotation] for option in needed})
 
 
 def build_model(name: str, options: Mapping[str, Any]) -> Model:
@@ -80,23 +90,6 @@ def build_model(name: str, options: Mapping[str, Any]) -> Model:
     return constructor(**options)
 
 
-def leaves_read(model: Model, present: Iterable[str] = ()) -> tuple[str, ...]:
-    """Return the names of the data leaves that a log density reads, found by tracing it on made-up shapes.
-
-    Args:
-        model: the model.
-        present: leaves that the data have; of those that are optional, only these are read.
-    """
-    given = {name: jax.ShapeDtypeStruct((2,), jnp.result_type(float)) for name in present}
-    declared = {"x", *(getattr(leaf, "columns", None) for leaf in jax.tree_util.tree_leaves(model.parameters))}
-    shapes = {name: jax.ShapeDtypeStruct((2, 2), jnp.result_type(float)) for name in declared if name}
-    params = resolve(model.parameters, {**given, **shapes}).default_start()
-    # Whole numbers, because a category may be an index.
-    row = _Asked(lambda name: jnp.zeros(2 if name in shapes else (), int), tuple(given))
-    jax.eval_shape(lambda traced: model.log_density(traced, row), params)
-    return tuple(row)
-
-
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the known name that was probably meant: misspelled, in another case or order of words, or a part of it."""
 
@@ -108,32 +101,6 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
     best = max(known, key=likeness, default=None)
     return best if best is not None and likeness(best)[0] >= ALIKE else None
-
-
-class _Asked(Mapping[str, Any]):
-    """A row that answers for every leaf and keeps in mind which were asked for.
-
-    A leaf that a model looks for before it reads it (``"offset" in row``) is optional: absent, unless it was given.
-    """
-
-    def __init__(self, answer: Callable[[str], Any], present: tuple[str, ...]) -> None:
-        self._answer = answer
-        self._present = present
-        self._names: list[str] = []
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in self._names:
-            self._names.append(name)
-        return self._answer(name)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._present
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
 
 
 def _constructor(name: str) -> Callable[..., Model]:

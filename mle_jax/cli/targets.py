@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mle_jax._text import listing
-from mle_jax.cli.columns import INTERCEPT, read_columns
+from mle_jax.cli.choosing import INTERCEPT
+from mle_jax.cli.columns import read_columns
 from mle_jax.cli.ready_made import nearest
 from mle_jax.data.files import DataFile
 from mle_jax.likelihood import Model

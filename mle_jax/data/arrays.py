@@ -161,8 +161,9 @@ def _bad_value_message(name: str, leaf: np.ndarray, bad: np.ndarray, short: bool
     if len(first) > 1:
         place += f", column {', '.join(map(str, first[1:]))}"
     rows = np.unique(np.argwhere(bad)[:, 0]).size if leaf.ndim else 1
-    advice = "correct or remove these rows" if short or "NaN" not in kinds else "correct them, or pass missing='drop'"
+    rest = "or remove these rows" if short or "NaN" not in kinds else "or leave these rows out by missing='drop'"
     return (
         f"data leaf '{name}' has {' and '.join(kinds)} values in {rows} of its rows, the first {place}; "
-        f"all values must be finite; {advice}"
+        "all values must be finite; correct them (any finite number will do where the model does not use the value), "
+        f"{rest}"
     )

@@ -11,6 +11,11 @@ def is_count(y: Array) -> Array:
     return (y >= 0) & (y == jnp.floor(y)) & (y < jnp.inf)
 
 
+def is_share(y: Array, trials: Array) -> Array:
+    """Say where y is one of 0, 1, ..., trials; nowhere if the trials are no whole number from 0 on."""
+    return is_count(y) & is_count(trials) & (y <= trials)
+
+
 def log_stirling_ratio(y: Array) -> Array:
     """Return ``log(y! / (y^y exp(-y)))`` for y >= 1."""
     return 0.5 * jnp.log(y) + HALF_LOG_2_PI + stirling_error(y)

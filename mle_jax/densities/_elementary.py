@@ -48,13 +48,16 @@ def log1p_curvature(x: Array, ratio: Array) -> Array:
     return jnp.where(small, series, (far - jnp.log(far_ratio)) / far**2)
 
 
+def _excess_series(w: Array) -> Array:
+    """Return x - log(1 + x) for |w| < 1/4."""
+    # 2 w^2 / (1 - w) - 2 w^3 (1/3 + w^2/5 + ...), all of one size
+    return 2 * w**2 * (1 / (1 - w) - w * polynomial(w**2, ARTANH_AFTER_FIRST))
+
+
 def _excess(x: Array, ratio: Array) -> Array:
     w = x / (1 + ratio)
     small = jnp.abs(w) < SERIES
-    near = jnp.where(small, w, 0.0)
-    # x - log1p(x) = 2 w^2 / (1 - w) - 2 w^3 (1/3 + w^2/5 + ...), all of one size for |w| < 1/4
-    series = 2 * near**2 * (1 / (1 - near) - near * polynomial(near**2, ARTANH_AFTER_FIRST))
-    return jnp.where(small, series, x - jnp.log(ratio))
+    return jnp.where(small, _excess_series(jnp.where(small, w, 0.0)), x - jnp.log(ratio))
 
 
 excess = with_partials(_excess, with_partials(lambda x, ratio: x / ratio, lambda x, ratio: 1 / ratio**2, None), None)
@@ -64,16 +67,69 @@ At x = y/mean - 1 it is half the unit deviance of the gamma family, at mean/y - 
 Neither the value nor the first two derivatives cancel."""
 
 
+def finite(x: Array) -> Array:
+    """Return the nearest number that is not infinite: a derivative times the 0 of a direction must not become NaN."""
+    largest = jnp.finfo(x.dtype).max
+    return jnp.clip(x, -largest, largest)
+
+
+def inverse(x: Array) -> Array:
+    """Return 1/x, finite: what is divided twice is multiplied by this, for XLA makes a/(b c) of a/b/c, and b c is 0."""
+    return finite(1 / x)
+
+
+ratio = with_partials(
+    lambda a, b: a / b,
+    with_partials(lambda a, b: inverse(b) + 0 * a, None, lambda a, b: finite(-(inverse(b) ** 2)) + 0 * a),
+    with_partials(
+        lambda a, b: finite(-a / b * inverse(b)),
+        lambda a, b: finite(-(inverse(b) ** 2)) + 0 * a,
+        lambda a, b: finite(2 * (a / b) * inverse(b) * inverse(b)),
+    ),
+)
+"""``a/b`` for b > 0; its derivatives leave the range of the dtype only where they must, and are never infinite."""
+
+
+def _log_ratio(a: Array, b: Array) -> Array:
+    plain = a / b
+    info = jnp.finfo(plain.dtype)
+    low, high = (plain < info.tiny) & (a > 0), plain > info.max
+    # Where a/b leaves the range it is moved back into it by a power of 2 as large as the range.
+    up, down, whole = 2.0 ** (info.maxexp // 2), 0.5 ** (info.maxexp // 2), info.maxexp * LOG_2
+    above, below = jnp.where(low, up, jnp.where(high, down, 1.0)), jnp.where(low, down, jnp.where(high, up, 1.0))
+    return jnp.log((a * above) / (b * below)) + jnp.where(low, -whole, jnp.where(high, whole, 0.0))
+
+
+log_ratio = with_partials(
+    _log_ratio,
+    with_partials(lambda a, b: inverse(a) + 0 * b, lambda a, b: finite(-(inverse(a) ** 2)) + 0 * b, None),
+    with_partials(lambda a, b: -inverse(b) + 0 * a, None, lambda a, b: finite(inverse(b) ** 2) + 0 * a),
+)
+"""``log(a/b)`` for a, b > 0, also where a/b is too large or too small a number; derivatives do not mix."""
+
+
+def _ratio_excess(difference: Array, a: Array, b: Array) -> Array:
+    x, plain = difference / b, a / b
+    w = x / (1 + plain)
+    small = jnp.abs(w) < SERIES
+    return jnp.where(small, _excess_series(jnp.where(small, w, 0.0)), x - _log_ratio(a, b))
+
+
+# (a - b)/(a b), whose denominator may leave the range, is the difference over the larger one, over the smaller one.
 _by_a = with_partials(
-    lambda difference, a, b: difference / (a * b),
-    *(None, lambda difference, a, b: 1 / a**2, lambda difference, a, b: -1 / b**2),
+    lambda difference, a, b: finite(difference / jnp.maximum(a, b) * inverse(jnp.minimum(a, b))),
+    *(None, lambda difference, a, b: finite(inverse(a) ** 2), lambda difference, a, b: finite(-(inverse(b) ** 2))),
 )
 _by_b = with_partials(
-    lambda difference, a, b: -difference / b**2,
-    *(None, lambda difference, a, b: -1 / b**2, lambda difference, a, b: (2 * a - b) / b**3),
+    lambda difference, a, b: finite(-difference / b * inverse(b)),
+    None,
+    lambda difference, a, b: finite(-(inverse(b) ** 2)),
+    lambda difference, a, b: finite((2 * a - b) / b * inverse(b) * inverse(b)),
 )
-ratio_excess = with_partials(lambda difference, a, b: _excess(difference / b, a / b), None, _by_a, _by_b)
-"""`excess` at a/b - 1 for a, b > 0, given their difference; exact derivatives in both, also where a is far below b."""
+ratio_excess = with_partials(_ratio_excess, None, _by_a, _by_b)
+"""`excess` at a/b - 1 for a, b > 0, given their difference; exact derivatives in both, also where a is far below b.
+
+Infinite where a/b is too large a number, with derivatives that are not."""
 
 
 def _sigmoid(x: Array) -> Array:
@@ -113,6 +169,19 @@ log1mexp = with_partials(_log1mexp, lambda x: inverse_expm1(x))
 """``log(1 - exp(-x))`` for x > 0. Maechler (2012), Accurately computing log(1 - exp(-|a|)), R package Rmpfr."""
 
 
+def rest_of(log_p: Array) -> Array:
+    """Return ``log(1 - exp(log_p))``, the other tail; 0 with a zero derivative where p is 0, however log_p changes."""
+    some = log_p > math.log(jnp.finfo(log_p.dtype).tiny)
+    return jnp.where(some, log1mexp(-jnp.where(some, log_p, -1.0)), 0.0)
+
+
+def log1mexp_of_ratio(a: Array, b: Array) -> Array:
+    """Return ``log(1 - exp(-a/b))`` for a, b > 0, also where a/b is too large or too small a number."""
+    quotient = ratio(a, b)
+    tiny = quotient < jnp.finfo(quotient.dtype).eps / 4  # below, 1 - exp(-x) is x to the last digit
+    return jnp.where(tiny, log_ratio(a, b), log1mexp(jnp.where(tiny, 1.0, quotient)))
+
+
 expm1 = with_partials(lambda x: jnp.expm1(x), lambda x: jnp.exp(x))
 """``exp(x) - 1``; JAX's own takes the value plus 1 for the derivative, which loses exp(x) far below 0."""
 
@@ -139,10 +208,6 @@ def log1mexp_of_exp(w: Array) -> Array:
     return jnp.where(below, series, log1mexp(jnp.exp(jnp.where(below, 0.0, w))))
 
 
-log_ratio = with_partials(lambda a, b: jnp.log(a / b), lambda a, b: 1 / a + 0 * b, lambda a, b: -1 / b + 0 * a)
-"""``log(a/b)`` with derivatives that do not mix."""
-
-
 def xlogy(x: Array, y: Array) -> Array:
     """Return ``x log(y)``, 0 with zero derivative where x is 0 whatever y >= 0."""
     zero = x == 0
@@ -162,15 +227,25 @@ def logsumexp(terms: Array) -> Array:
     Its second derivative is a covariance, taken of deviations from the means: the difference of two large squares that
     autodiff would make of it loses digits.
     """
+    weights, top = _weights(terms)
+    return jnp.log(jnp.maximum(jnp.sum(weights, axis=-1), 1.0)) + top[..., 0]
+
+
+def _weights(terms: Array) -> tuple[Array, Array]:
+    """Return ``exp(terms - top)`` and the largest term; never above 1.
+
+    The compiler may compute the terms twice and round them differently: those of -1e22 by 1e15, in float32. Then their
+    difference from the largest, which is 0 for one of them, is anything.
+    """
     top = jnp.max(terms, axis=-1, keepdims=True)
-    return jnp.log(jnp.sum(jnp.exp(terms - top), axis=-1)) + top[..., 0]
+    return jnp.exp(jnp.minimum(terms - top, 0.0)), top
 
 
 @jax.custom_jvp
 def _shares(terms: Array) -> Array:
     """Return weights proportional to exp(terms) whose sum is 1."""
-    weights = jnp.exp(terms - jnp.max(terms, axis=-1, keepdims=True))
-    return weights / jnp.sum(weights, axis=-1, keepdims=True)
+    weights, _ = _weights(terms)
+    return weights / jnp.maximum(jnp.sum(weights, axis=-1, keepdims=True), 1.0)
 
 
 @_shares.defjvp

@@ -24,7 +24,7 @@ NARROW = 0.5
 
 
 class Line(NamedTuple):
-    """A distribution on the whole line, as three functions of one variable."""
+    """A distribution on the whole line, whose middle is near 0, as three functions of one variable."""
 
     log_density: Callable[[Array], Array]
     log_cdf: Callable[[Array], Array]
@@ -82,10 +82,12 @@ def log_difference(low: Array, high: Array, *, width: Array, line: Line) -> Arra
     fall, rise = survival_low - survival_high, cdf_high - cdf_low
     narrow = jnp.maximum(fall, rise) < NARROW
     upper = survival_high < cdf_low
-    drop = jnp.where(narrow, 1.0, jnp.where(upper, fall, rise))
-    wide = jnp.where(upper, survival_low, cdf_high) + log1mexp(drop)
-    # The nodes must not run over a wide interval: their log density may overflow there.
-    step = jnp.where(narrow, width, 1.0)
-    nodes = low[..., None] + step[..., None] * jnp.asarray(NODES, low.dtype)
+    nearer = jnp.where(upper, survival_low, cdf_high)
+    lost = jnp.isneginf(nearer)  # both ends are farther out than the logarithms of the tails can be told
+    drop = jnp.where(narrow | lost, 1.0, jnp.where(upper, fall, rise))
+    wide = nearer + log1mexp(drop)
+    # The nodes must not run over a wide interval, nor lie far out: their log density may overflow there.
+    step, begin = jnp.where(narrow, width, 1.0), jnp.where(narrow, low, 0.0)
+    nodes = begin[..., None] + step[..., None] * jnp.asarray(NODES, low.dtype)
     integral = logsumexp(line.log_density(nodes) + jnp.log(jnp.asarray(WEIGHTS, low.dtype))) + jnp.log(step)
     return jnp.where(narrow, integral, wide)

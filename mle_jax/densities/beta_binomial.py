@@ -17,7 +17,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from mle_jax.densities import binomial
-from mle_jax.densities._counts import is_count
+from mle_jax.densities._counts import is_share
 from mle_jax.densities._partials import floats, supported
 from mle_jax.densities._rising import log_rising
 
@@ -26,8 +26,8 @@ from mle_jax.densities._rising import log_rising
 def log_density(y: ArrayLike, trials: ArrayLike, *, mean: ArrayLike, correlation: ArrayLike) -> Array:
     """Return the log density of the beta-binomial distribution, elementwise; at correlation 0 the binomial.
 
-    The variance is trials mean (1 - mean) (1 + (trials - 1) correlation). Minus infinity unless y is one of
-    0, 1, ..., trials.
+    The variance is trials mean (1 - mean) (1 + (trials - 1) correlation). Minus infinity unless trials is a whole
+    number from 0 on and y is one of 0, 1, ..., trials.
 
     Args:
         y: numbers of successes; constants as far as derivatives are concerned.
@@ -42,7 +42,7 @@ def log_density(y: ArrayLike, trials: ArrayLike, *, mean: ArrayLike, correlation
         -2.3026
     """
     y, trials, mean, correlation = floats(y, trials, mean, correlation)
-    valid = is_count(y) & (y <= trials)
+    valid = is_share(y, trials)
     successes, all_trials = jnp.where(valid, y, 0.0), jnp.where(valid, trials, 1.0)
     failures, t = all_trials - successes, correlation / (1 - correlation)
     risen = log_rising(successes, t / mean) + log_rising(failures, t / (1 - mean)) - log_rising(all_trials, t)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from mle_jax.densities._elementary import log1mexp
+from mle_jax.densities._elementary import log1mexp_of_ratio, ratio
 from mle_jax.densities._intervals import Ends, between
 from mle_jax.densities._partials import floats, supported
 
@@ -30,7 +30,7 @@ def log_density(y: ArrayLike, mean: ArrayLike) -> Array:
     """
     y, mean = floats(y, mean)
     inside = y >= 0
-    return supported(inside, -jnp.where(inside, y, 0.0) / mean - jnp.log(mean))
+    return supported(inside, -ratio(jnp.where(inside, y, 0.0), mean) - jnp.log(mean))
 
 
 @jax.jit
@@ -48,7 +48,7 @@ def log_cdf(y: ArrayLike, mean: ArrayLike) -> Array:
     """
     y, mean = floats(y, mean)
     inside = y > 0
-    return supported(inside, log1mexp(jnp.where(inside, y, 1.0) / mean))
+    return supported(inside, log1mexp_of_ratio(jnp.where(inside, y, mean), mean))
 
 
 @jax.jit
@@ -65,7 +65,7 @@ def log_survival(y: ArrayLike, mean: ArrayLike) -> Array:
         -1.5
     """
     y, mean = floats(y, mean)
-    return -jnp.where(y >= 0, y, 0.0) / mean
+    return -ratio(jnp.where(y >= 0, y, 0.0), mean)
 
 
 @jax.jit
@@ -84,7 +84,7 @@ def log_interval(low: ArrayLike, high: ArrayLike, *, mean: ArrayLike) -> Array:
     """
     low, high, mean = floats(low, high, mean)
     ends = Ends(
-        lambda a, b: log1mexp((b - a) / mean) - a / mean,
+        lambda a, b: log1mexp_of_ratio(b - a, mean) - ratio(a, mean),
         lambda b: log_cdf(b, mean),
         lambda a: log_survival(a, mean),
     )

@@ -9,12 +9,14 @@ Probabilities are integrals over the tail without the mode.
 Source: McCullagh and Nelder (1989), Generalized Linear Models, 2nd edition, section 8.2.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from mle_jax.densities._elementary import excess, exp_excess, log1mexp, log_ratio, ratio_excess
+from mle_jax.densities._elementary import excess, exp_excess, log_ratio, ratio, ratio_excess, rest_of
 from mle_jax.densities._gamma_functions import HALF_LOG_2_PI, stirling_error
 from mle_jax.densities._intervals import Ends, Line, between, log_difference
 from mle_jax.densities._partials import floats, supported
@@ -24,6 +26,8 @@ from mle_jax.densities._tail_integrals import log_tail
 @jax.jit
 def log_density(y: ArrayLike, mean: ArrayLike, shape: ArrayLike) -> Array:
     """Return the log density of the gamma distribution, elementwise; minus infinity for y <= 0.
+
+    Also where y/mean is too large a number.
 
     Args:
         y: observations.
@@ -36,9 +40,9 @@ def log_density(y: ArrayLike, mean: ArrayLike, shape: ArrayLike) -> Array:
         -2.1931
     """
     y, mean, shape = floats(y, mean, shape)
-    inside = y > 0
-    safe = jnp.where(inside, y, 1.0)
-    kernel = -shape * ratio_excess(safe - mean, safe, mean) - jnp.log(safe)
+    inside = (y > 0) & (y / mean < jnp.inf)
+    y, mean = jnp.where(inside, y, 1.0), jnp.where(inside, mean, 1.0)
+    kernel = -shape * ratio_excess(y - mean, y, mean) - jnp.log(y)
     return supported(inside, kernel + 0.5 * jnp.log(shape) - HALF_LOG_2_PI - stirling_error(shape))
 
 
@@ -103,7 +107,7 @@ def log_interval(low: ArrayLike, high: ArrayLike, *, mean: ArrayLike, shape: Arr
             lambda t: _tails(t, shape)[0],
             lambda t: _tails(t, shape)[1],
         )
-        return log_difference(log_ratio(a, mean), log_ratio(b, mean), width=jnp.log1p((b - a) / a), line=line)
+        return log_difference(log_ratio(a, mean), log_ratio(b, mean), width=jnp.log1p(ratio(b - a, a)), line=line)
 
     ends = Ends(both, lambda b: log_cdf(b, mean, shape), lambda a: log_survival(a, mean, shape))
     return between(low, high, ends=ends, support=(0.0, jnp.inf), safe=(0.5 * mean, mean))
@@ -121,6 +125,20 @@ def _log_density_of_log(t: Array, shape: Array) -> Array:
 def _tails(t: Array, shape: Array) -> tuple[Array, Array]:
     """Return the log probabilities below and above ``t = log(y/mean)``.
 
+    Minus infinity and 0 where the exponent of the density is too large a number.
+    """
+    largest = jnp.finfo(t.dtype).max
+    top = math.log(largest) - 2
+    right, size = t >= 0, jnp.where(t >= 0, jnp.exp(jnp.minimum(t, top)), -t)
+    within = (t < top) & (shape < largest / 4 / size)
+    below, above = _tails_within(jnp.where(within, t, 0.0), shape)
+    below = jnp.where(within, below, jnp.where(right, 0.0, -jnp.inf))
+    return below, jnp.where(within, above, jnp.where(right, -jnp.inf, 0.0))
+
+
+def _tails_within(t: Array, shape: Array) -> tuple[Array, Array]:
+    """Return the log probabilities below and above t.
+
     The tail without the mode is integrated, in t below it (where the density falls like exp(shape t)) and in y/mean
     above it (like exp(-shape y/mean)); the other is its complement.
     """
@@ -135,5 +153,5 @@ def _tails(t: Array, shape: Array) -> tuple[Array, Array]:
         1 / (rate + shape * (right_at - 1) / right_at),
     )
     tail = jnp.where(right, above, below)
-    rest = log1mexp(-tail)
+    rest = rest_of(tail)
     return jnp.where(right, rest, tail), jnp.where(right, tail, rest)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from mle_jax._optional import optional
-from mle_jax._text import grid, listing, measured, significant
+from mle_jax._text import grid, listing, measured, plural, significant
 from mle_jax.gradients.verdicts import Verdict, badness, counted
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ class CurvatureRow:
 class HessianReport:
     """Say whether second derivatives are right, entry by entry, and what seems to be wrong.
 
-    Printing it gives one screen, worst entries first. Made by `check_hessian` and `check_hessian_product`.
+    Printing it gives one screen, worst entries first; it is true where it passed (``if report``). Made by
+    `check_hessian` and `check_hessian_product`.
 
     Example:
         >>> import mle_jax as mle
@@ -79,6 +80,10 @@ class HessianReport:
         # A disagreement along the direction that values cannot settle is one of the entries, too.
         straight = all(row.verdict.passes for row in self.rows)
         return straight and all(row.verdict.passes or row.verdict is Verdict.UNCLEAR for row in self.directions)
+
+    def __bool__(self) -> bool:
+        """Return `passed`, so that ``assert report`` can fail."""
+        return self.passed
 
     def assert_passed(self) -> None:
         """Raise unless the check passed: one line for a test suite.
@@ -117,11 +122,10 @@ class HessianReport:
 
     def _sentence(self) -> str:
         entries, points = len(self.rows), len(self.directions)
-        counted = f"{entries} {'entry' if entries == 1 else 'entries'}, {points} {'point' if points == 1 else 'points'}"
-        places = f"{counted}, {self.dtype}"
+        places = f"{plural(entries, 'entry', 'entries')}, {plural(points, 'point')}, {self.dtype}"
         if self.passed:
             kinks = sum(row.verdict is Verdict.KINK for row in self.rows)
-            but = f", but for {kinks} kinks" if kinks else ""
+            but = f", but for {plural(kinks, 'kink')}" if kinks else ""
             return f"{self.subject} check passed: handwritten, autodiff and differences agree{but} ({places})."
         bad = [row for row in self.rows if not row.verdict.passes]
         if not bad:

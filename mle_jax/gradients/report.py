@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mle_jax._optional import optional
-from mle_jax._text import grid, listing, measured, significant
+from mle_jax._text import grid, listing, measured, plural, significant
 from mle_jax.gradients.slips import Finding
 from mle_jax.gradients.verdicts import Verdict, badness, counted
 
@@ -58,7 +58,8 @@ class DirectionRow:
 class GradientReport:
     """Say whether a gradient is right, coordinate by coordinate, and what seems to be wrong.
 
-    Printing it gives one screen, worst coordinates first. Made by `check_gradient` and `Model.check_gradient`.
+    Printing it gives one screen, worst coordinates first; it is true where it passed (``if report``). Made by
+    `check_gradient` and `Model.check_gradient`.
 
     Example:
         >>> import mle_jax as mle
@@ -88,6 +89,10 @@ class GradientReport:
         """Whether nothing speaks against the gradient, at any point."""
         verdicts = [*(row.verdict for row in self.rows), *(row.verdict for row in self.directions)]
         return all(verdict.passes for verdict in verdicts)
+
+    def __bool__(self) -> bool:
+        """Return `passed`, so that ``assert report`` can fail."""
+        return self.passed
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the function and its data, so that every report can be pickled."""
@@ -160,10 +165,10 @@ class GradientReport:
         if not self.handwritten:
             sources = "autodiff and finite differences"
         k, points = len(self.rows), len(self.directions)
-        places = f"{_plural(k, 'coordinate')}, {_plural(points, 'point')}, {self.dtype}"
+        places = f"{plural(k, 'coordinate')}, {plural(points, 'point')}, {self.dtype}"
         if self.passed:
             kinks = sum(row.verdict is Verdict.KINK for row in self.rows)
-            but = f", but for {_plural(kinks, 'kink')}" if kinks else ""
+            but = f", but for {plural(kinks, 'kink')}" if kinks else ""
             return f"Gradient check passed: {sources} agree{but} ({places})."
         bad = [row for row in self.rows if not row.verdict.passes]
         if not bad:
@@ -191,7 +196,3 @@ def _table(rows: Sequence[GradientRow], handwritten: bool) -> str:
         for cell in cells:
             cell.pop(1)
     return grid(headers, cells, left=(0, len(headers) - 1))
-
-
-def _plural(count: int, word: str) -> str:
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"

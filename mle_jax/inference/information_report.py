@@ -33,6 +33,8 @@ class InformationRow:
 class InformationReport:
     """Say whether a declared expected information is that of the model. Made by `check_information`.
 
+    It is true where it passed: ``if report``.
+
     Example:
         >>> import mle_jax as mle
         >>> report = mle.check_information(mle.models.gaussian(), {"y": [1.0, 2.0, 4.0]})
@@ -53,6 +55,10 @@ class InformationReport:
     def passed(self) -> bool:
         """Whether nothing speaks against the declared information."""
         return all(row.verdict == "ok" for row in self.rows)
+
+    def __bool__(self) -> bool:
+        """Return `passed`, so that ``assert report`` can fail."""
+        return self.passed
 
     def assert_passed(self) -> None:
         """Raise unless the check passed.

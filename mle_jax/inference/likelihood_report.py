@@ -38,6 +38,8 @@ class LikelihoodRow:
 class LikelihoodReport:
     """Say whether a log density is one, and whether it is that of the model's simulation. Made by `check_likelihood`.
 
+    It is true where it passed: ``if report``.
+
     Example:
         >>> import mle_jax as mle
         >>> report = mle.check_likelihood(mle.models.gaussian(), {"y": [1.0, 2.0, 4.0]})
@@ -59,6 +61,10 @@ class LikelihoodReport:
     def passed(self) -> bool:
         """Whether nothing speaks against the likelihood."""
         return all(row.verdict != "wrong" for row in self.rows)
+
+    def __bool__(self) -> bool:
+        """Return `passed`, so that ``assert report`` can fail."""
+        return self.passed
 
     def assert_passed(self) -> None:
         """Raise unless the check passed: one line for a test suite.

@@ -12,6 +12,7 @@ from mle_jax._trees import named_leaves
 from mle_jax.likelihood.probing import abstract, probe
 from mle_jax.likelihood.rows import row_layout
 from mle_jax.parameters import ParameterSpace, resolve
+from mle_jax.parameters.resolution import leaves_with_columns
 
 if TYPE_CHECKING:
     from mle_jax.likelihood.model import Model
@@ -100,11 +101,12 @@ def check_call(model: "Model", params: Any, data: Any) -> None:
     if signature in model._checked:
         return
     if model.is_joint:
-        probe(model.log_density, params, shapes, kind="log_likelihood", scalar_only=False)
+        probe(model.log_density, params, shapes, kind="log_likelihood", owner=model.name, scalar_only=False)
     else:
         layout = row_layout(shapes, tuple(model.constants))
         row = layout.with_rows([jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in layout.rows])
-        probe(model.log_density, params, row, kind="log_density")
+        vectors = leaves_with_columns(model.parameters, shapes)
+        probe(model.log_density, params, row, kind="log_density", owner=model.name, vectors=vectors)
     model._checked.add(signature)
 
 

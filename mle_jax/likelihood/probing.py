@@ -3,7 +3,7 @@
 `jax.eval_shape` runs the user's function once without numbers: cheap, and before anything is compiled.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import jax
@@ -14,7 +14,16 @@ from mle_jax._tracing_errors import advice_on, place_of
 from mle_jax._trees import named_leaves
 
 
-def probe(function: Callable[..., Any], params: Any, row: Any, *, kind: str, scalar_only: bool = True) -> None:
+def probe(
+    function: Callable[..., Any],
+    params: Any,
+    row: Any,
+    *,
+    kind: str,
+    owner: str | None = None,
+    vectors: Collection[str] = (),
+    scalar_only: bool = True,
+) -> None:
     """Run a log density on shapes alone and raise a clear error where it cannot work.
 
     Args:
@@ -22,6 +31,8 @@ def probe(function: Callable[..., Any], params: Any, row: Any, *, kind: str, sca
         params: pytree of arrays or shapes.
         row: one observation (the whole dataset of a joint likelihood), arrays or shapes.
         kind: what to call the function: "log_density" or "log_likelihood".
+        owner: the name of the model, if it has one; else the function is called by its own name.
+        vectors: leaves of the row that are known to be arrays.
         scalar_only: False where an array (n,) of contributions is allowed as well.
 
     Raises:
@@ -31,7 +42,8 @@ def probe(function: Callable[..., Any], params: Any, row: Any, *, kind: str, sca
     """
     shapes = jax.tree_util.tree_map(abstract, (params, row))
     context = f"params {describe(shapes[0])}; {'one row' if scalar_only else 'data'} {describe(shapes[1])}"
-    name = f"{kind} ({getattr(function, '__name__', type(function).__name__)})"
+    own_name = getattr(function, "__name__", type(function).__name__)
+    name = f"{kind} ({own_name})" if owner is None else f"{kind} of {owner}"
     try:
         result = jax.eval_shape(function, *shapes)
     except KeyError as error:
@@ -45,10 +57,16 @@ def probe(function: Callable[..., Any], params: Any, row: Any, *, kind: str, sca
             raise TypeError(advice) from error
         error.add_note(f"This happened inside {name}{place_of(function, error)}, called with {context}.")
         raise
-    _check_result(result, name, context, scalar_only)
+    leaves = named_leaves(row)  # in the user's order, which the map above does not keep
+    like = [name for name, leaf in zip(leaves.names, leaves.leaves, strict=True) if jnp.shape(leaf) == _shape(result)]
+    _check_result(result, name, context, scalar_only, suspects=[leaf for leaf in like if leaf not in vectors])
 
 
-def _check_result(result: Any, name: str, context: str, scalar_only: bool) -> None:
+def _shape(result: Any) -> tuple[int, ...] | None:
+    return tuple(result.shape) if isinstance(result, jax.ShapeDtypeStruct) else None
+
+
+def _check_result(result: Any, name: str, context: str, scalar_only: bool, *, suspects: Sequence[str]) -> None:
     allowed = "one real number for one observation" if scalar_only else "one real number or an array (n,)"
     if not isinstance(result, jax.ShapeDtypeStruct):
         raise TypeError(
@@ -68,9 +86,21 @@ def _check_result(result: Any, name: str, context: str, scalar_only: bool) -> No
         if scalar_only
         else "sum over the axes that are left"
     )
+    if scalar_only and suspects:
+        hint = f"{_on_data(suspects, result.shape)}; otherwise {hint}"
     raise TypeError(
         f"{name} returned an array of shape {result.shape}, but it must return {allowed}; {hint} ({context})"
     )
+
+
+def _on_data(suspects: Sequence[str], shape: tuple[int, ...]) -> str:
+    """Say that leaves of the data may have axes too many: the likely cause where the log density is not the user's."""
+    given = ", ".join(["n", *map(str, shape)])
+    place = f"with shape (n,) in place of ({given})"
+    if len(suspects) > 1:
+        return f"a row of {listing(suspects)} has that shape: if they should be one number each, pass them {place}"
+    single = f", such as {suspects[0]}[:, 0]" if shape == (1,) else ""
+    return f"a row of '{suspects[0]}' has that shape: if it should be one number, pass '{suspects[0]}' {place}{single}"
 
 
 def abstract(leaf: Any) -> jax.ShapeDtypeStruct:

@@ -2,7 +2,8 @@
 
 The status of a row is as in R's `Surv`: 1, y was observed; 0, right-censored, only known to be above y; 2,
 left-censored, at or below y; 3, above y and at or below the leaf `upper`. Without the leaf `status` every row was
-observed; `upper` is needed only where a status is 3, and not looked at elsewhere.
+observed. `upper` is needed only where a status is 3; elsewhere it is not looked at, but the verbs refuse data that are
+not finite, so that it may be any finite number, such as y.
 
 Source: Klein and Moeschberger (2003), Survival Analysis, 2nd edition, section 3.5.
 """

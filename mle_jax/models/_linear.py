@@ -1,4 +1,7 @@
-"""What the models with a linear predictor <x, w> share: the data are ``{"x": (n, p), "y": (n,)}``."""
+"""What the models solved by a line share: the data are ``{"x": (n, p), "y": (n,)}``, and if wished ``"offset": (n,)``.
+
+Both closed forms, least squares and least absolute deviations, fit the line to ``y - offset``.
+"""
 
 from typing import Any, NamedTuple
 
@@ -14,7 +17,7 @@ from mle_jax.parameters.declared import as_float
 
 
 class FreeColumns(NamedTuple):
-    """A linear problem without the entries of w that are fixed: their columns left out, their part taken from y."""
+    """A linear problem without offset and fixed entries of w: their columns left out, their part taken from y."""
 
     x: Array  # (n, q)
     y: Array  # (n,)
@@ -28,13 +31,14 @@ class FreeColumns(NamedTuple):
 
 @at_highest_precision
 def free_columns(data: Any, fixed: Held | None) -> FreeColumns:
-    """Leave out what is fixed.
+    """Leave out what is known: the offset and what is fixed.
 
     Args:
         data: the dataset.
         fixed: what is fixed, or None.
     """
     x, y = as_float(data["x"]), as_float(data["y"])
+    y = y - as_float(data["offset"]) if "offset" in data else y
     p = x.shape[1]
     if fixed is None or not fixed.entries["w"].any():
         return FreeColumns(x, y, jnp.zeros(p, y.dtype), np.arange(p))
@@ -66,8 +70,3 @@ def linear_information(data: Any, w_scale: Any, last: Any) -> Array:
     """Return the expected information of (w, a scale): X'X / w_scale and `last`, block-diagonal, (p + 1, p + 1)."""
     x = as_float(data["x"])
     return jax.scipy.linalg.block_diag(x.T @ x / w_scale, last)
-
-
-def predict_line(params: Any, row: Any) -> Any:
-    """Return the expected value of y, <x, w>."""
-    return row["x"] @ params["w"]

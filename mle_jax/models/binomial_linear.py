@@ -17,7 +17,7 @@ from jax.scipy.special import ndtri
 
 from mle_jax.densities import _normal_tails as standard
 from mle_jax.densities import binomial
-from mle_jax.densities._counts import is_count
+from mle_jax.densities._counts import is_count, is_share
 from mle_jax.densities._elementary import inverse_expm1, log1mexp, log1mexp_of_exp, sigmoid, softplus
 from mle_jax.likelihood import Model
 from mle_jax.models._links import bounded_exp
@@ -138,7 +138,7 @@ def _with_link(link: str) -> Model:
 def log_density(success: Success, row: Mapping[str, Any], predictor: Array) -> Array:
     """Return the log density of one observation."""
     y, trials = as_float(row["y"]), as_float(row["trials"])
-    valid = is_count(y) & is_count(trials) & (y <= trials)
+    valid = is_share(y, trials)
     yes, no = jnp.where(valid, y, 0.0), jnp.where(valid, trials - y, 0.0)
     # Where all outcomes are alike the other logarithm may be infinite, and does not count.
     value = _times(yes, success.log_yes, predictor) + _times(no, success.log_no, predictor)
@@ -159,7 +159,7 @@ def log_density_logit(row: Mapping[str, Any], predictor: Array) -> Array:
 
 def log_density_below_zero(row: Mapping[str, Any], predictor: Array) -> Array:
     """Return the log density of one observation for the log link: minus infinity where p would be above 1."""
-    certain = (row["y"] == row["trials"]) & (predictor == 0)
+    certain = (row["y"] == row["trials"]) & is_count(as_float(row["trials"])) & (predictor == 0)
     inside = jnp.where(predictor < 0, predictor, -1.0)
     never = jnp.where(certain, row["trials"] * predictor, -jnp.inf)
     return jnp.where(predictor < 0, log_density(SUCCESS["log"], row, inside), never)

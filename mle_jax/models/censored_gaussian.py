@@ -35,8 +35,8 @@ def censored_gaussian_regression() -> Model:
 
     Returns:
         A `Model` of the data ``{"x": (n, p), "y": (n,)}``, with the optional leaves ``status`` (n,), as in R's `Surv`
-        (absent: all 1), ``upper`` (n,), any number unless status is 3, and ``offset`` (n,), added to <x, w>. The
-        parameters are ``w`` (p entries, named like the columns of x) and ``sd``.
+        (absent: all 1), ``upper`` (n,), any finite number, such as y, where status is not 3, and ``offset`` (n,), added
+        to <x, w>. The parameters are ``w`` (p entries, named like the columns of x) and ``sd``.
 
     Reference:
         Klein and Moeschberger (2003), Survival Analysis, 2nd edition, section 3.5.

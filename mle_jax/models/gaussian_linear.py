@@ -15,8 +15,9 @@ from jax import Array
 from mle_jax._precision import at_highest_precision
 from mle_jax.likelihood import Model
 from mle_jax.likelihood.exact import Held
-from mle_jax.models._linear import least_squares_line, linear_information, predict_line
+from mle_jax.models._linear import free_columns, least_squares_line, linear_information
 from mle_jax.models._moments import average
+from mle_jax.models._regression import predictor, through_predictor
 from mle_jax.parameters import Positive, Real
 
 
@@ -30,8 +31,9 @@ def linear_gaussian() -> Model:
     over datasets does not recompile.
 
     Returns:
-        A `Model` of the data ``{"x": (n, p), "y": (n,)}`` with the parameters ``w`` (p entries, named like the columns
-        of x) and ``variance``. Its closed form is least squares and the mean squared residual (divisor n, not n - p).
+        A `Model` of the data ``{"x": (n, p), "y": (n,)}``, with the optional leaf ``offset`` (n,), added to <x, w>. The
+        parameters are ``w`` (p entries, named like the columns of x) and ``variance``. Its closed form is least squares
+        and the mean squared residual (divisor n, not n - p).
 
     Reference:
         Seber and Lee (2003), Linear Regression Analysis, 2nd edition, section 3.5.
@@ -52,14 +54,14 @@ def linear_gaussian() -> Model:
         expected_information=expected_information,
         closed_form=closed_form,
         simulate=simulate,
-        predict=predict_line,
+        predict=predict,
     )
 
 
 def log_density(params: Any, row: Any) -> Array:
     """Return the log density of one observation."""
     variance = params["variance"]
-    return -0.5 * jnp.log(2 * jnp.pi * variance) - (row["y"] - row["x"] @ params["w"]) ** 2 / (2 * variance)
+    return -0.5 * jnp.log(2 * jnp.pi * variance) - (row["y"] - predict(params, row)) ** 2 / (2 * variance)
 
 
 @at_highest_precision
@@ -68,12 +70,10 @@ def gradient(params: Any, data: Any) -> Any:
     # d/dw of norm(y - X w)^2 is -2 X' (y - X w), by the chain rule with d norm(v)^2 = 2 v;
     # divided by -2 variance this is X' (y - X w) / variance;
     # d/dvariance as for the Gaussian sample, with the residuals in place of the deviations from the mean.
-    x, variance = data["x"], params["variance"]
-    r = data["y"] - x @ params["w"]
+    variance = params["variance"]
+    r = data["y"] - predict(params, data)
     n = r.shape[0]
-    # X' r is written r @ x: for x.T @ r XLA's CPU compiler first copies x transposed, which takes longer than all the
-    # rest.
-    return {"w": r @ x / variance, "variance": -n / (2 * variance) + r @ r / (2 * variance**2)}
+    return {"w": through_predictor(r, data) / variance, "variance": -n / (2 * variance) + r @ r / (2 * variance**2)}
 
 
 def closed_form(data: Any, weights: Any, fixed: Held | None = None) -> Any:
@@ -84,8 +84,8 @@ def closed_form(data: Any, weights: Any, fixed: Held | None = None) -> Any:
 
 
 def start(data: Any) -> Any:
-    """Return the flat line through zero and the mean square of y around it: from there every optimizer has a way."""
-    return {"w": jnp.zeros(jnp.shape(data["x"])[1]), "variance": average(jnp.asarray(data["y"]) ** 2)}
+    """Return w = 0 and the mean square of the residuals y - offset: from there every optimizer has a way."""
+    return {"w": jnp.zeros(jnp.shape(data["x"])[1]), "variance": average(free_columns(data, None).y ** 2)}
 
 
 def expected_information(params: Any, data: Any) -> Array:
@@ -96,5 +96,10 @@ def expected_information(params: Any, data: Any) -> Array:
 
 def simulate(key: Array, params: Any, row: Any) -> Any:
     """Return a row with y drawn from the model at the row's x."""
-    mean = jnp.asarray(predict_line(params, row))
+    mean = predict(params, row)
     return {**row, "y": mean + jnp.sqrt(params["variance"]) * jax.random.normal(key, dtype=mean.dtype)}
+
+
+def predict(params: Any, row: Any) -> Array:
+    """Return the expected value of y, <x, w> + offset."""
+    return predictor(row, params["w"])

@@ -15,8 +15,9 @@ from jax import Array
 from mle_jax._precision import at_highest_precision
 from mle_jax.likelihood import Model
 from mle_jax.likelihood.exact import ExactMaximum, Held
-from mle_jax.models._linear import free_columns, least_squares_line, linear_information, predict_line
+from mle_jax.models._linear import free_columns, least_squares_line, linear_information
 from mle_jax.models._moments import average
+from mle_jax.models._regression import predictor, through_predictor
 from mle_jax.optimizers.least_absolute_deviations import solve_least_absolute_deviations
 from mle_jax.parameters import Positive, Real
 
@@ -33,8 +34,8 @@ def laplace_regression() -> Model:
     where entries are fixed. The library adds no intercept. Every call returns the same object.
 
     Returns:
-        A `Model` of the data ``{"x": (n, p), "y": (n,)}`` with the parameters ``w`` (p entries, named like the columns
-        of x) and ``scale``.
+        A `Model` of the data ``{"x": (n, p), "y": (n,)}``, with the optional leaf ``offset`` (n,), added to <x, w>. The
+        parameters are ``w`` (p entries, named like the columns of x) and ``scale``.
 
     Reference:
         Bassett and Koenker (1978), Journal of the American Statistical Association 73, 618-622.
@@ -57,14 +58,14 @@ def laplace_regression() -> Model:
         closed_form=closed_form,
         smooth=False,
         simulate=simulate,
-        predict=predict_line,
+        predict=predict,
     )
 
 
 def log_density(params: Any, row: Any) -> Array:
     """Return the log density of one observation."""
     scale = params["scale"]
-    return -jnp.log(2 * scale) - jnp.abs(row["y"] - row["x"] @ params["w"]) / scale
+    return -jnp.log(2 * scale) - jnp.abs(row["y"] - predict(params, row)) / scale
 
 
 @at_highest_precision
@@ -73,12 +74,10 @@ def gradient(params: Any, data: Any) -> Any:
     # d|r|/dr = sign(r) and dr_i/dw = -x_i, so d/dw of -sum |r_i| / scale is X' sign(r) / scale;
     # d/dscale of -n log(2 scale) is -n / scale, and
     # d/dscale of -sum |r_i| / scale is sum |r_i| / scale^2.
-    x, scale = data["x"], params["scale"]
-    r = data["y"] - x @ params["w"]
+    scale = params["scale"]
+    r = data["y"] - predict(params, data)
     n = r.shape[0]
-    # X' s, with s = sign(r), is written s @ x: for x.T @ s XLA's CPU compiler first copies x transposed, which takes
-    # longer than all the rest.
-    return {"w": jnp.sign(r) @ x / scale, "scale": -n / scale + jnp.sum(jnp.abs(r)) / scale**2}
+    return {"w": through_predictor(jnp.sign(r), data) / scale, "scale": -n / scale + jnp.sum(jnp.abs(r)) / scale**2}
 
 
 @at_highest_precision
@@ -122,5 +121,10 @@ def expected_information(params: Any, data: Any) -> Array:
 
 def simulate(key: Array, params: Any, row: Any) -> Any:
     """Return a row with y drawn from the model at the row's x."""
-    median = jnp.asarray(predict_line(params, row))
+    median = predict(params, row)
     return {**row, "y": median + params["scale"] * jax.random.laplace(key, dtype=median.dtype)}
+
+
+def predict(params: Any, row: Any) -> Array:
+    """Return the median of y, <x, w> + offset."""
+    return predictor(row, params["w"])

@@ -38,8 +38,8 @@ def lognormal_aft() -> Model:
 
     Returns:
         A `Model` of the data ``{"x": (n, p), "y": (n,)}``, with the optional leaves ``status`` (n,), as in R's `Surv`
-        (absent: all 1), ``upper`` (n,), any number unless status is 3, and ``offset`` (n,), added to <x, w>. The
-        parameters are ``w`` (p entries, named like the columns of x) and ``scale``.
+        (absent: all 1), ``upper`` (n,), any finite number, such as y, where status is not 3, and ``offset`` (n,), added
+        to <x, w>. The parameters are ``w`` (p entries, named like the columns of x) and ``scale``.
 
     Reference:
         Kalbfleisch and Prentice (2002), The Statistical Analysis of Failure Time Data, 2nd edition, section 2.2 and

@@ -112,7 +112,7 @@ def gradient(params: Any, data: Any, *, q: float) -> Any:
 def closed_form(data: Any, weights: Any, fixed: Held | None = None, *, q: float) -> ExactMaximum:
     """Return the maximizer, the regression quantile and the mean loss, and the proof."""
     # Fixed entries of w leave a problem of the same kind in the others; a fixed scale does not change w.
-    x, y, w, free = left = free_columns(_without_offset(data), fixed)
+    x, y, w, free = left = free_columns(data, fixed)
     shares = None if weights is None else jnp.asarray(weights, y.dtype)
     total = y.size if shares is None else jnp.sum(shares)
     if free.size:
@@ -156,9 +156,3 @@ def simulate(key: Array, params: Any, row: Any, *, q: float) -> Any:
     loss_of_row = params["scale"] * jax.random.exponential(size, dtype=line.dtype)
     below = jax.random.uniform(side, dtype=line.dtype) < q
     return {**row, "y": line + jnp.where(below, loss_of_row / (q - 1), loss_of_row / q)}
-
-
-def _without_offset(data: Any) -> Any:
-    """Return x, and y less the offset."""
-    y = as_float(data["y"])
-    return {"x": data["x"], "y": y - as_float(data["offset"]) if "offset" in data else y}

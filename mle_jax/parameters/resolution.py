@@ -50,8 +50,7 @@ def resolve(
         >>> resolve(declared, shapes, column_names={"x": ("intercept", "income")}).names
         ('w[intercept]', 'w[income]', 'sigma')
     """
-    if callable(parameters) and not isinstance(parameters, type):
-        parameters = parameters(data_shapes)
+    parameters = declarations(parameters, data_shapes)
     tree = named_leaves(parameters, root="params")
     if not tree.leaves:
         raise ValueError(f"the parameters are {parameters!r}; declare at least one, such as {{'mu': Real()}}")
@@ -70,6 +69,24 @@ def resolve(
         order=tuple(jax.tree_util.tree_leaves(tree.rebuild(range(len(tree.leaves))))),
         labels=labels,
     )
+
+
+def declarations(parameters: Any | Callable[[Any], Any], data_shapes: Any) -> Any:
+    """Return the pytree of declarations, which may be given as a function of the data's shapes."""
+    is_function = callable(parameters) and not isinstance(parameters, type)
+    return parameters(data_shapes) if is_function else parameters
+
+
+def leaves_with_columns(parameters: Any | Callable[[Any], Any], data_shapes: Any) -> frozenset[str]:
+    """Return the names of the data leaves whose columns give a parameter its size: those named by ``columns=``.
+
+    Args:
+        parameters: as for `resolve`.
+        data_shapes: as for `resolve`.
+    """
+    leaves = named_leaves(declarations(parameters, data_shapes)).leaves
+    declared = (getattr(leaf, "columns", None) for leaf in leaves)
+    return frozenset(name for name in declared if name is not None)
 
 
 def _refuse_other_kinds(name: str, leaf: Any) -> None:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mle_jax._text import plural
 from mle_jax.gradients.coordinates import Vector
 from mle_jax.gradients.curves import StepCurve
 from mle_jax.gradients.report import GradientReport, GradientRow
@@ -146,5 +147,5 @@ def _title(report: GradientReport, shown: int) -> str:
     part = f"; the worst {shown} of {total}" if shown < total else ""
     if report.passed:
         return f"Gradient check passed{part}"
-    where = f"in {bad} of {total} coordinate{'s' * (total != 1)}" if bad else "along a random direction"
+    where = f"in {bad} of {plural(total, 'coordinate')}" if bad else "along a random direction"
     return f"Gradient check FAILED {where}{part}"

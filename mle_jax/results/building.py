@@ -70,6 +70,7 @@ def build_fit(
         optimizer=optimizer,
         fixed=searched.fixed,
         dropped=clean.dropped,
+        given=given,
     )
     return Fit(
         params=in_order(to_numpy(solution.params), place.space.leaf_names),

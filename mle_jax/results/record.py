@@ -31,6 +31,7 @@ class Record:
         shared: names of the data leaves that all lanes share.
         second_looks: lanes that were settled by a second look: lane -> (what its free coordinates mean, its solution).
         dropped: rows left out because of missing values.
+        given: whether the point was given and not sought.
     """
 
     model: "Model"
@@ -48,3 +49,4 @@ class Record:
     shared: tuple[str, ...] = ()
     second_looks: dict[int, tuple[Any, Solution]] = field(default_factory=dict)
     dropped: int = 0
+    given: bool = False

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mle_jax._status import Status
-from mle_jax._text import significant
+from mle_jax._text import plural, significant
 from mle_jax.fitting.multistart import Maxima
 from mle_jax.tables import Table, coefficient_table, summary_text
 
@@ -20,6 +20,30 @@ KIND_TEXTS = {
     "sandwich": "the sandwich, which allows for a misspecified model",
     "clustered": "the sandwich with scores summed within clusters",
 }
+
+THERE_IS_NONE = (Status.rising, Status.saddle, Status.non_finite, Status.scale_collapsed)
+"""Statuses that tell of a point which is no maximum; the others that are not certified leave it open."""
+
+
+def caveat(fit: "Fit") -> str:
+    """Say in one sentence what the estimates of a single fit are where they are no maximum; empty where they are one.
+
+    They are one at a certificate, and on the boundary of the domain; a point that was given claims nothing.
+    """
+    if fit.converged or fit.status is Status.at_boundary or fit._record.given:
+        return ""
+    withheld = fit._record.withheld
+    those = "Estimates without a standard error" if withheld.any() and not withheld.all() else "The estimates"
+    if fit.status is Status.not_identified:
+        return f"{those} are one choice of many that fit equally well."
+    what = "a maximum" if fit.status in THERE_IS_NONE else "a certified maximum"
+    return f"{those} are where the search ended, not {what}."
+
+
+def batch_caveat(fit: "Fit") -> str:
+    """Say how many lanes of a batch were not certified; empty if all were."""
+    failures = int((~fit.converged).sum())
+    return f"{failures} of {len(fit)} fits were not certified; failed() says which and why." if failures else ""
 
 
 def flat_numbers(fit: "Fit", tree: Any) -> np.ndarray:
@@ -42,11 +66,13 @@ def errors_of(fit: "Fit") -> np.ndarray:
 def tidy_table(fit: "Fit", level: float) -> Table:
     """Return the coefficient table; of a batch with a first column `lane`."""
     if not fit.is_batch:
-        return coefficient_table(fit.names, flat_numbers(fit, fit.params), errors_of(fit), level=level)
+        notes = [note] if (note := caveat(fit)) else []
+        return coefficient_table(fit.names, flat_numbers(fit, fit.params), errors_of(fit), level=level, notes=notes)
     estimates, errors = flat_numbers(fit, fit.params), errors_of(fit)
     lanes, k = estimates.shape
     table = coefficient_table(fit.names * lanes, estimates.ravel(), errors.ravel(), level=level)
-    return Table({"lane": np.repeat(np.arange(lanes), k), **{name: table[name] for name in table.columns}})
+    notes = [note] if (note := batch_caveat(fit)) else []
+    return Table({"lane": np.repeat(np.arange(lanes), k), **{name: table[name] for name in table.columns}}, notes=notes)
 
 
 def interval_table(fit: "Fit", level: float, method: str) -> Table:
@@ -55,7 +81,7 @@ def interval_table(fit: "Fit", level: float, method: str) -> Table:
         raise ValueError(f"method is {method!r}, but 'wald' is the only one so far; leave it out")
     table = tidy_table(fit, level)
     wanted = [name for name in table.columns if name in ("lane", "term", "estimate", "conf_low", "conf_high")]
-    return Table({name: table[name] for name in wanted}, title=f"{100 * level:g} % Wald intervals")
+    return Table({name: table[name] for name in wanted}, title=f"{100 * level:g} % Wald intervals", notes=table.notes)
 
 
 def glance_table(fit: "Fit") -> Table:
@@ -140,21 +166,21 @@ def _remarks(fit: "Fit") -> list[str]:
     if held:
         notes.append(f"Held fixed: {', '.join(held)}.")
     if record.dropped:
-        notes.append(f"{record.dropped} rows with missing values were left out.")
-    if fit.maxima is not None:
+        notes.append(f"Left out for missing values: {plural(record.dropped, 'row')}.")
+    if fit.maxima is not None and len(fit.maxima) > 0:
         found = len(fit.maxima)
-        notes.append(
-            f"The highest of {found} certified maxima: see fit.maxima." if found > 1 else "The only maximum found."
-        )
+        alone = "The other starts led to no other certified maximum."
+        notes.append(f"The highest of {found} certified maxima: see fit.maxima." if found > 1 else alone)
     if not fit.converged or fit.message != fit.status.text:
         notes.append(fit.message)
-    return notes
+    return notes + ([note] if (note := caveat(fit)) else [])
 
 
 def short_text(fit: "Fit") -> str:
     """Return one line about the fit above its estimates with standard errors."""
     record = fit._record
-    table = Table({"term": np.array(fit.names), "estimate": flat_numbers(fit, fit.params), "std_error": errors_of(fit)})
+    columns = {"term": np.array(fit.names), "estimate": flat_numbers(fit, fit.params), "std_error": errors_of(fit)}
+    table = Table(columns, notes=[note] if (note := caveat(fit)) else [])
     value = significant(fit.log_likelihood, 8)
     return f"Fit of {record.model.label}: {fit.status.name}, log-likelihood {value}\n{table}"
 

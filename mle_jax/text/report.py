@@ -37,6 +37,8 @@ class TextRow:
 class TextReport:
     """Say whether every handwritten derivative of the text agrees with the machine's; prints as one table.
 
+    It is true where it passed: ``if report``.
+
     Attributes:
         rows: one `TextRow` per item, in the order of the chapter.
         dtype: the precision in which the derivatives were compared.
@@ -57,6 +59,10 @@ class TextReport:
     def passed(self) -> bool:
         """Whether every item agrees."""
         return all(row.passed for row in self.rows)
+
+    def __bool__(self) -> bool:
+        """Return `passed`, so that ``assert report`` can fail."""
+        return self.passed
 
     def to_table(self) -> Table:
         """Return the rows as a `Table`, numbers at full precision.
