@@ -25,13 +25,17 @@ BERNOULLI = (
 LOG_SINH = tuple(b / (2 * k * math.factorial(2 * k)) for k, b in enumerate(BERNOULLI, start=1))
 
 
-def log1p_ratio(x: Array) -> Array:
-    """Return ``log(1 + x) / x``, which is 1 at 0, for x > -1."""
-    w = x / (2 + x)
+def log1p_ratio(x: Array, ratio: Array | None = None) -> Array:
+    """Return ``log(1 + x) / x``, which is 1 at 0, for x > -1.
+
+    The ratio is 1 + x, to be given where the caller knows the digits of it that x near -1 has lost.
+    """
+    w = x / (2 + x) if ratio is None else x / (1 + ratio)
     small = jnp.abs(w) < SERIES
     near = jnp.where(small, w, 0.0)
     far = jnp.where(small, 1.0, x)
-    return jnp.where(small, (1 - near) * polynomial(near**2, ARTANH), jnp.log1p(far) / far)
+    log = jnp.log1p(far) if ratio is None else jnp.log(jnp.where(small, 2.0, ratio))
+    return jnp.where(small, (1 - near) * polynomial(near**2, ARTANH), log / far)
 
 
 def log1p_curvature(x: Array, ratio: Array) -> Array:

@@ -3,10 +3,7 @@
 log f(y; trials, mean, correlation) = log(choose(trials, y)) + log(B(y + a, trials - y + b)/B(a, b)),
 a = mean/t, b = (1 - mean)/t, t = correlation/(1 - correlation)
 
-which is, with R(n, x) the sum of log(1 + j x) over j = 0 .. n - 1, smooth in t >= 0:
-
-log(choose(trials, y)) + y log(mean) + R(y, t/mean) + (trials - y) log(1 - mean) + R(trials - y, t/(1 - mean))
-                       - R(trials, t)
+All of it, smooth in the correlation from 0 on, is `_urns.log_urn`.
 
 Source: Griffiths (1973), Maximum likelihood estimation for the beta-binomial distribution, Biometrics 29, equation 2.1.
 """
@@ -16,10 +13,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from mle_jax.densities import binomial
 from mle_jax.densities._counts import is_share
 from mle_jax.densities._partials import floats, supported
-from mle_jax.densities._rising import log_rising
+from mle_jax.densities._urns import log_urn
 
 
 @jax.jit
@@ -44,6 +40,8 @@ def log_density(y: ArrayLike, trials: ArrayLike, *, mean: ArrayLike, correlation
     y, trials, mean, correlation = floats(y, trials, mean, correlation)
     valid = is_share(y, trials)
     successes, all_trials = jnp.where(valid, y, 0.0), jnp.where(valid, trials, 1.0)
-    failures, t = all_trials - successes, correlation / (1 - correlation)
-    risen = log_rising(successes, t / mean) + log_rising(failures, t / (1 - mean)) - log_rising(all_trials, t)
-    return supported(valid, binomial.log_density(successes, all_trials, mean) + risen)
+    failures, rest = all_trials - successes, 1 - mean
+    swap = successes > failures
+    few, many = jnp.minimum(successes, failures), jnp.maximum(successes, failures)
+    mean, rest = jnp.where(swap, rest, mean), jnp.where(swap, mean, rest)
+    return supported(valid, log_urn(few, many, mean, rest, correlation))
