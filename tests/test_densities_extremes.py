@@ -124,6 +124,9 @@ def test_log_intervals(family, dtype):
     pairs = [pair for low, high in itertools.combinations(sizes, 2) for pair in ((low, high), (low, low * 1.001))]
     shapes = (SHAPES[1:2],) if "shape" in PARAMETERS[family] else ()
     given = np.array([(*pair, *rest) for pair, *rest in itertools.product(pairs, sizes[::3], *shapes)], dtype)
+    if family == "inverse_gaussian":  # the derivative in the mean is about low/mean^3: it must be a number of the type
+        log_size = np.log(given[:, 0].astype(float)) - 3 * np.log(given[:, 2].astype(float))
+        given = given[log_size < np.log(float(np.finfo(dtype).max))]
     module = getattr(densities, family)
 
     def function(low, high, **at):
