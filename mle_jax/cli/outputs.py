@@ -54,8 +54,8 @@ def document(fit: "Fit", request: dict[str, Any], level: float) -> dict[str, Any
 
     - ``schema``: 1; ``versions``: of ``mle_jax`` and ``jax``
     - ``request``: what was asked for: ``model``, ``options``, ``data`` (file), ``response``, ``features``,
-      ``intercept``, ``leaves``, ``weights`` (column or null), ``n_rows`` (of the file), ``n_dropped`` (for missing
-      values), ``level`` (of the intervals)
+      ``intercept``, ``leaves`` (a column, or a list of them where the model reads a matrix), ``weights`` (column or
+      null), ``n_rows`` (of the file), ``n_dropped`` (for missing values), ``level`` (of the intervals)
     - ``status``, ``message``, ``converged``, ``reliable`` (all of it), ``decrement``, ``steps``
     - ``log_likelihood``, ``aic``, ``bic``, ``n_observations``, ``n_parameters``
     - ``parameters``: in the order of the tables, each with ``name``, ``estimate``, ``std_error``, ``statistic``,
