@@ -1,6 +1,7 @@
 """How an optimization ended: an integer per dataset, and the sentence that goes with it."""
 
 import enum
+from typing import Any
 
 
 class Status(enum.IntEnum):
@@ -31,12 +32,17 @@ class Status(enum.IntEnum):
     @property
     def certified(self) -> bool:
         """Whether this status proves that a maximum was found."""
-        return self in (Status.converged, Status.converged_to_rounding)
+        return bool(are_certified(self))
 
     @property
     def text(self) -> str:
         """The sentence that explains the status and says what to do."""
         return _TEXTS[self]
+
+
+def are_certified(status: Any) -> Any:
+    """Say which statuses prove that a maximum was found: of one, of an array (B,) of them, or of traced ones."""
+    return (status == Status.converged) | (status == Status.converged_to_rounding)
 
 
 _TEXTS = {

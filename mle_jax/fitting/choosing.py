@@ -3,7 +3,6 @@
 import functools
 from typing import TYPE_CHECKING, Any
 
-from mle_jax.fitting.curvatures import complaint_on
 from mle_jax.optimizers import LBFGS, Newton, Optax
 from mle_jax.optimizers._protocol import Optimizer
 from mle_jax.optimizers.minimizing import check_optimizer
@@ -39,12 +38,11 @@ def choose_optimizer(model: "Model", optimizer: Any, size: int) -> Optimizer[Any
             f"optimizer is Newton(), but {model.label} is declared smooth=False: its curvature says nothing about the "
             "maximum; use optimizer='auto', GradientDescent(...) or Optax(...)"
         )
-    if isinstance(optimizer, Newton):
-        complaint = complaint_on(model, optimizer.curvature)
-        if complaint:
-            raise ValueError(
-                f"optimizer is Newton(curvature='{optimizer.curvature}'), but {complaint}, or leave curvature out"
-            )
+    if isinstance(optimizer, Newton) and optimizer.curvature == "expected" and model.expected_information is None:
+        raise ValueError(
+            f"optimizer is Newton(curvature='expected'), but {model.label} has no expected information; declare it "
+            "with Model(..., expected_information=...), or leave curvature out"
+        )
     return optimizer
 
 

@@ -35,10 +35,3 @@ def search_curvatures(
         return scores.T @ scores / loss_scale(model, data, weights)
 
     return {"expected": expected, "outer_product": outer_product}
-
-
-def complaint_on(model: "Model", curvature: str) -> str | None:
-    """Say why a model has no curvature of that kind, or return None."""
-    if curvature == "expected" and model.expected_information is None:
-        return f"{model.label} has no expected information; declare it with Model(..., expected_information=...)"
-    return None

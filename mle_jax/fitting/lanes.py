@@ -5,13 +5,15 @@ lane has finished, so chunks are small.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 
 from mle_jax._text import listing
 from mle_jax._trees import NamedLeaves, named_leaves
 from mle_jax.likelihood.rows import shape_of
+
+T = TypeVar("T")
 
 CHUNK = 16  # lanes: few enough that a straggler holds up few others, enough to fill vector registers
 
@@ -81,6 +83,12 @@ def first_lane(data: Any, axes: tuple[bool, ...]) -> Any:
     """Return the dataset of lane 0."""
     own, join = split_lanes(data, axes)
     return join([leaf[0] for leaf in own])
+
+
+def lane_of(stacked: T, lane: int) -> T:
+    """Return one lane of a pytree whose arrays have the leading axis of the datasets."""
+    one: T = jax.tree_util.tree_map(lambda leaf: leaf[lane], stacked)
+    return one
 
 
 def map_lanes(

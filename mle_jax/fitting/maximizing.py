@@ -14,14 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from mle_jax._status import Status
+from mle_jax._objective import Objective
+from mle_jax._status import are_certified
 from mle_jax._trees import lists_to_arrays
 from mle_jax.fitting.planning import make_plan, solve_from_start
 from mle_jax.fitting.solution import Solution
 from mle_jax.likelihood.layout import check_call, model_space
 from mle_jax.likelihood.loss import loss_objective, loss_scale, to_log_likelihood
 from mle_jax.likelihood.programs import program
-from mle_jax.optimizers._protocol import Optimizer
 from mle_jax.parameters import Coordinates, coordinates
 
 if TYPE_CHECKING:
@@ -107,10 +107,7 @@ def solve_differentiably(
     place: Coordinates,
     data: Any,
     weights: Array | None,
-    start: Any,
-    optimizer: Optimizer[Any],
-    tolerance: Array | float,
-    max_steps: Array | int,
+    *search: Any,
     **static: Any,
 ) -> Solution:
     """Do what `solve_from_start` does, with derivatives of params, theta and log_likelihood.
@@ -137,27 +134,27 @@ def solve_differentiably(
         solution = run(*primals)  # differentiable again, so that there are second derivatives
 
         def gradient(*at: Any) -> Array:
-            return jax.grad(lambda theta: _loss(model, theta, *at))(solution.theta)
+            return _objective(model, *at).with_gradient(solution.theta).gradient
 
         pull = jax.jvp(gradient, given, moved)[1]
-        hessian = jax.hessian(lambda theta: _loss(model, theta, *given))(solution.theta)
+        hessian = _objective(model, *given).with_hessian(solution.theta).hessian
         # A factor, and no choice: it must be NaN on the way back as well.
-        theta = jnp.where(_is_certified(solution), -1.0, jnp.nan) * _solve(hessian, pull)
+        theta = jnp.where(are_certified(solution.status), -1.0, jnp.nan) * _solve(hessian, pull)
 
         def outcome(theta: Array, *at: Any) -> tuple[Any, Array]:
             scale = loss_scale(model, at[1], at[2])
-            return at[0].params(theta), to_log_likelihood(_loss(model, theta, *at), scale)
+            return at[0].params(theta), to_log_likelihood(_objective(model, *at).value(theta), scale)
 
         _, (params, height) = jax.jvp(outcome, (solution.theta, *given), (theta, *moved))
         still = jax.tree_util.tree_map(_no_change, solution)
         return solution, still._replace(params=params, log_likelihood=height, theta=theta)
 
-    solution: Solution = run((place, data, weights), (start, optimizer, tolerance, max_steps))
+    solution: Solution = run((place, data, weights), search)
     return solution
 
 
-def _loss(model: "Model", theta: Array, place: Coordinates, data: Any, weights: Array | None) -> Array:
-    return loss_objective(model, place, data, weights=weights).value(theta)
+def _objective(model: "Model", place: Coordinates, data: Any, weights: Array | None) -> Objective:
+    return loss_objective(model, place, data, weights=weights)
 
 
 def _solve(hessian: Array, right: Array) -> Array:
@@ -167,10 +164,6 @@ def _solve(hessian: Array, right: Array) -> Array:
     scale = jnp.sqrt(jnp.abs(jnp.diagonal(hessian)))
     scale = jnp.where(scale > 0, scale, 1.0)
     return jnp.linalg.solve(hessian / scale[:, None] / scale, right / scale) / scale
-
-
-def _is_certified(solution: Solution) -> Array:
-    return (solution.status == Status.converged) | (solution.status == Status.converged_to_rounding)
 
 
 def _no_change(leaf: Array) -> Any:

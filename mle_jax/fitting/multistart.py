@@ -8,8 +8,8 @@ import numpy as np
 from jax import Array
 
 from mle_jax._precision import to_numpy
-from mle_jax._status import Status
-from mle_jax.fitting.lanes import CHUNK
+from mle_jax._status import Status, are_certified
+from mle_jax.fitting.lanes import CHUNK, lane_of
 from mle_jax.fitting.planning import Plan
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
@@ -57,10 +57,10 @@ def solve_from_many(
     run = verb_program(model, _solve_lanes, starts=starts)
     key = jax.random.key(seed)
     stacked = to_numpy(run(place, data, weights, start, key, plan.optimizer, tolerance, plan.max_steps))
-    certified = np.isin(stacked.status, [int(Status.converged), int(Status.converged_to_rounding)])
+    certified = are_certified(stacked.status)
     heights = np.where(certified, stacked.log_likelihood, -np.inf)
     best = int(np.argmax(heights)) if certified.any() else 0
-    return _lane(stacked, best), _distinct(place, stacked, certified)
+    return lane_of(stacked, best), _distinct(place, stacked, certified)
 
 
 def _solve_lanes(
@@ -93,16 +93,11 @@ def _drawn(
 
     They spread over what a single row leaves open, so units do not matter; free coordinates stay inside the domain.
     """
-    diagonal = jnp.diagonal(jax.hessian(loss_objective(model, place, data, weights=weights).value)(first))
+    diagonal = jnp.diagonal(loss_objective(model, place, data, weights=weights).with_hessian(first).hessian)
     scale = jnp.where(jnp.isfinite(diagonal) & (diagonal != 0), jnp.abs(diagonal), 1.0) ** -0.5
     longest = LONGEST * jnp.maximum(1.0, jnp.abs(first))
     noise = jax.random.normal(key, (starts, first.size), first.dtype).at[0].set(0.0)
     return first + noise * jnp.minimum(SPREAD * scale, longest)
-
-
-def _lane(stacked: Any, lane: int) -> Solution:
-    solution: Solution = jax.tree_util.tree_map(lambda leaf: leaf[lane], stacked)
-    return solution
 
 
 def _distinct(place: Coordinates, stacked: Any, certified: np.ndarray) -> Maxima:

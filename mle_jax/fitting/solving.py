@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from mle_jax._objective import Evaluation, Objective
-from mle_jax._status import Status
+from mle_jax._status import are_certified
 from mle_jax.fitting.certificate import Certificate, certify, curve
 from mle_jax.fitting.climbing import search, stalled
 from mle_jax.fitting.curvatures import search_curvatures
@@ -74,15 +74,17 @@ def solve(
     )
     # 3: by automatic differentiation, whatever drove the search
     objective = objective._replace(gradient=None)
-    here = _with_hessian(objective, run, fresh=handwritten or not _by_hessian(optimizer))
+    by_hessian = isinstance(optimizer, Newton) and optimizer.curvature == "observed"
+    here: Evaluation = run.state.evaluation
+    if handwritten or not by_hessian:
+        here = objective.with_hessian(here.point)
     certificate = certify(objective, here, scale)
     # 4
     certain = predicts_all(certificate, here.magnitude * scale)
     status = _status(coordinates, run, here, certificate, scale, tolerance)
     # 5
-    if polish and theta.size and not (isinstance(optimizer, Newton) and _by_hessian(optimizer)):
-        certified = (status == Status.converged) | (status == Status.converged_to_rounding)
-        here, certificate = _polished(objective, here, certificate, scale, allowed=certified)
+    if polish and theta.size and not by_hessian:
+        here, certificate = _polished(objective, here, certificate, scale, allowed=are_certified(status))
     # 6
     return Solution(
         params=coordinates.params(here.point),
@@ -115,17 +117,6 @@ def _status(
         collapsed=collapse(coordinates, here.point, here.magnitude, certificate.information, scale),
         certain=predicts_all(certificate, here.magnitude * scale),
     )
-
-
-def _by_hessian(optimizer: Optimizer[Any]) -> bool:
-    return not isinstance(optimizer, Newton) or optimizer.curvature == "observed"
-
-
-def _with_hessian(objective: Objective, run: Run, *, fresh: bool) -> Evaluation:
-    """Evaluate the derivatives at the final point, unless the optimizer carries all of them."""
-    here: Evaluation = run.state.evaluation
-    complete = here.hessian.size == here.point.size**2
-    return here if complete and not fresh else objective.with_hessian(here.point)
 
 
 def _polished(

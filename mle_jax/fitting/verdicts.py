@@ -9,7 +9,7 @@ import numpy as np
 from jax import Array
 
 from mle_jax._linalg import rounding_floor
-from mle_jax._status import Status
+from mle_jax._status import Status, are_certified
 from mle_jax.fitting.certificate import SHARE, Certificate
 from mle_jax.fitting.place import Place
 from mle_jax.fitting.rotation import Rotated, declared
@@ -149,7 +149,7 @@ def reliable_entries(
     information is not the curvature: what separated rows alone determined becomes undetermined as these fade. Otherwise
     none; nor where all rows are certain.
     """
-    certified = (status == Status.converged) | (status == Status.converged_to_rounding)
+    certified = are_certified(status)
     if theta.size == 0:
         return jnp.broadcast_to(certified, (len(coordinates.fixed),))
     climbing = touching(coordinates, theta, taking_part(certificate.uphill, certificate.information))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mle_jax.gradients.footprint import batch_size
 from mle_jax.inference.charts import Chart, Ready
 from mle_jax.likelihood.evaluation import log_likelihood, sample, theta_scores
-from mle_jax.likelihood.programs import verb_program
+from mle_jax.likelihood.programs import program
 from mle_jax.likelihood.simulating import simulated
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def simulated_means(model: "Model", made: Ready, statistic: Statistic, *, seed: 
         draws: how many datasets.
     """
     vector, key = made.chart.vector(made.params), jax.random.key(seed)
-    block = verb_program(model, _block, chart=made.chart, statistic=statistic)
+    block = program(model, _block, chart=made.chart, statistic=statistic)
     count, mean, squares, sizes = 0, 0.0, 0.0, 0.0
     for begin in range(0, draws, BLOCK):
         numbers = np.arange(begin, begin + BLOCK)

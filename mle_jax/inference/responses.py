@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mle_jax._text import listing
 from mle_jax._trees import named_leaves
 from mle_jax.inference.charts import Ready
-from mle_jax.likelihood.programs import verb_program
+from mle_jax.likelihood.programs import program
 from mle_jax.likelihood.rows import RowLayout, row_layout
 from mle_jax.likelihood.simulating import simulated, simulated_rows
 
@@ -50,7 +50,7 @@ def simulated_leaves(model: "Model", made: Ready, seed: int) -> tuple[str, ...]:
 
     def drawn(number: int) -> Any:
         key = jax.random.fold_in(jax.random.key(seed), number)
-        return named_leaves(verb_program(model, _dataset)(made.params, made.data, key))
+        return named_leaves(program(model, _dataset)(made.params, made.data, key))
 
     first = drawn(0)
     changed = np.zeros(len(first.names), bool)
@@ -66,7 +66,7 @@ def draw_response(model: "Model", made: Ready, leaf: str, *, kind: str | None, s
     rows = np.unique(np.linspace(0, layout.size - 1, min(MOST_ROWS, layout.size)).round().astype(np.int64))
     few = layout.with_rows([np.asarray(array)[rows] for array in layout.rows])
     key = jax.random.fold_in(jax.random.key(seed), 10**6)
-    values = np.asarray(verb_program(model, _draws, leaf=leaf)(made.params, few, key, np.arange(PILOT + TEST))).T
+    values = np.asarray(program(model, _draws, leaf=leaf)(made.params, few, key, np.arange(PILOT + TEST))).T
     discrete = kind == "discrete" if kind else not np.issubdtype(values.dtype, np.floating) or _whole(values)
     numbers = values.astype(np.float64)
     alone = row_layout(few, tuple(model.constants))
@@ -110,7 +110,7 @@ def atoms_of(response: Response) -> list[Vector]:
 
 def log_densities(model: "Model", params: Any, response: Response, rows: Any, values: Vector) -> Vector:
     """Return the log density (m, q) with the response of rows (m,) replaced by values (m, q), in blocks of one size."""
-    evaluate = verb_program(model, _log_densities, leaf=response.leaf, discrete=response.discrete)
+    evaluate = program(model, _log_densities, leaf=response.leaf, discrete=response.discrete)
     data, found = response.layout.with_rows(response.layout.rows), np.empty(values.shape)
     for begin in range(0, len(rows), POINTS):
         block = slice(begin, begin + POINTS)

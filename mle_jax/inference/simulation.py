@@ -6,7 +6,7 @@ import jax
 
 from mle_jax._precision import in_float64, to_numpy
 from mle_jax.inference.charts import ready
-from mle_jax.likelihood.programs import verb_program
+from mle_jax.likelihood.programs import program
 from mle_jax.likelihood.simulating import simulated
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def simulate(model: "Model", data: Any, params: Any = None, *, seed: int = 0) ->
         True
     """
     made = ready(model, data, params)
-    return to_numpy(verb_program(model, _once)(made.params, made.data, jax.random.key(seed)))
+    return to_numpy(program(model, _once)(made.params, made.data, jax.random.key(seed)))
 
 
 def _once(model: "Model", params: Any, data: Any, key: Any) -> Any:

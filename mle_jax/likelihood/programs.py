@@ -31,7 +31,8 @@ def verb_program(model: "Model", function: Callable[..., Any], **static: Any) ->
     """Return the same for the verbs, which are never traced: on a CPU compiled in a hurry where the data are small.
 
     A fit of some hundred rows takes milliseconds and its compilation seconds, so a new model is ready sooner by code
-    that is not polished. The numbers are the same but for rounding.
+    that is not polished. The numbers are the same but for rounding. Not for what does much more work than the numbers
+    in its arguments tell, such as thousands of simulated datasets: there polished code pays at once.
     """
     usual = _kept(model, function, static, None)
     if jax.default_backend() != "cpu" or not _knows_quick():

@@ -2,13 +2,12 @@
 
 import functools
 from dataclasses import dataclass, field
-from typing import Any
 
 import jax
-import numpy as np
 from jax import Array
 
 from mle_jax._objective import Objective
+from mle_jax._whole import is_whole
 from mle_jax.optimizers.optax_adapter import Optax, OptaxState
 
 
@@ -54,10 +53,9 @@ class LBFGS:
 
     def complaint(self) -> str | None:
         """Say what is wrong with the configuration, or return None."""
-        memory: Any = self.memory
-        if isinstance(memory, int | np.integer) and not isinstance(memory, bool) and memory >= 1:
+        if is_whole(self.memory, least=1):
             return None
-        return f"LBFGS's memory is {memory!r}, but it must be a whole number of at least 1; leave it out for 10"
+        return f"LBFGS's memory is {self.memory!r}, but it must be a whole number of at least 1; leave it out for 10"
 
 
 @functools.cache

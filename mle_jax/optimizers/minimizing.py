@@ -18,6 +18,7 @@ from mle_jax._precision import at_highest_precision, in_float64, to_numpy
 from mle_jax._status import Status
 from mle_jax._tracing_errors import advice_on
 from mle_jax._trees import lists_to_arrays, named_leaves
+from mle_jax._whole import is_whole
 from mle_jax.optimizers._loop import NON_FINITE, STOPPED, Trace, begin, hurry, proceed
 from mle_jax.optimizers._one_kernel import in_one_kernel, is_known
 from mle_jax.optimizers._protocol import Optimizer, Stop
@@ -289,6 +290,6 @@ def check_optimizer(optimizer: Any) -> None:
 
 def check_steps(max_steps: Any) -> int:
     """Return the number of steps, or raise where it is no whole number of at least 0."""
-    if isinstance(max_steps, bool) or not isinstance(max_steps, int | np.integer) or max_steps < 0:
+    if not is_whole(max_steps, least=0):
         raise ValueError(f"max_steps is {max_steps!r}, but it must be a whole number of at least 0; pass e.g. 1000")
     return int(max_steps)

@@ -8,6 +8,7 @@ import numpy as np
 
 from mle_jax._optional import optional
 from mle_jax._precision import in_float64
+from mle_jax._whole import is_whole
 from mle_jax.gradients.coordinates import Vector
 from mle_jax.plots import _landscape as landscape
 from mle_jax.plots._checks import interval, marked_points, numbers, two_names
@@ -165,7 +166,7 @@ def descent_path(
 
 
 def _count(arrows: Any) -> int:
-    if isinstance(arrows, bool) or not isinstance(arrows, int | np.integer) or arrows < 0:
+    if not is_whole(arrows, least=0):
         raise ValueError(f"arrows is {arrows!r}, but it must be a whole number of at least 0; pass for instance 9")
     return int(arrows)
 

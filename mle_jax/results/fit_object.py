@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mle_jax._precision import in_float64
-from mle_jax._status import Status
+from mle_jax._status import are_certified
 from mle_jax.optimizers.minimizing import History
 from mle_jax.results import covariance_access, reports
 from mle_jax.results.record import Record
@@ -104,8 +104,7 @@ class Fit:
     @property
     def converged(self) -> Any:
         """Whether the maximum was found and certified; of a batch a bool array (B,)."""
-        certified = [int(Status.converged), int(Status.converged_to_rounding)]
-        return np.isin(self.status, certified) if self.is_batch else self.status in certified
+        return are_certified(self.status)
 
     @property
     def is_batch(self) -> bool:

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import numpy as np
-
 from mle_jax._precision import is_traced
+from mle_jax._whole import is_whole
 from mle_jax.likelihood import Model
 
 
@@ -47,7 +46,7 @@ def check_starts(starts: Any, model: Model, *, dtype: str, gradient: str, record
     Raises:
         ValueError: with what to leave out.
     """
-    if isinstance(starts, bool) or not isinstance(starts, int | np.integer) or starts < 1:
+    if not is_whole(starts, least=1):
         raise ValueError(f"starts is {starts!r}, but it must be a whole number of at least 1; pass e.g. starts=64")
     if not model.smooth:
         raise ValueError(

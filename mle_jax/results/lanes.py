@@ -9,8 +9,9 @@ import numpy as np
 from mle_jax._precision import in_float64, to_numpy
 from mle_jax._status import Status
 from mle_jax._trees import in_order
+from mle_jax._whole import is_whole
 from mle_jax.data.arrays import CleanData
-from mle_jax.fitting.lanes import lane_axes, lane_weights, split_lanes
+from mle_jax.fitting.lanes import lane_axes, lane_of, lane_weights, split_lanes
 from mle_jax.fitting.refining import needs_second_look, second_look
 from mle_jax.fitting.solution import Solution
 from mle_jax.results.building import build_fit, count_observations, withheld_entries
@@ -80,7 +81,7 @@ def look_again(record: Record, solution: Solution, *, tolerance: float, max_step
     )
     settled = {}
     for lane in unclear.tolist():
-        one = jax.tree_util.tree_map(lambda leaf, lane=lane: leaf[lane], found)
+        one = lane_of(found, lane)
         data, weights = _lane_inputs(record, lane)
         seen, better = second_look(
             record.model, record.place, one, data, weights, tolerance=tolerance, max_steps=max_steps
@@ -106,13 +107,13 @@ def one_lane(fits: Fit, lane: int) -> Fit:
     """
     record = fits._record
     lanes = len(fits)
-    if isinstance(lane, bool) or not isinstance(lane, int | np.integer):
+    if not is_whole(lane):
         raise TypeError(f"a batch is indexed by one whole number, not by {lane!r}; use fits[3] for the dataset 3")
     if not -lanes <= lane < lanes:
         raise IndexError(f"lane {lane} was asked for, but the batch has {lanes} datasets, 0 to {lanes - 1}")
     lane = int(lane) % lanes
     data, weights = _lane_inputs(record, lane)
-    stacked = jax.tree_util.tree_map(lambda leaf: leaf[lane], record.solution)
+    stacked = lane_of(record.solution, lane)
     place, solution = record.second_looks.get(lane, (record.place, stacked))
     return build_fit(
         record.model,

@@ -46,6 +46,12 @@ def batch_caveat(fit: "Fit") -> str:
     return f"{failures} of {len(fit)} fits were not certified; failed() says which and why." if failures else ""
 
 
+def notes_on(fit: "Fit") -> list[str]:
+    """Return the lines below a table of estimates: what is to be said of these, or none."""
+    note = batch_caveat(fit) if fit.is_batch else caveat(fit)
+    return [note] if note else []
+
+
 def flat_numbers(fit: "Fit", tree: Any) -> np.ndarray:
     """Return the leaves of a pytree like params as (..., k), in the order of the names."""
     space = fit._record.place.space
@@ -66,13 +72,13 @@ def errors_of(fit: "Fit") -> np.ndarray:
 def tidy_table(fit: "Fit", level: float) -> Table:
     """Return the coefficient table; of a batch with a first column `lane`."""
     if not fit.is_batch:
-        notes = [note] if (note := caveat(fit)) else []
-        return coefficient_table(fit.names, flat_numbers(fit, fit.params), errors_of(fit), level=level, notes=notes)
+        numbers = flat_numbers(fit, fit.params), errors_of(fit)
+        return coefficient_table(fit.names, *numbers, level=level, notes=notes_on(fit))
     estimates, errors = flat_numbers(fit, fit.params), errors_of(fit)
     lanes, k = estimates.shape
     table = coefficient_table(fit.names * lanes, estimates.ravel(), errors.ravel(), level=level)
-    notes = [note] if (note := batch_caveat(fit)) else []
-    return Table({"lane": np.repeat(np.arange(lanes), k), **{name: table[name] for name in table.columns}}, notes=notes)
+    columns = {"lane": np.repeat(np.arange(lanes), k), **{name: table[name] for name in table.columns}}
+    return Table(columns, notes=notes_on(fit))
 
 
 def interval_table(fit: "Fit", level: float, method: str) -> Table:
@@ -173,14 +179,14 @@ def _remarks(fit: "Fit") -> list[str]:
         notes.append(f"The highest of {found} certified maxima: see fit.maxima." if found > 1 else alone)
     if not fit.converged or fit.message != fit.status.text:
         notes.append(fit.message)
-    return notes + ([note] if (note := caveat(fit)) else [])
+    return notes + notes_on(fit)
 
 
 def short_text(fit: "Fit") -> str:
     """Return one line about the fit above its estimates with standard errors."""
     record = fit._record
     columns = {"term": np.array(fit.names), "estimate": flat_numbers(fit, fit.params), "std_error": errors_of(fit)}
-    table = Table(columns, notes=[note] if (note := caveat(fit)) else [])
+    table = Table(columns, notes=notes_on(fit))
     value = significant(fit.log_likelihood, 8)
     return f"Fit of {record.model.label}: {fit.status.name}, log-likelihood {value}\n{table}"
 

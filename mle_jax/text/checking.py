@@ -30,6 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mle_jax._precision import at_highest_precision
+from mle_jax._whole import is_whole
 from mle_jax.gradients import finite_difference
 from mle_jax.text.catalog import EXAMPLES
 from mle_jax.text.example import Example
@@ -88,7 +89,7 @@ def _require(dtype: Any, count: Any) -> None:
     """Raise where the precision is unknown or the count is no whole number of at least 1."""
     if dtype not in ("float64", "float32"):
         raise ValueError(f"dtype is {dtype!r}, but it must be 'float64' or 'float32'; leave it out for float64")
-    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
+    if not is_whole(count, least=1):
         raise ValueError(f"count is {count!r}, but it must be a whole number of at least 1; leave it out for 100")
 
 
