@@ -31,11 +31,15 @@ class Objective(NamedTuple):
         function: takes a point (k,) and returns (value, magnitude), both scalars.
         gradient: replaces automatic differentiation for the gradient where it is given.
         curvatures: matrices (k, k) that may stand in for the Hessian in a search: functions of the point, by name.
+        first: value, magnitude and gradient in one pass, where there is something better than to differentiate.
+        second: the same with the Hessian.
     """
 
     function: Callable[[Array], tuple[Array, Array]]
     gradient: Callable[[Array], Array] | None = None
     curvatures: Mapping[str, Callable[[Array], Array]] = MappingProxyType({})
+    first: Callable[[Array], tuple[Array, Array, Array]] | None = None
+    second: Callable[[Array], tuple[Array, Array, Array, Array]] | None = None
 
     def value(self, point: Array) -> Array:
         """Evaluate the function alone."""
@@ -43,23 +47,32 @@ class Objective(NamedTuple):
 
     def with_gradient(self, point: Array) -> Evaluation:
         """Evaluate value and gradient in one pass."""
-        (value, magnitude), gradient = jax.value_and_grad(self.function, has_aux=True)(point)
+        if self.first is not None:
+            value, magnitude, gradient = self.first(point)
+        else:
+            (value, magnitude), gradient = jax.value_and_grad(self.function, has_aux=True)(point)
         if self.gradient is not None:
             gradient = self.gradient(point)
         return Evaluation(point, value, magnitude, gradient, jnp.zeros((0, 0), point.dtype))
 
     def with_hessian(self, point: Array) -> Evaluation:
         """Evaluate value, gradient and Hessian in one pass (forward over reverse, the primal work shared)."""
+        if self.second is not None:
+            value, magnitude, gradient, hessian = self.second(point)
+        else:
+            value, magnitude, gradient, hessian = self._differentiated(point)
+        if self.gradient is not None:
+            gradient = self.gradient(point)
+        return Evaluation(point, value, magnitude, gradient, (hessian + hessian.T) / 2)
+
+    def _differentiated(self, point: Array) -> tuple[Array, Array, Array, Array]:
 
         def gradient_first(at: Array) -> tuple[Array, tuple[Array, Array]]:
             values, gradient = jax.value_and_grad(self.function, has_aux=True)(at)
             return gradient, values
 
         gradient, push, (value, magnitude) = jax.linearize(gradient_first, point, has_aux=True)
-        hessian = jax.vmap(push)(jnp.eye(point.size, dtype=point.dtype))
-        if self.gradient is not None:
-            gradient = self.gradient(point)
-        return Evaluation(point, value, magnitude, gradient, (hessian + hessian.T) / 2)
+        return value, magnitude, gradient, jax.vmap(push)(jnp.eye(point.size, dtype=point.dtype))
 
     def with_curvature(self, point: Array, kind: str) -> Evaluation:
         """Evaluate value, gradient and the curvature of that kind; "observed" is the Hessian."""

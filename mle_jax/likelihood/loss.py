@@ -15,6 +15,7 @@ from jax import Array
 from mle_jax._objective import Objective
 from mle_jax.likelihood.evaluation import sample, total_and_magnitude
 from mle_jax.likelihood.layout import count_rows, laid_out_like
+from mle_jax.likelihood.row_sums import RowSums
 
 if TYPE_CHECKING:
     from mle_jax.likelihood.model import Model
@@ -47,16 +48,34 @@ def loss_objective(
     ready = sample(model, data, weights)
     scale = loss_scale(model, data, weights)
 
-    def function(theta: Array) -> tuple[Array, Array]:
-        total, magnitude = total_and_magnitude(model, coordinates.params(theta), ready)
-        return -total / scale, magnitude / scale
-
     def gradient(theta: Array) -> Array:
         assert model.gradient is not None
         params, pull = jax.vjp(coordinates.params, theta)
         return -pull(laid_out_like(params, model.gradient(params, data)))[0] / scale
 
-    return Objective(function, gradient if handwritten else None)
+    by_hand = gradient if handwritten else None
+    if ready.layout is None:
+
+        def function(theta: Array) -> tuple[Array, Array]:
+            total, magnitude = total_and_magnitude(model, coordinates.params(theta), ready)
+            return -total / scale, magnitude / scale
+
+        return Objective(function, by_hand)
+    sums = RowSums(model, coordinates, data, ready.weights)
+
+    def value(theta: Array) -> tuple[Array, Array]:
+        total, magnitude = sums.value(theta)
+        return -total / scale, magnitude / scale
+
+    def with_gradient(theta: Array) -> tuple[Array, Array, Array]:
+        (total, magnitude), score = sums.with_gradient(theta)
+        return -total / scale, magnitude / scale, -score / scale
+
+    def with_hessian(theta: Array) -> tuple[Array, Array, Array, Array]:
+        (total, magnitude), score, hessian = sums.with_hessian(theta)
+        return -total / scale, magnitude / scale, -score / scale, -hessian / scale
+
+    return Objective(value, by_hand, first=with_gradient, second=with_hessian)
 
 
 def loss_scale(model: "Model", data: Any, weights: Array | np.ndarray | None) -> Array | int:
