@@ -33,6 +33,7 @@ class Objective(NamedTuple):
         curvatures: matrices (k, k) that may stand in for the Hessian in a search: functions of the point, by name.
         first: value, magnitude and gradient in one pass, where there is something better than to differentiate.
         second: the same with the Hessian.
+        several: values at several points (m, k) in one pass, (m,).
     """
 
     function: Callable[[Array], tuple[Array, Array]]
@@ -40,10 +41,15 @@ class Objective(NamedTuple):
     curvatures: Mapping[str, Callable[[Array], Array]] = MappingProxyType({})
     first: Callable[[Array], tuple[Array, Array, Array]] | None = None
     second: Callable[[Array], tuple[Array, Array, Array, Array]] | None = None
+    several: Callable[[Array], Array] | None = None
 
     def value(self, point: Array) -> Array:
         """Evaluate the function alone."""
         return self.function(point)[0]
+
+    def values(self, points: Array) -> Array:
+        """Evaluate the function alone at every one of the points (m, k), shape (m,)."""
+        return jax.lax.map(self.value, points) if self.several is None else self.several(points)
 
     def with_gradient(self, point: Array) -> Evaluation:
         """Evaluate value and gradient in one pass."""

@@ -68,19 +68,27 @@ class Certificate(NamedTuple):
         return self.uphill_drop <= LEAST_DROP
 
 
-def certify(objective: Objective, here: Evaluation, scale: Array | int) -> Certificate:
+def certify(objective: Objective, here: Evaluation, scale: Array | float) -> Certificate:
     """Evaluate the certificate at a point whose Hessian is known."""
     curvature = curve(here, scale)
-    size = here.point.size
-    if size == 0:
+    if here.point.size == 0:
         return curvature
-    ahead = jnp.stack([curvature.uphill, curvature.weakest, -curvature.weakest])
-    falls = _falls(objective, here, jnp.concatenate([ahead, _both_sides(curvature, PROBE)]), scale)
+    moves = jnp.concatenate([ahead(curvature), both_sides(curvature, PROBE)])
+    return judged(curvature, here, _falls(objective, here, moves, scale), scale)
+
+
+def ahead(curvature: Certificate) -> Array:
+    """Return the moves of condition (c), (3, k): uphill, and along the weakest direction both ways."""
+    return jnp.stack([curvature.uphill, curvature.weakest, -curvature.weakest])
+
+
+def judged(curvature: Certificate, here: Evaluation, falls: Array, scale: Array | float) -> Certificate:
+    """Complete a certificate by the falls over the moves `ahead` and `both_sides`, (3 + 2 k,)."""
     # Where the score is exactly zero there is no uphill direction to try.
     climb = jnp.where(jnp.any(curvature.uphill != 0), falls[0], jnp.inf)
     across = falls[1:3]
     mismatch = _mismatch(_bends(falls[3:], curvature.signs, PROBE), curvature.signs)
-    mismatched = (mismatch > jnp.log(FACTOR)) & (_noise(here, scale) <= 0.1 * PROBE**2)
+    mismatched = (mismatch > jnp.log(FACTOR)) & (noise(here, scale) <= 0.1 * PROBE**2)
     return curvature._replace(
         drop=jnp.minimum(climb, jnp.min(across)),
         uphill_drop=climb,
@@ -91,7 +99,7 @@ def certify(objective: Objective, here: Evaluation, scale: Array | int) -> Certi
     )
 
 
-def is_sound_nearby(objective: Objective, here: Evaluation, certificate: Certificate, scale: Array | int) -> Array:
+def is_sound_nearby(objective: Objective, here: Evaluation, certificate: Certificate, scale: Array | float) -> Array:
     """Say whether the information is the curvature of the log-likelihood in a smaller neighborhood, bool scalar.
 
     In a narrow bent valley (NIST's Nelson, Bennett5, MGH10) a straight step of a quarter of a standard error leaves the
@@ -99,30 +107,26 @@ def is_sound_nearby(objective: Objective, here: Evaluation, certificate: Certifi
     the point, at two successive distances, it must fall by what the information says, to a smaller factor and by more
     than its rounding errors. Second derivatives that are rounding errors themselves do not get through.
     """
-    far = _bends(_falls(objective, here, _both_sides(certificate, PROBE), scale), certificate.signs, PROBE)
+    far = _bends(_falls(objective, here, both_sides(certificate, PROBE), scale), certificate.signs, PROBE)
 
     def agrees(probe: Array) -> Array:
-        bends = _bends(_falls(objective, here, _both_sides(certificate, probe), scale), certificate.signs, probe)
-        seen = _noise(here, scale) <= 0.05 * probe**2
+        bends = _bends(_falls(objective, here, both_sides(certificate, probe), scale), certificate.signs, probe)
+        seen = noise(here, scale) <= 0.05 * probe**2
         return seen & jnp.all(_mismatch(bends, certificate.signs) <= jnp.log(NEAR_FACTOR))
 
     near = jax.lax.map(agrees, jnp.asarray(NEAR_PROBES, here.point.dtype))
     return jnp.all((far >= 1 / FACTOR) | (certificate.signs == 0)) & jnp.any(near[1:] & near[:-1])
 
 
-def _falls(objective: Objective, here: Evaluation, moves: Array, scale: Array | int) -> Array:
+def _falls(objective: Objective, here: Evaluation, moves: Array, scale: Array | float) -> Array:
     """Return by how much the log-likelihood falls over each of the moves (m, k), shape (m,)."""
-
-    def fall(move: Array) -> Array:
-        # Outside the support the log-likelihood is -inf or not a number: that counts as a fall.
-        after = to_log_likelihood(objective.value(here.point + move), scale)
-        change = to_log_likelihood(here.value, scale) - after
-        return jnp.where(jnp.isnan(change), jnp.inf, change)
-
-    return jax.lax.map(fall, moves)
+    # Outside the support the log-likelihood is -inf or not a number: that counts as a fall.
+    after = to_log_likelihood(objective.values(here.point + moves), scale)
+    change = to_log_likelihood(here.value, scale) - after
+    return jnp.where(jnp.isnan(change), jnp.inf, change)
 
 
-def _both_sides(certificate: Certificate, probe: Array | float) -> Array:
+def both_sides(certificate: Certificate, probe: Array | float) -> Array:
     """Return the moves of so many standard errors along the eigenvectors, and back, (2 k, k)."""
     moves = probe * certificate.directions.T
     return jnp.concatenate([moves, -moves])
@@ -140,12 +144,12 @@ def _mismatch(bends: Array, signs: Array) -> Array:
     return jnp.where(signs == 0, 0.0, mismatch)
 
 
-def _noise(here: Evaluation, scale: Array | int) -> Array:
+def noise(here: Evaluation, scale: Array | float) -> Array:
     """Return the rounding error of the log-likelihood."""
     return 10 * jnp.finfo(here.point.dtype).eps * here.magnitude * scale
 
 
-def curve(here: Evaluation, scale: Array | int) -> Certificate:
+def curve(here: Evaluation, scale: Array | float) -> Certificate:
     """Evaluate conditions (a) and (b) alone, which need no further evaluation of the objective."""
     information = to_information(here.hessian, scale)
     eigen = scaled_eigen(here.hessian)

@@ -85,6 +85,14 @@ class RowSums:
         """Return the total and the sum of the absolute contributions, scalars."""
         return self._sum(lambda rows, weights: self._total(theta, rows, weights), width=0)
 
+    def values(self, thetas: Array) -> Array:
+        """Return the totals at several points (m, k), shape (m,)."""
+
+        def of_block(rows: tuple[Array, ...], weights: Array | None) -> Array:
+            return jax.vmap(lambda theta: self._total(theta, rows, weights)[0])(thetas)
+
+        return self._sum(of_block, width=thetas.shape[0])
+
     def with_gradient(self, theta: Array) -> tuple[tuple[Array, Array], Array]:
         """Return the same, and the gradient (k,)."""
 

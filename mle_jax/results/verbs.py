@@ -11,7 +11,9 @@ from mle_jax._precision import in_float64
 from mle_jax._status import ConvergenceWarning
 from mle_jax._trees import lists_to_arrays
 from mle_jax.data.arrays import CleanData, clean_data
+from mle_jax.data.pieces import RowsInMemory
 from mle_jax.fitting.evaluating import solve_at
+from mle_jax.fitting.many_rows import solve_in_pieces, suits_pieces
 from mle_jax.fitting.multistart import Maxima, solve_from_many
 from mle_jax.fitting.planning import Plan, make_plan
 from mle_jax.fitting.precision import check_dtype, solve_in
@@ -153,7 +155,9 @@ def _seek(
 ) -> tuple[Any, Solution, Maxima | None]:
     """Solve, from one start or from many, and look again; return the coordinates to read the solution in with it."""
     problem, maxima = (clean.data, clean.weights), None
-    if starts is None:
+    if starts is None and suits_pieces(model, plan, clean.data, dtype):
+        solution = solve_in_pieces(model, plan, RowsInMemory(*problem, tuple(model.constants)), start, tolerance)
+    elif starts is None:
         solution = solve_in(dtype, model, plan, *problem, start, tolerance)
     else:
         solution, maxima = solve_from_many(model, plan, *problem, start, tolerance, starts=starts, seed=seed)

@@ -1,0 +1,216 @@
+"""Newton's method on more rows than one loop should hold: driven from Python, the rows summed piece by piece.
+
+Each step needs one pass over the rows, for value, gradient and Hessian together. A pass is cut into pieces, which
+threads sum side by side, a core each (XLA's CPU runtime would leave the blocks of one sum to a single core), or read
+from a disk as they go, so that no more than a few pieces are in memory. The search, its rules and the certificate are
+the same as everywhere: only who asks for the evaluations differs.
+
+1. A few percent of the rows, spread over all of them, are fitted first, from the model's own start: their maximum is
+   so near to that of all rows that two or three passes are left to do.
+2. Newton's method, one pass per step.
+3. The certificate: one pass for all of its moves. First with the moves along the eigenvectors put together by random
+   weights: if the log-likelihood bends along two such sums as the information says, it does so along each of them.
+   Only where it does not, they are tried one by one.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from mle_jax._objective import Evaluation, Objective
+from mle_jax.data.pieces import Fetch, Rows, RowsInMemory
+from mle_jax.fitting.certificate import PROBE, Certificate, ahead, both_sides, curve, judged, noise
+from mle_jax.fitting.climbing import newton_rules
+from mle_jax.fitting.planning import Plan
+from mle_jax.fitting.solution import Solution
+from mle_jax.fitting.solving import solution_of
+from mle_jax.fitting.starts import start_theta
+from mle_jax.likelihood.layout import count_rows
+from mle_jax.likelihood.loss import evaluation_of, part_derivatives, part_values
+from mle_jax.likelihood.programs import program, verb_program
+from mle_jax.optimizers._loop import Run, advance, begin, goes_on
+from mle_jax.optimizers.newton import Newton
+
+if TYPE_CHECKING:
+    from mle_jax.likelihood import Model
+
+MANY_ROWS = 100_000
+"""Rows from which on a fit is driven from Python: a pass then takes longer than to ask for it."""
+SAMPLE_STEPS = 30
+PIECES = 4  # per thread, so that none waits long for the others
+ENOUGH = 0.4  # of the share of one direction, by which a sum of them may bend otherwise than the information says
+
+
+def suits_pieces(model: "Model", plan: Plan, data: Any, dtype: str) -> bool:
+    """Say whether a fit of arrays in memory is better driven from here: many rows on a CPU, and Newton's method."""
+    newton = isinstance(plan.optimizer, Newton) and plan.optimizer.curvature == "observed"
+    usual = model.smooth and not model.is_joint and not plan.handwritten and not plan.closed_form
+    on_cpu = jax.default_backend() == "cpu"
+    return newton and usual and dtype == "float64" and on_cpu and count_rows(model, data) >= MANY_ROWS
+
+
+def solve_in_pieces(model: "Model", plan: Plan, rows: Rows, start: Any, tolerance: float) -> Solution:
+    """Search from the start values, certify, judge and polish (the numbers are those of the module's docstring).
+
+    Args:
+        model: a smooth model with independent rows.
+        plan: how to climb: by `Newton` with the observed curvature.
+        rows: the dataset.
+        start: start values, partial or None.
+        tolerance: of the decrement, in standard errors.
+    """
+    theta = verb_program(model, start_theta)(plan.coordinates, *rows.some_rows(), start)
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return _solve(model, plan, rows.placed() if isinstance(rows, RowsInMemory) else rows, theta, tolerance, threads)
+
+
+def _solve(model: "Model", plan: Plan, rows: Rows, theta: Array, tolerance: float, threads: int) -> Solution:
+    place, newton = plan.coordinates, plan.optimizer
+    assert isinstance(newton, Newton)
+    with ThreadPoolExecutor(threads) as pool:
+        few = Passes(model, place, rows.sample(), pool)
+        many = Passes(model, place, rows.pieces(PIECES * threads), pool)
+        # 1
+        begin_at = _maximum_of(few, newton, theta) if few.pieces else theta
+        # 2
+        run = _search(
+            many,
+            newton,
+            begin_at,
+            tolerance=tolerance,
+            max_steps=plan.max_steps,
+            record=plan.max_steps if plan.record else None,
+        )
+        # 3
+        certificate = _certified(many, run.state.evaluation)
+    return _finished(place, run, run.state.evaluation, certificate, scale=many.total_weight, tolerance=tolerance)
+
+
+_finished = jax.jit(solution_of)
+_curved = jax.jit(curve)
+_judged = jax.jit(judged)
+
+
+class Passes:
+    """Passes over the pieces of a dataset.
+
+    Args:
+        model: the model.
+        place: the free coordinates.
+        pieces: functions that fetch the pieces.
+        pool: the threads that do so and sum them.
+    """
+
+    def __init__(self, model: "Model", place: Any, pieces: Sequence[Fetch], pool: ThreadPoolExecutor) -> None:
+        self.pieces = pieces
+        self.total_weight = 0.0
+        self._place = place
+        self._pool = pool
+        self._derivatives = program(model, _part_derivatives)
+        self._values = program(model, part_values)
+
+    def evaluate(self, point: Array) -> Evaluation:
+        """Return the loss at a point with gradient and Hessian."""
+        *sums, weight = self._summed(self._derivatives, point)
+        self.total_weight = float(weight)
+        return evaluation_of(point, tuple(sums), self.total_weight)
+
+    def falls(self, here: Evaluation, moves: Array) -> Array:
+        """Return by how much the log-likelihood falls over each of the moves (m, k), shape (m,)."""
+        after = self._summed(self._values, jnp.concatenate([here.point[None], here.point + moves]))
+        change = jnp.asarray(after[1:] - after[0])
+        # Outside the support the log-likelihood is -inf or not a number: that counts as a fall.
+        return jnp.where(jnp.isnan(change), jnp.inf, change)
+
+    def _summed(self, function: Callable[..., Any], at: Array) -> Any:
+        def one(fetch: Fetch) -> Any:
+            with jax.enable_x64(True):  # threads do not inherit it
+                piece = fetch()
+                return jax.device_get(function(self._place, at, *piece))
+
+        # In extended precision where the machine has it, so that the number of pieces does not matter.
+        total: Any = None
+        for part in self._pool.map(one, self.pieces):
+            wide = jax.tree_util.tree_map(lambda leaf: np.asarray(leaf, np.longdouble), part)
+            total = wide if total is None else jax.tree_util.tree_map(np.add, total, wide)
+        return jax.tree_util.tree_map(lambda leaf: np.asarray(leaf, np.float64), total)
+
+
+def _part_derivatives(model: "Model", place: Any, theta: Array, *piece: Any) -> tuple[Array, ...]:
+    _, weights, first, end = piece
+    if weights is None:
+        weight = jnp.asarray(end - first, theta.dtype)
+    else:
+        places = jnp.arange(weights.shape[0])
+        weight = jnp.sum(jnp.where((places >= first) & (places < end), weights, 0.0))
+    return *part_derivatives(model, place, theta, *piece), weight
+
+
+def _search(
+    passes: Passes, newton: Newton, theta: Array, *, tolerance: float, max_steps: int, record: int | None
+) -> Run:
+    """Take steps until the rules of Newton's method end the search."""
+    run = begin(Objective(_unknown), newton, theta, record=record)
+    while True:
+        found = passes.evaluate(run.state.trial.point)
+        run, more = _advance(newton, run, found, passes.total_weight, tolerance, max_steps)
+        if not bool(more):
+            return run
+
+
+@jax.jit
+def _advance(
+    newton: Newton, run: Run, found: Evaluation, scale: Array, tolerance: Array, max_steps: Array
+) -> tuple[Run, Array]:
+    """Take the step whose evaluation is there, and say whether another one is wanted."""
+    objective = Objective(_unknown, second=lambda _: (found.value, found.magnitude, found.gradient, found.hessian))
+    stop, last = newton_rules(scale=scale, tolerance=tolerance, polish=run.state.evaluation.point.size > 0)
+    after = advance(objective, newton, run, stop=stop, last_step_from=last)
+    return after, goes_on(after, max_steps=max_steps, last_step_from=last)
+
+
+def _unknown(_: Array) -> tuple[Array, Array]:
+    raise AssertionError("a search over pieces asks for the Hessian at every step and for nothing else")
+
+
+def _maximum_of(passes: Passes, newton: Newton, theta: Array) -> Array:
+    """Return the maximum of a sample, or the start where the sample seems to have none."""
+    state = _search(passes, newton, theta, tolerance=1e-2, max_steps=SAMPLE_STEPS, record=None).state
+    near = float(state.decrement) * np.sqrt(passes.total_weight) < 1.0
+    arrived = near and bool(state.evaluation.is_finite & (state.eigen.smallest > state.eigen.floor))
+    return state.evaluation.point if arrived else theta
+
+
+def _certified(passes: Passes, here: Evaluation) -> Certificate:
+    """Evaluate the certificate, along sums of the eigenvectors if that is enough."""
+    scale = passes.total_weight
+    curvature = _curved(here, scale)
+    size = here.point.size
+    if size == 0:
+        return curvature
+    first = ahead(curvature)
+    sums = _bundles(curvature)
+    falls = passes.falls(here, jnp.concatenate([first, sums, -sums]))
+    bends = falls[3 : 3 + len(sums)] + falls[3 + len(sums) :]
+    apart = jnp.abs(bends / PROBE**2 - 1.0)
+    informed = max(int(jnp.sum(curvature.signs != 0)), 1)
+    quiet = noise(here, scale) <= 0.1 * PROBE**2 * ENOUGH / informed
+    if bool(quiet & jnp.all(curvature.signs > 0) & jnp.all(apart <= ENOUGH / informed)):
+        alone = 0.5 * PROBE**2 * jnp.ones(2 * size)  # as the information says
+    else:
+        alone = passes.falls(here, both_sides(curvature, PROBE))
+    return _judged(curvature, here, jnp.concatenate([falls[:3], alone]), scale)
+
+
+def _bundles(curvature: Certificate) -> Array:
+    """Return sums of the eigenvectors by random weights, none below half the average, as moves (2, k)."""
+    random = np.random.default_rng(0)
+    shares = random.uniform(0.8, 1.2, (2, curvature.signs.size)) * random.choice([-1, 1], (2, curvature.signs.size))
+    shares *= PROBE / np.linalg.norm(shares, axis=1, keepdims=True)
+    return jnp.asarray(shares) @ curvature.directions.T
