@@ -111,8 +111,7 @@ class RowsInMemory:
 
     def _ranges(self, edges: np.ndarray) -> Sequence[Fetch]:
         return tuple(
-            partial(Piece, self.data, self.weights, int(first), int(end))
-            for first, end in itertools.pairwise(edges)
+            partial(Piece, self.data, self.weights, int(first), int(end)) for first, end in itertools.pairwise(edges)
         )
 
 

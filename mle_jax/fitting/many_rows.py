@@ -33,7 +33,7 @@ from mle_jax.fitting.solving import solution_of
 from mle_jax.fitting.starts import start_theta
 from mle_jax.likelihood.layout import count_rows
 from mle_jax.likelihood.loss import evaluation_of, part_derivatives, part_values
-from mle_jax.likelihood.programs import program, verb_program
+from mle_jax.likelihood.programs import program, quick_program, verb_program
 from mle_jax.optimizers._loop import Run, advance, begin, goes_on
 from mle_jax.optimizers.newton import Newton
 
@@ -65,7 +65,7 @@ def solve_in_pieces(model: "Model", plan: Plan, rows: Rows, start: Any, toleranc
         start: start values, partial or None.
         tolerance: of the decrement, in standard errors.
     """
-    theta = verb_program(model, start_theta)(plan.coordinates, *rows.some_rows(), start)
+    theta = verb_program(model, start_theta, hurry=True)(plan.coordinates, *rows.some_rows(), start)
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return _solve(model, plan, rows.placed() if isinstance(rows, RowsInMemory) else rows, theta, tolerance, threads)
 
@@ -89,12 +89,7 @@ def _solve(model: "Model", plan: Plan, rows: Rows, theta: Array, tolerance: floa
         )
         # 3
         certificate = _certified(many, run.state.evaluation)
-    return _finished(place, run, run.state.evaluation, certificate, scale=many.total_weight, tolerance=tolerance)
-
-
-_finished = jax.jit(solution_of)
-_curved = jax.jit(curve)
-_judged = jax.jit(judged)
+    return _finish(place, run, certificate, many.total_weight, tolerance)
 
 
 class Passes:
@@ -119,14 +114,11 @@ class Passes:
         """Return the loss at a point with gradient and Hessian."""
         *sums, weight = self._summed(self._derivatives, point)
         self.total_weight = float(weight)
-        return evaluation_of(point, tuple(sums), self.total_weight)
+        return _evaluation(point, tuple(sums), self.total_weight)
 
-    def falls(self, here: Evaluation, moves: Array) -> Array:
-        """Return by how much the log-likelihood falls over each of the moves (m, k), shape (m,)."""
-        after = self._summed(self._values, jnp.concatenate([here.point[None], here.point + moves]))
-        change = jnp.asarray(after[1:] - after[0])
-        # Outside the support the log-likelihood is -inf or not a number: that counts as a fall.
-        return jnp.where(jnp.isnan(change), jnp.inf, change)
+    def losses(self, points: Array) -> Array:
+        """Return the loss at several points (m, k), times the total weight, (m,)."""
+        return jnp.asarray(self._summed(self._values, points))
 
     def _summed(self, function: Callable[..., Any], at: Array) -> Any:
         def one(fetch: Fetch) -> Any:
@@ -140,6 +132,9 @@ class Passes:
             wide = jax.tree_util.tree_map(lambda leaf: np.asarray(leaf, np.longdouble), part)
             total = wide if total is None else jax.tree_util.tree_map(np.add, total, wide)
         return jax.tree_util.tree_map(lambda leaf: np.asarray(leaf, np.float64), total)
+
+
+_evaluation = quick_program(evaluation_of)
 
 
 def _part_derivatives(model: "Model", place: Any, theta: Array, *piece: Any) -> tuple[Array, ...]:
@@ -156,7 +151,7 @@ def _search(
     passes: Passes, newton: Newton, theta: Array, *, tolerance: float, max_steps: int, record: int | None
 ) -> Run:
     """Take steps until the rules of Newton's method end the search."""
-    run = begin(Objective(_unknown), newton, theta, record=record)
+    run = _begin(newton, theta, record=record)
     while True:
         found = passes.evaluate(run.state.trial.point)
         run, more = _advance(newton, run, found, passes.total_weight, tolerance, max_steps)
@@ -164,7 +159,14 @@ def _search(
             return run
 
 
-@jax.jit
+def _start(newton: Newton, theta: Array, *, record: int | None) -> Run:
+    return begin(Objective(_unknown), newton, theta, record=record)
+
+
+_begin = quick_program(_start, static_argnames=("record",))
+
+
+@quick_program
 def _advance(
     newton: Newton, run: Run, found: Evaluation, scale: Array, tolerance: Array, max_steps: Array
 ) -> tuple[Run, Array]:
@@ -183,34 +185,69 @@ def _maximum_of(passes: Passes, newton: Newton, theta: Array) -> Array:
     """Return the maximum of a sample, or the start where the sample seems to have none."""
     state = _search(passes, newton, theta, tolerance=1e-2, max_steps=SAMPLE_STEPS, record=None).state
     near = float(state.decrement) * np.sqrt(passes.total_weight) < 1.0
-    arrived = near and bool(state.evaluation.is_finite & (state.eigen.smallest > state.eigen.floor))
+    arrived = near and np.isfinite(state.evaluation.value) and float(state.eigen.values[0]) > float(state.eigen.floor)
     return state.evaluation.point if arrived else theta
 
 
 def _certified(passes: Passes, here: Evaluation) -> Certificate:
     """Evaluate the certificate, along sums of the eigenvectors if that is enough."""
     scale = passes.total_weight
-    curvature = _curved(here, scale)
-    size = here.point.size
-    if size == 0:
-        return curvature
-    first = ahead(curvature)
-    sums = _bundles(curvature)
-    falls = passes.falls(here, jnp.concatenate([first, sums, -sums]))
-    bends = falls[3 : 3 + len(sums)] + falls[3 + len(sums) :]
-    apart = jnp.abs(bends / PROBE**2 - 1.0)
-    informed = max(int(jnp.sum(curvature.signs != 0)), 1)
-    quiet = noise(here, scale) <= 0.1 * PROBE**2 * ENOUGH / informed
-    if bool(quiet & jnp.all(curvature.signs > 0) & jnp.all(apart <= ENOUGH / informed)):
-        alone = 0.5 * PROBE**2 * jnp.ones(2 * size)  # as the information says
-    else:
-        alone = passes.falls(here, both_sides(curvature, PROBE))
-    return _judged(curvature, here, jnp.concatenate([falls[:3], alone]), scale)
+    if here.point.size == 0:
+        return curve(here, scale)
+    shares = _shares(here.point.size)
+    curvature, points = _planned(here, scale, shares)
+    certificate, enough = _judge_sums(curvature, here, passes.losses(points), scale)
+    if not bool(enough):
+        certificate = _judge_all(curvature, here, passes.losses(_everywhere(curvature, here)), scale)
+    return certificate
 
 
-def _bundles(curvature: Certificate) -> Array:
-    """Return sums of the eigenvectors by random weights, none below half the average, as moves (2, k)."""
+def _shares(size: int) -> np.ndarray:
+    """Return random weights of the eigenvectors in two sums of them, none below half the average, (2, k)."""
     random = np.random.default_rng(0)
-    shares = random.uniform(0.8, 1.2, (2, curvature.signs.size)) * random.choice([-1, 1], (2, curvature.signs.size))
-    shares *= PROBE / np.linalg.norm(shares, axis=1, keepdims=True)
-    return jnp.asarray(shares) @ curvature.directions.T
+    shares = random.uniform(0.8, 1.2, (2, size)) * random.choice([-1, 1], (2, size))
+    return PROBE * shares / np.linalg.norm(shares, axis=1, keepdims=True)
+
+
+@quick_program
+def _planned(here: Evaluation, scale: Array, shares: Array) -> tuple[Certificate, Array]:
+    """Return what the derivatives say, and the points to try: the maximum, ahead, and along both sums both ways."""
+    curvature = curve(here, scale)
+    sums = shares @ curvature.directions.T
+    return curvature, here.point + jnp.concatenate([jnp.zeros_like(here.point)[None], ahead(curvature), sums, -sums])
+
+
+@quick_program
+def _judge_sums(curvature: Certificate, here: Evaluation, losses: Array, scale: Array) -> tuple[Certificate, Array]:
+    """Return the certificate if the sums bend as the information says, and whether they do."""
+    falls = _falls(losses)
+    bends = (falls[3:5] + falls[5:7]) / PROBE**2  # 1 if the bends of all eigenvectors are
+    share = 1.0 / here.point.size
+    seen = (noise(here, scale) <= 0.1 * PROBE**2 * ENOUGH * share) & jnp.all(curvature.signs > 0)
+    enough = seen & jnp.all(jnp.abs(bends - 1.0) <= ENOUGH * share)
+    as_said = jnp.full(2 * here.point.size, 0.5 * PROBE**2)
+    return judged(curvature, here, jnp.concatenate([falls[:3], as_said]), scale), enough
+
+
+@quick_program
+def _everywhere(curvature: Certificate, here: Evaluation) -> Array:
+    """Return all points of the certificate, the maximum first."""
+    moves = jnp.concatenate([ahead(curvature), both_sides(curvature, PROBE)])
+    return here.point + jnp.concatenate([jnp.zeros_like(here.point)[None], moves])
+
+
+@quick_program
+def _judge_all(curvature: Certificate, here: Evaluation, losses: Array, scale: Array) -> Certificate:
+    return judged(curvature, here, _falls(losses), scale)
+
+
+def _falls(losses: Array) -> Array:
+    """Return by how much the log-likelihood falls from the first point to the others."""
+    change = losses[1:] - losses[0]
+    # Outside the support the log-likelihood is -inf or not a number: that counts as a fall.
+    return jnp.where(jnp.isnan(change), jnp.inf, change)
+
+
+@quick_program
+def _finish(place: Any, run: Run, certificate: Certificate, scale: Array, tolerance: Array) -> Solution:
+    return solution_of(place, run, run.state.evaluation, certificate, scale=scale, tolerance=tolerance)
