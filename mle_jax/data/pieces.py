@@ -7,7 +7,7 @@ those read from files all have the same shape, for which one program is compiled
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -65,54 +65,75 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class RowsInMemory:
-    """Arrays in memory, handed to the device once.
+    """Arrays in memory, handed to a device, or a share of the rows to each of several, once.
 
     Attributes:
         data: the dataset, checked.
         weights: (n,) or None.
         constants: leaves that all rows share.
+        devices: where to; empty for the usual one.
     """
 
     data: Any
     weights: np.ndarray | None
     constants: tuple[str, ...]
+    devices: tuple[jax.Device, ...] = ()
 
     @property
     def shapes(self) -> Any:
         """The dataset itself."""
         return self.data
 
+    @cached_property
+    def _shares(self) -> tuple[Piece, ...]:
+        """The rows of each device: all of the same height, so that one program fits them."""
+        if not self.devices:
+            data, weights = jax.device_put((self.data, self.weights))
+            return (Piece(data, weights, 0, self._size),)
+        height = -(-self._size // len(self.devices))
+        layout = row_layout(self.data, self.constants)
+        shares = []
+        for number, device in enumerate(self.devices):
+            first, end = number * height, min((number + 1) * height, self._size)
+            at = min(first, self._size - height)
+            rows = layout.with_rows([leaf[at : at + height] for leaf in layout.rows])
+            weights = None if self.weights is None else self.weights[at : at + height]
+            if first < end:
+                rows, weights = jax.device_put((rows, weights), device)
+                shares.append(Piece(rows, weights, first - at, end - at))
+        return tuple(shares)
+
     @property
     def _size(self) -> int:
         return row_layout(self.data, self.constants).size
 
-    def placed(self) -> "RowsInMemory":
-        """Return the same on the device."""
-        data, weights = jax.device_put((self.data, self.weights))
-        return RowsInMemory(data, weights, self.constants)
-
     def pieces(self, count: int) -> Sequence[Fetch]:
-        """Return so many ranges of rows."""
-        return self._ranges(np.linspace(0, self._size, count + 1).astype(int))
+        """Return about so many ranges of rows; of an accelerator one, which it sums by itself."""
+        on_cpu = (self.devices[0].platform if self.devices else jax.default_backend()) == "cpu"
+        each = max(count // len(self._shares), 1) if on_cpu else 1
+        return tuple(piece for share in self._shares for piece in _cut(share, each))
 
     def sample(self) -> Sequence[Fetch]:
         """Return short ranges spread over all rows."""
-        size = self._size
-        length = size // SHARE // SPREAD
-        if length * SPREAD < LEAST_SAMPLE:
+        if self._size // SHARE < LEAST_SAMPLE:
             return ()
-        begins = np.linspace(0, size - length, SPREAD).astype(int)
-        return tuple(partial(Piece, self.data, self.weights, int(at), int(at + length)) for at in begins)
+        many = max(SPREAD // len(self._shares), 1)
+        return tuple(_shortened(piece) for share in self._shares for piece in _cut(share, many))
 
     def some_rows(self) -> tuple[Any, np.ndarray | None]:
         """Return rows of positive weight, evenly spread."""
-        layout = row_layout(self.data, self.constants)
-        return _chosen_rows(layout, self.weights)
+        return _chosen_rows(row_layout(self.data, self.constants), self.weights)
 
-    def _ranges(self, edges: np.ndarray) -> Sequence[Fetch]:
-        return tuple(
-            partial(Piece, self.data, self.weights, int(first), int(end)) for first, end in itertools.pairwise(edges)
-        )
+
+def _cut(share: Piece, count: int) -> list[Fetch]:
+    edges = np.linspace(share.begin, share.end, count + 1).astype(int)
+    ends = itertools.pairwise(int(edge) for edge in edges)
+    return [partial(Piece, share.data, share.weights, first, end) for first, end in ends if first < end]
+
+
+def _shortened(fetch: Fetch) -> Fetch:
+    piece = fetch()
+    return partial(Piece, piece.data, piece.weights, piece.begin, piece.begin + (piece.end - piece.begin) // SHARE)
 
 
 @dataclass(frozen=True)

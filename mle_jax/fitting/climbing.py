@@ -15,6 +15,7 @@ from mle_jax.optimizers.newton import Newton, NewtonState
 
 STALLS = 2  # successive full Newton steps without any gain: the decrement cannot be made smaller
 QUADRATIC = 0.1  # a step that shrinks the decrement to less than this is one of quadratic convergence
+POLISHED = 1e-5  # of the tolerance: another step would change no digit
 TIGHTEN = 0.3  # of the cheap threshold, each time the certificate disagrees with it
 
 
@@ -79,7 +80,10 @@ def newton_rules(
 
     def at_maximum(state: NewtonState) -> Array:
         # Toward a maximum at infinity the decrement shrinks by the same factor in every step, exp(-1/2).
-        return near(state) & (state.shrinkage < QUADRATIC) if polish else jnp.asarray(False)
+        if not polish:
+            return jnp.asarray(False)
+        unpolished = state.decrement * jnp.sqrt(jnp.asarray(scale, state.decrement.dtype)) > POLISHED * tolerance
+        return near(state) & (state.shrinkage < QUADRATIC) & unpolished
 
     def stop(_: Any, state: NewtonState) -> Array:
         return (state.stalls >= STALLS) | (near(state) & ~at_maximum(state))

@@ -47,12 +47,16 @@ PIECES = 4  # per thread, so that none waits long for the others
 ENOUGH = 0.4  # of the share of one direction, by which a sum of them may bend otherwise than the information says
 
 
-def suits_pieces(model: "Model", plan: Plan, data: Any, dtype: str) -> bool:
-    """Say whether a fit of arrays in memory is better driven from here: many rows on a CPU, and Newton's method."""
+def suits_pieces(model: "Model", plan: Plan, dtype: str) -> bool:
+    """Say whether a fit can be driven from here: independent rows, a smooth model, and Newton's method in float64."""
     newton = isinstance(plan.optimizer, Newton) and plan.optimizer.curvature == "observed"
     usual = model.smooth and not model.is_joint and not plan.handwritten and not plan.closed_form
-    on_cpu = jax.default_backend() == "cpu"
-    return newton and usual and dtype == "float64" and on_cpu and count_rows(model, data) >= MANY_ROWS
+    return newton and usual and dtype == "float64"
+
+
+def gains_by_pieces(model: "Model", data: Any) -> bool:
+    """Say whether arrays in memory are better gone through in pieces: many rows, on a CPU with its cores."""
+    return jax.default_backend() == "cpu" and count_rows(model, data) >= MANY_ROWS
 
 
 def solve_in_pieces(model: "Model", plan: Plan, rows: Rows, start: Any, tolerance: float) -> Solution:
@@ -66,11 +70,7 @@ def solve_in_pieces(model: "Model", plan: Plan, rows: Rows, start: Any, toleranc
         tolerance: of the decrement, in standard errors.
     """
     theta = verb_program(model, start_theta, hurry=True)(plan.coordinates, *rows.some_rows(), start)
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return _solve(model, plan, rows.placed() if isinstance(rows, RowsInMemory) else rows, theta, tolerance, threads)
-
-
-def _solve(model: "Model", plan: Plan, rows: Rows, theta: Array, tolerance: float, threads: int) -> Solution:
+    threads = max(_cores(), len(rows.devices) if isinstance(rows, RowsInMemory) else 1)
     place, newton = plan.coordinates, plan.optimizer
     assert isinstance(newton, Newton)
     with ThreadPoolExecutor(threads) as pool:
@@ -90,6 +90,10 @@ def _solve(model: "Model", plan: Plan, rows: Rows, theta: Array, tolerance: floa
         # 3
         certificate = _certified(many, run.state.evaluation)
     return _finish(place, run, certificate, many.total_weight, tolerance)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Passes:
