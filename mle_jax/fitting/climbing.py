@@ -15,7 +15,7 @@ from mle_jax.optimizers.newton import Newton, NewtonState
 
 STALLS = 2  # successive full Newton steps without any gain: the decrement cannot be made smaller
 QUADRATIC = 0.1  # a step that shrinks the decrement to less than this is one of quadratic convergence
-POLISHED = 1e-5  # of the tolerance: another step would change no digit
+LAST_DIGITS = 256  # rounding units of a coordinate: a step that changes no more of any is not worth its evaluation
 TIGHTEN = 0.3  # of the cheap threshold, each time the certificate disagrees with it
 
 
@@ -82,8 +82,9 @@ def newton_rules(
         # Toward a maximum at infinity the decrement shrinks by the same factor in every step, exp(-1/2).
         if not polish:
             return jnp.asarray(False)
-        unpolished = state.decrement * jnp.sqrt(jnp.asarray(scale, state.decrement.dtype)) > POLISHED * tolerance
-        return near(state) & (state.shrinkage < QUADRATIC) & unpolished
+        point, planned = state.evaluation.point, state.trial.point
+        changes = jnp.any(jnp.abs(planned - point) > LAST_DIGITS * jnp.finfo(point.dtype).eps * jnp.abs(point))
+        return near(state) & (state.shrinkage < QUADRATIC) & changes
 
     def stop(_: Any, state: NewtonState) -> Array:
         return (state.stalls >= STALLS) | (near(state) & ~at_maximum(state))
