@@ -34,6 +34,7 @@ class Objective(NamedTuple):
         first: value, magnitude and gradient in one pass, where there is something better than to differentiate.
         second: the same with the Hessian.
         several: values at several points (m, k) in one pass, (m,).
+        on_diagonal: the diagonal of the Hessian, (k,), without the rest.
     """
 
     function: Callable[[Array], tuple[Array, Array]]
@@ -42,6 +43,7 @@ class Objective(NamedTuple):
     first: Callable[[Array], tuple[Array, Array, Array]] | None = None
     second: Callable[[Array], tuple[Array, Array, Array, Array]] | None = None
     several: Callable[[Array], Array] | None = None
+    on_diagonal: Callable[[Array], Array] | None = None
 
     def value(self, point: Array) -> Array:
         """Evaluate the function alone."""
@@ -79,6 +81,14 @@ class Objective(NamedTuple):
 
         gradient, push, (value, magnitude) = jax.linearize(gradient_first, point, has_aux=True)
         return value, magnitude, gradient, jax.vmap(push)(jnp.eye(point.size, dtype=point.dtype))
+
+    def diagonal(self, point: Array) -> Array:
+        """Evaluate the diagonal of the Hessian alone, (k,): products with some unit vectors at a time."""
+        if self.on_diagonal is not None:
+            return self.on_diagonal(point)
+        _, push = jax.linearize(lambda at: self.with_gradient(at).gradient, point)
+        entry = lambda i: push(jnp.zeros_like(point).at[i].set(1.0))[i]  # noqa: E731
+        return jax.lax.map(entry, jnp.arange(point.size), batch_size=64)
 
     def with_curvature(self, point: Array, kind: str) -> Evaluation:
         """Evaluate value, gradient and the curvature of that kind; "observed" is the Hessian."""

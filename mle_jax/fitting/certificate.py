@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from mle_jax._linalg import rounding_floor, scaled_eigen
@@ -28,6 +29,8 @@ PROBE = 0.25  # standard errors: the sum of the two falls is then PROBE^2 for a 
 FACTOR = 5.0  # that the measured curvature may differ from the information; a skewed likelihood of one row stays within
 NEAR_PROBES = (0.05, 0.01, 2e-3, 4e-4, 8e-5)  # for a second look
 NEAR_FACTOR = 2.0
+MANY = 24  # coordinates from which on the eigenvectors are first tried together
+ENOUGH = 0.4  # of an average share, by which a sum may bend otherwise: a wrong eigenvector makes it 0.5 or more
 LEAST_DROP = 0.05  # of 0.5; on 87 genuine maxima the smallest was 0.26, on 21 separated datasets below 1e-8
 
 
@@ -73,13 +76,44 @@ def certify(objective: Objective, here: Evaluation, scale: Array | float) -> Cer
     curvature = curve(here, scale)
     if here.point.size == 0:
         return curvature
-    moves = jnp.concatenate([ahead(curvature), both_sides(curvature, PROBE)])
-    return judged(curvature, here, _falls(objective, here, moves, scale), scale)
+    each = lambda: _falls(objective, here, both_sides(curvature, PROBE), scale)  # noqa: E731
+    if here.point.size < MANY:
+        forward = _falls(objective, here, ahead(curvature), scale)
+        return judged(curvature, here, jnp.concatenate([forward, each()]), scale)
+    falls = _falls(objective, here, jnp.concatenate([ahead(curvature), along_sums(curvature)]), scale)
+    by_sums, enough = judged_by_sums(curvature, here, falls, scale)
+    one_by_one = lambda: judged(curvature, here, jnp.concatenate([falls[:3], each()]), scale)  # noqa: E731
+    return jax.tree_util.tree_map(jnp.asarray, jax.lax.cond(enough, lambda: by_sums, one_by_one))
 
 
 def ahead(curvature: Certificate) -> Array:
     """Return the moves of condition (c), (3, k): uphill, and along the weakest direction both ways."""
     return jnp.stack([curvature.uphill, curvature.weakest, -curvature.weakest])
+
+
+def along_sums(curvature: Certificate) -> Array:
+    """Return moves along two sums of all eigenvectors by random weights, and back, (4, k).
+
+    If the log-likelihood bends along both as the information says, it does so along every eigenvector: none has less
+    than six tenths of an average share in them, and two errors that cancel in one sum do not in the other.
+    """
+    random = np.random.default_rng(0)
+    shares = random.uniform(0.8, 1.2, (2, curvature.signs.size)) * random.choice([-1, 1], (2, curvature.signs.size))
+    shares *= PROBE / np.linalg.norm(shares, axis=1, keepdims=True)
+    moves = jnp.asarray(shares, curvature.step.dtype) @ curvature.directions.T
+    return jnp.concatenate([moves, -moves])
+
+
+def judged_by_sums(
+    curvature: Certificate, here: Evaluation, falls: Array, scale: Array | float
+) -> tuple[Certificate, Array]:
+    """Complete a certificate by the falls over `ahead` and `along_sums`, (7,), and say whether these are enough."""
+    bends = (falls[3:5] + falls[5:7]) / PROBE**2  # 1 if the bends along all eigenvectors are
+    apart = ENOUGH / here.point.size
+    seen = (noise(here, scale) <= 0.1 * PROBE**2 * apart) & jnp.all(curvature.signs > 0)
+    as_said = jnp.full(2 * here.point.size, 0.5 * PROBE**2, falls.dtype)
+    certificate = judged(curvature, here, jnp.concatenate([falls[:3], as_said]), scale)
+    return certificate, seen & jnp.all(jnp.abs(bends - 1.0) <= apart)
 
 
 def judged(curvature: Certificate, here: Evaluation, falls: Array, scale: Array | float) -> Certificate:

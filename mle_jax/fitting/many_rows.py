@@ -8,9 +8,7 @@ the same as everywhere: only who asks for the evaluations differs.
 1. A few percent of the rows, spread over all of them, are fitted first, from the model's own start: their maximum is
    so near to that of all rows that two or three passes are left to do.
 2. Newton's method, one pass per step.
-3. The certificate: one pass for all of its moves. First with the moves along the eigenvectors put together by random
-   weights: if the log-likelihood bends along two such sums as the information says, it does so along each of them.
-   Only where it does not, they are tried one by one.
+3. The certificate: one pass for all of its moves, first with the eigenvectors added up (`along_sums`).
 """
 
 import os
@@ -25,7 +23,16 @@ from jax import Array
 
 from mle_jax._objective import Evaluation, Objective
 from mle_jax.data.pieces import Fetch, Rows, RowsInMemory
-from mle_jax.fitting.certificate import PROBE, Certificate, ahead, both_sides, curve, judged, noise
+from mle_jax.fitting.certificate import (
+    PROBE,
+    Certificate,
+    ahead,
+    along_sums,
+    both_sides,
+    curve,
+    judged,
+    judged_by_sums,
+)
 from mle_jax.fitting.climbing import newton_rules
 from mle_jax.fitting.planning import Plan
 from mle_jax.fitting.solution import Solution
@@ -44,7 +51,6 @@ MANY_ROWS = 100_000
 """Rows from which on a fit is driven from Python: a pass then takes longer than to ask for it."""
 SAMPLE_STEPS = 30
 PIECES = 4  # per thread, so that none waits long for the others
-ENOUGH = 0.4  # of the share of one direction, by which a sum of them may bend otherwise than the information says
 
 
 def suits_pieces(model: "Model", plan: Plan, dtype: str) -> bool:
@@ -198,51 +204,38 @@ def _certified(passes: Passes, here: Evaluation) -> Certificate:
     scale = passes.total_weight
     if here.point.size == 0:
         return curve(here, scale)
-    shares = _shares(here.point.size)
-    curvature, points = _planned(here, scale, shares)
+    curvature, points = _first_look(here, scale)
     certificate, enough = _judge_sums(curvature, here, passes.losses(points), scale)
     if not bool(enough):
         certificate = _judge_all(curvature, here, passes.losses(_everywhere(curvature, here)), scale)
     return certificate
 
 
-def _shares(size: int) -> np.ndarray:
-    """Return random weights of the eigenvectors in two sums of them, none below half the average, (2, k)."""
-    random = np.random.default_rng(0)
-    shares = random.uniform(0.8, 1.2, (2, size)) * random.choice([-1, 1], (2, size))
-    return PROBE * shares / np.linalg.norm(shares, axis=1, keepdims=True)
-
-
 @quick_program
-def _planned(here: Evaluation, scale: Array, shares: Array) -> tuple[Certificate, Array]:
-    """Return what the derivatives say, and the points to try: the maximum, ahead, and along both sums both ways."""
+def _first_look(here: Evaluation, scale: Array) -> tuple[Certificate, Array]:
+    """Return what the derivatives say, and the points to try: the maximum, ahead, and along the sums."""
     curvature = curve(here, scale)
-    sums = shares @ curvature.directions.T
-    return curvature, here.point + jnp.concatenate([jnp.zeros_like(here.point)[None], ahead(curvature), sums, -sums])
+    return curvature, _points(here, jnp.concatenate([ahead(curvature), along_sums(curvature)]))
 
 
 @quick_program
 def _judge_sums(curvature: Certificate, here: Evaluation, losses: Array, scale: Array) -> tuple[Certificate, Array]:
-    """Return the certificate if the sums bend as the information says, and whether they do."""
-    falls = _falls(losses)
-    bends = (falls[3:5] + falls[5:7]) / PROBE**2  # 1 if the bends of all eigenvectors are
-    share = 1.0 / here.point.size
-    seen = (noise(here, scale) <= 0.1 * PROBE**2 * ENOUGH * share) & jnp.all(curvature.signs > 0)
-    enough = seen & jnp.all(jnp.abs(bends - 1.0) <= ENOUGH * share)
-    as_said = jnp.full(2 * here.point.size, 0.5 * PROBE**2)
-    return judged(curvature, here, jnp.concatenate([falls[:3], as_said]), scale), enough
+    return judged_by_sums(curvature, here, _falls(losses), scale)
 
 
 @quick_program
 def _everywhere(curvature: Certificate, here: Evaluation) -> Array:
     """Return all points of the certificate, the maximum first."""
-    moves = jnp.concatenate([ahead(curvature), both_sides(curvature, PROBE)])
-    return here.point + jnp.concatenate([jnp.zeros_like(here.point)[None], moves])
+    return _points(here, jnp.concatenate([ahead(curvature), both_sides(curvature, PROBE)]))
 
 
 @quick_program
 def _judge_all(curvature: Certificate, here: Evaluation, losses: Array, scale: Array) -> Certificate:
     return judged(curvature, here, _falls(losses), scale)
+
+
+def _points(here: Evaluation, moves: Array) -> Array:
+    return here.point + jnp.concatenate([jnp.zeros_like(here.point)[None], moves])
 
 
 def _falls(losses: Array) -> Array:

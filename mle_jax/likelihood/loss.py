@@ -78,7 +78,11 @@ def loss_objective(
     def several(thetas: Array) -> Array:
         return -sums.values(thetas) / scale
 
-    return Objective(value, by_hand, first=with_gradient, second=with_hessian, several=several)
+    def on_diagonal(theta: Array) -> Array:
+        diagonal = sums.diagonal(theta)
+        return Objective(value).diagonal(theta) if diagonal is None else -diagonal / scale
+
+    return Objective(value, by_hand, first=with_gradient, second=with_hessian, several=several, on_diagonal=on_diagonal)
 
 
 def part_derivatives(

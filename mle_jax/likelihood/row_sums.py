@@ -103,12 +103,10 @@ class RowSums:
 
     def with_hessian(self, theta: Array) -> tuple[tuple[Array, Array], Array, Array]:
         """Return the same, the gradient (k,) and the Hessian (k, k)."""
-        one = [jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in self._rows]
-        split = split_affine(self._density, theta, one)
+        split = self._split(theta)
         if split is None:
             return self._sum(lambda rows, weights: self._twice(theta, rows, weights), width=theta.size)
-        common = split.shared(theta)
-        slopes = jax.jacrev(split.shared)(theta) if common.size else jnp.zeros((0, theta.size), theta.dtype)
+        common, slopes = self._common(split, theta)
 
         def of_block(rows: tuple[Array, ...], weights: Array | None) -> Terms:
             return _terms(split, theta, common, rows, weights)
@@ -117,6 +115,34 @@ class RowSums:
         cross = slopes.T @ terms.mixed
         hessian = terms.hessian + cross + cross.T + slopes.T @ terms.common_hessian @ slopes
         return (terms.value, terms.magnitude), terms.gradient + slopes.T @ terms.common_gradient, hessian
+
+    def diagonal(self, theta: Array) -> Array | None:
+        """Return the diagonal of the Hessian, (k,); None where there are no predictors to have it by."""
+        split = self._split(theta)
+        if split is None:
+            return None
+        common, slopes = self._common(split, theta)
+
+        def of_block(rows: tuple[Array, ...], weights: Array | None) -> tuple[Array, Array, Array]:
+            bends, through = _bends(split, theta, common, rows, weights)[1:]
+            own = split.sizes[0]
+            squares = jnp.einsum("nab,nak,nbk->k", bends[:, :own, :own], through, through)
+            mixed = jnp.einsum("nac,nak->ck", bends[:, :own, own:], through)
+            return squares, mixed, jnp.sum(bends[:, own:, own:], axis=0)
+
+        squares, mixed, both = self._sum(of_block, width=split.sizes[0] * theta.size)
+        return squares + jnp.sum(slopes * (2 * mixed + both @ slopes), axis=0)
+
+    def _split(self, theta: Array) -> Split | None:
+        one = [jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in self._rows]
+        return split_affine(self._density, theta, one)
+
+    def _common(self, split: Split, theta: Array) -> tuple[Array, Array]:
+        """Return the predictors in common, (c,), and their Jacobian (c, k)."""
+        common = split.shared(theta)
+        if common.size == 0:
+            return common, jnp.zeros((0, theta.size), theta.dtype)
+        return common, jax.jacrev(split.shared)(theta)
 
     def _total(self, theta: Array, rows: tuple[Array, ...], weights: Array | None) -> tuple[Array, Array]:
         values = jax.vmap(lambda *row: self._density(theta, *row))(*rows)
@@ -191,6 +217,29 @@ def _plus(high: Any, low: Any, more: Any) -> tuple[Any, Any]:
 def _terms(split: Split, theta: Array, common: Array, rows: tuple[Array, ...], weights: Array | None) -> Terms:
     """Return the sums of a block of rows in terms of the predictors."""
     own, size = split.sizes
+    (value, slopes), bends, through = _bends(split, theta, common, rows, weights)
+    flat = through.reshape(through.shape[0] * own, theta.size)
+    bent = jnp.einsum("nab,nbk->nak", bends[:, :own, :own], through)
+    return Terms(
+        value=jnp.sum(value),
+        magnitude=jnp.sum(jnp.abs(value)),
+        gradient=slopes[:, :own].reshape(flat.shape[0]) @ flat,
+        common_gradient=jnp.sum(slopes[:, own:], axis=0),
+        hessian=bent.reshape(flat.shape).T @ flat,
+        mixed=bends[:, :own, own:].reshape(flat.shape[0], size).T @ flat,
+        common_hessian=jnp.sum(bends[:, own:, own:], axis=0),
+    )
+
+
+def _bends(
+    split: Split, theta: Array, common: Array, rows: tuple[Array, ...], weights: Array | None
+) -> tuple[tuple[Array, Array], Array, Array]:
+    """Return the derivatives of b rows in terms of the predictors, weighted, and the Jacobians of those of the row.
+
+    Returns:
+        values (b,) and slopes (b, a + c); second derivatives (b, a + c, a + c); Jacobians (b, a, k), not weighted.
+    """
+    own, size = split.sizes
     directions = jnp.eye(own + size, dtype=theta.dtype)
 
     def derivatives(z: Array, *row: Array) -> tuple[Array, Array, Array]:
@@ -203,20 +252,10 @@ def _terms(split: Split, theta: Array, common: Array, rows: tuple[Array, ...], w
 
     def jacobian(*row: Array) -> Array:
         _, pull = jax.vjp(lambda at: split.of_row(at, row), theta)
-        return jax.vmap(pull)(directions[:own, :own])[0]
+        through: Array = jax.vmap(pull)(directions[:own, :own])[0]
+        return through
 
     predictors = jax.vmap(lambda *row: split.of_row(theta, row))(*rows)
     found = jax.vmap(derivatives)(predictors, *rows)
     value, slopes, bends = found if weights is None else (weigh(weights, leaf) for leaf in found)
-    through = jax.vmap(jacobian)(*rows)  # (rows, a, k)
-    flat = through.reshape(through.shape[0] * own, theta.size)
-    bent = jnp.einsum("nab,nbk->nak", bends[:, :own, :own], through)
-    return Terms(
-        value=jnp.sum(value),
-        magnitude=jnp.sum(jnp.abs(value)),
-        gradient=slopes[:, :own].reshape(flat.shape[0]) @ flat,
-        common_gradient=jnp.sum(slopes[:, own:], axis=0),
-        hessian=bent.reshape(flat.shape).T @ flat,
-        mixed=bends[:, :own, own:].reshape(flat.shape[0], size).T @ flat,
-        common_hessian=jnp.sum(bends[:, own:, own:], axis=0),
-    )
+    return (value, slopes), bends, jax.vmap(jacobian)(*rows)
