@@ -84,10 +84,7 @@ class NewtonCG:
     def init(self, objective: Objective, point: Array) -> NewtonCGState:
         """Evaluate the start and the diagonal of its Hessian."""
         here = objective.with_gradient(point)
-        diagonal = jnp.abs(objective.diagonal(point))
-        # Where the curvature is nearly flat and the slope is not, a step of length one is of the slope's size.
-        diagonal = jnp.maximum(diagonal, here.gradient**2 / jnp.maximum(1.0, here.magnitude))
-        scale = jnp.sqrt(jnp.where((diagonal > 0) & jnp.isfinite(diagonal), diagonal, 1.0))
+        scale = coordinate_scale(here, objective.diagonal(point))
         steepest = jnp.sqrt(jnp.sum((here.gradient / scale) ** 2))
         radius = jnp.where(self.initial_radius > 0, self.initial_radius, jnp.maximum(steepest, 1.0))
         return NewtonCGState(here, scale, radius.astype(point.dtype))
@@ -117,6 +114,16 @@ class NewtonCG:
         if float(self.initial_radius) >= 0.0:
             return None
         return f"NewtonCG's initial_radius is {self.initial_radius}, but it must be at least 0; leave it out"
+
+
+def coordinate_scale(here: Evaluation, diagonal: Array) -> Array:
+    """Return the roots of the diagonal of the Hessian at a point, (k,), from below bounded by the slope there.
+
+    Where the curvature is nearly flat and the slope is not, a step of length one then changes the objective by about
+    its own size.
+    """
+    size = jnp.maximum(jnp.abs(diagonal), here.gradient**2 / jnp.maximum(1.0, here.magnitude))
+    return jnp.sqrt(jnp.where((size > 0) & jnp.isfinite(size), size, 1.0))
 
 
 def _minimize_model(product: Callable[[Array], Array], slope: Array, radius: Array) -> Step:
