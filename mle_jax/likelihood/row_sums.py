@@ -31,6 +31,8 @@ MANY = 16_384
 """Rows up to which all are summed at once."""
 BLOCK = 2**17
 """Numbers that the rows of a block and their predictors hold, at most: about a megabyte, the cache of one core."""
+BLOCK_OF_ACCELERATOR = 2**26
+"""The same where a whole device sums a block: half a gigabyte, enough to keep it busy."""
 LEAST = 256
 """Rows of a block at least."""
 
@@ -78,6 +80,7 @@ class RowSums:
         self._size = layout.size
         self._part = (0, layout.size) if part is None else part
         self._whole = part is None and layout.size <= MANY
+        self._block = BLOCK if jax.default_backend() == "cpu" else BLOCK_OF_ACCELERATOR
         # A masked row must be a valid one before it is evaluated: 0 times the gradient of a NaN is NaN.
         self._spare = None if weights is None else tuple(leaf[jnp.argmax(weights > 0)] for leaf in self._rows)
 
@@ -169,7 +172,7 @@ class RowSums:
         if self._whole:
             return function(self._valid(self._rows, self._weights), self._weights)
         numbers = width + sum(leaf[0].size for leaf in self._rows)
-        height = min(max(BLOCK // numbers, LEAST), self._size)
+        height = min(max(self._block // numbers, LEAST), self._size)
         begin, end = self._part
 
         def add(i: Array, sums: tuple[Any, Any]) -> tuple[Any, Any]:
