@@ -64,8 +64,8 @@ def fit(
         data: a dict (any pytree) of arrays with a common first axis, or a pandas, polars or pyarrow table; or rows that
             stay in files and are read piece by piece: arrays from ``numpy.load(..., mmap_mode="r")``, or the path of a
             Parquet file or of a folder of them.
-        optimizer: "auto" (the closed form where there is one, else Newton's method; by products with the Hessian for many parameters),
-            or an object from ``mle_jax.optimizers``.
+        optimizer: "auto" (the closed form where there is one, else `Newton`, or `NewtonCG` for many parameters), or an
+            object from ``mle_jax.optimizers``.
         start: start values by leaf name or flat name, partly if wished.
         fixed: values of parameters that do not move, by leaf name or flat name.
         weights: one weight of at least 0 per row.
