@@ -19,7 +19,7 @@ from mle_jax.fitting.verdicts import taking_part, touching
 from mle_jax.likelihood.evaluation import sample, total_and_magnitude
 from mle_jax.likelihood.programs import verb_program
 from mle_jax.optimizers import Newton
-from mle_jax.parameters import Coordinates, Interval, ParameterSpace, Positive, coordinates
+from mle_jax.parameters import Coordinates, Interval, ParameterSpace, Positive, hold_more
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
@@ -47,14 +47,15 @@ def on_boundary(
     """
     if Status(int(solution.status)) not in OPEN_ENDED:
         return place, solution
-    ends = _ends_ahead(place.space, np.asarray(place.flat(solution.theta)), np.asarray(place.fixed))
+    # An entry that is tied to others cannot go to the boundary alone: it is left to the interior.
+    ends = _ends_ahead(place.space, np.asarray(place.flat(solution.theta)), np.asarray(place.fixed) | place.tied)
     # A small entry is not yet on its way to zero: those that take part in the climb go first.
     certificate = solution.certificate
     climbing = touching(place, solution.theta, taking_part(certificate.uphill, certificate.information))
     ends = {i: end for i, end in ends.items() if climbing[i]} or ends
     steps = solution.steps
     while ends:
-        bound = _held_at(place, ends)
+        bound = hold_more(place, {place.space.names[i]: end for i, (end, _) in ends.items()})
         theta = bound.theta(solution.params)
         found, slope = verb_program(model, _solve_bound)(bound, theta, data, weights, tolerance, max_steps)
         steps = steps + found.steps
@@ -70,13 +71,6 @@ def on_boundary(
             break
         ends = {i: end for i, end in ends.items() if i not in inward}
     return place, solution
-
-
-def _held_at(place: Coordinates, ends: dict[int, tuple[float, int]]) -> Coordinates:
-    """Return the coordinates with some more entries held at the ends of their domains."""
-    space = place.space
-    held = {name: place.fixed_values[i] for i, name in enumerate(space.names) if place.fixed[i]}
-    return coordinates(space, {**_fixable(space, held), **{space.names[i]: end for i, (end, _) in ends.items()}})
 
 
 def _solve_bound(
@@ -112,14 +106,3 @@ def _ends_ahead(space: ParameterSpace, flat: np.ndarray, fixed: np.ndarray) -> d
                 if near and not fixed[position]:
                     ends[position] = (end, side)
     return ends
-
-
-def _fixable(space: ParameterSpace, held: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the entries of `Fixed` leaves, which are held anyway."""
-    free = {
-        name
-        for declaration, labels in zip(space.declarations, space.labels, strict=True)
-        if declaration.free_size
-        for name in labels
-    }
-    return {name: jnp.asarray(value) for name, value in held.items() if name in free}

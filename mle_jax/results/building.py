@@ -39,6 +39,7 @@ def build_fit(
     kind: str,
     searched: Any = None,
     given: bool = False,
+    constraints: tuple[str, ...] = (),
 ) -> Fit:
     """Put a single solution into people's hands.
 
@@ -53,6 +54,7 @@ def build_fit(
         kind: the kind of covariance.
         searched: the coordinates of the search, where they are not those of the solution.
         given: the point was given and not sought, so standard errors are shown although it may be no maximum.
+        constraints: the linear equations that the parameters satisfy, as the user wrote them.
     """
     searched = place if searched is None else searched
     status = Status(int(solution.status))
@@ -71,6 +73,7 @@ def build_fit(
         fixed=searched.fixed,
         dropped=clean.dropped,
         given=given,
+        constraints=constraints,
     )
     return Fit(
         params=in_order(to_numpy(solution.params), place.space.leaf_names),

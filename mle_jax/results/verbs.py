@@ -1,7 +1,7 @@
 """The verbs `fit` and `evaluate`: check, delegate, report. No numerics."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,14 @@ from mle_jax.fitting.refining import second_look
 from mle_jax.fitting.solution import Solution
 from mle_jax.likelihood.layout import check_call, count_rows, model_space
 from mle_jax.likelihood.programs import verb_program
-from mle_jax.parameters import Coordinates, ParameterSpace, coordinates
+from mle_jax.parameters import (
+    Coordinates,
+    ParameterSpace,
+    check_kept,
+    check_start,
+    constraint_texts,
+    coordinates,
+)
 from mle_jax.results.building import build_fit, default_kind
 from mle_jax.results.covariance_access import check_clusters
 from mle_jax.results.fit_object import Fit
@@ -41,6 +48,7 @@ def fit(
     optimizer: Any = "auto",
     start: Any = None,
     fixed: Any = None,
+    constraints: Sequence[str] = (),
     weights: Any = None,
     weight_kind: str = "frequency",
     clusters: Any = None,
@@ -66,6 +74,10 @@ def fit(
             an object from ``mle_jax.optimizers``.
         start: start values by leaf name or flat name, partly if wished.
         fixed: values of parameters that do not move, by leaf name or flat name.
+        constraints: linear equations that the estimates satisfy, in flat names and numbers:
+            ``("w[0] = w[1]", "w[income] + 2*w[age] = 1")``; ``"v = w"`` ties whole parameters entry by entry. Any
+            equation among Real entries; between others equality of entries declared alike, and between Positive ones a
+            positive multiple (``"a = 2*b"``). A start must satisfy them; one that the model chose is moved.
         weights: one weight of at least 0 per row.
         weight_kind: "frequency" (a row of weight 2 stands for two equal rows) or "importance" (one row that counts
             twice); they differ in n_observations and in the outer products of the scores.
@@ -103,7 +115,7 @@ def fit(
     clean = clean_data(model, data, columns=columns, weights=weights, missing=missing)
     space = checked_space(model, clean, start)
     labels = kept_labels(clusters, clean, count_rows(model, clean.data))
-    place = coordinates(space, fixed)
+    place = checked_place(space, fixed, constraints, [start])
     plan = make_plan(
         model,
         place,
@@ -129,6 +141,7 @@ def fit(
         optimizer=plan.description(model),
         kind="clustered" if labels is not None else default_kind(model),
         searched=place,
+        constraints=constraint_texts(constraints),
     )
     if maxima is not None:
         result = replace(result, maxima=maxima_table(result.names, maxima))
@@ -170,6 +183,7 @@ def evaluate(
     params: Any,
     *,
     fixed: Any = None,
+    constraints: Sequence[str] = (),
     weights: Any = None,
     weight_kind: str = "frequency",
     clusters: Any = None,
@@ -187,6 +201,7 @@ def evaluate(
         data: as for `fit`.
         params: pytree laid out like the declaration, natural scale.
         fixed: which of them are held fixed: their names with the values they have.
+        constraints: as for `fit`; params must satisfy them. They count for the status and for standard errors.
         weights: as for `fit`.
         weight_kind: as for `fit`.
         clusters: as for `fit`.
@@ -215,8 +230,9 @@ def evaluate(
     check_call(model, given, clean.data)
     tolerance = check_options(tolerance=tolerance, weight_kind=weight_kind)
     labels = kept_labels(clusters, clean, count_rows(model, clean.data))
-    place = coordinates(space, fixed)
+    place = coordinates(space, fixed, constraints)
     _check_held(place, given)
+    check_kept(place, constraints, given, what="params")
     solution = verb_program(model, solve_at)(place, clean.data, clean.weights, given, tolerance)
     return build_fit(
         model,
@@ -228,6 +244,7 @@ def evaluate(
         optimizer="none: evaluated at given parameters",
         kind="clustered" if labels is not None else default_kind(model),
         given=True,
+        constraints=constraint_texts(constraints),
     )
 
 
@@ -248,6 +265,14 @@ def checked_space(model: "Model", clean: CleanData, start: Any) -> ParameterSpac
     space.check(begin)
     check_call(model, begin, clean.data)
     return space
+
+
+def checked_place(space: ParameterSpace, fixed: Any, constraints: Any, starts: Iterable[Any]) -> Coordinates:
+    """Return the coordinates that move, or raise where they cannot be, or where a start misses a constraint."""
+    place = coordinates(space, fixed, constraints)
+    for start in starts if place.dependent else ():
+        check_start(place, constraints, start)
+    return place
 
 
 def check_options(*, tolerance: Any, weight_kind: str) -> float:
