@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 from jax.scipy.stats import norm
+from scipy import stats
 
 import mle_jax as mle
 from mle_jax.parameters import coordinates, nearest_theta, resolve
@@ -211,6 +212,30 @@ def test_a_maximum_on_the_boundary_keeps_the_constraints():
     np.testing.assert_allclose(fit.params["w"], expected.w, rtol=1e-9)
     found = fit.covariance()[:3, :3]
     np.testing.assert_allclose(found, expected.covariance / expected.variance, rtol=1e-8)
+
+
+@pytest.mark.slow
+def test_tied_entries_reach_the_boundary_together():
+    """One group is more variable than its known variance of 1, which alone would move it inward; both are less."""
+
+    def log_density(params, row):
+        return norm.logpdf(row["y"], params["mu"], jnp.sqrt(1.0 + params["extra"][row["group"]]))
+
+    model = mle.Model(log_density, {"mu": mle.Real(), "extra": mle.Positive(2, closed=True)})
+    group = np.repeat([0, 1], 25)
+    y = stats.zscore(RNG.normal(size=(2, 25)), axis=1).ravel() * np.where(group == 0, 1.05, 0.6)
+    with pytest.warns(mle.ConvergenceWarning, match="at_boundary"):
+        fit = mle.fit(model, {"y": y, "group": group}, constraints="extra[0] = extra[1]")
+    assert fit.status is mle.Status.at_boundary and fit.params["extra"].tolist() == [0.0, 0.0]
+    np.testing.assert_allclose(fit.params["mu"], 0.0, atol=1e-12)
+    np.testing.assert_allclose(fit.standard_errors()["mu"], 1 / np.sqrt(N), rtol=1e-9)
+    np.testing.assert_allclose(fit.log_likelihood, stats.norm.logpdf(y).sum(), rtol=1e-12)
+    assert fit.n_parameters == 2
+    # With 9 times the weight on the first group the common slope points inward; 1 + extra is then the mean square.
+    weights = np.where(group == 0, 9.0, 1.0)
+    inside = mle.fit(model, {"y": y, "group": group}, constraints="extra[0] = extra[1]", weights=weights)
+    assert inside.converged and inside.n_parameters == 2
+    np.testing.assert_allclose(inside.params["extra"], np.average(y**2, weights=weights) - 1, rtol=1e-8)
 
 
 def flat(place, theta):

@@ -65,16 +65,6 @@ class Coordinates:
         """A readable name for each coordinate that moves."""
         return tuple(self.space.free_names[i] for i in self.active)
 
-    @property
-    def tied(self) -> np.ndarray:
-        """Which entries take part in a constraint, bool (n_flat,); where they move together, all."""
-        part = np.zeros(self.space.n_free, bool)
-        part[list(self.dependent)] = True
-        if self.dependent:
-            part[np.asarray(self.active, int)[np.any(np.asarray(self.mixing) != 0, axis=0)]] = True
-        pairs = zip(self.space.declarations, self.space.free_slices, strict=True)
-        return np.concatenate([part[s] if d.elementwise else np.full(d.flat_size, part[s].any()) for d, s in pairs])
-
     def params(self, theta: ArrayLike) -> Any:
         """Map moving coordinates (size,) to params."""
         if self.size == self.space.n_free:
@@ -106,7 +96,10 @@ class Coordinates:
 
 
 def hold_more(place: Coordinates, values: dict[str, Any]) -> Coordinates:
-    """Hold some more entries, none of them tied, at values by name; what is held or tied already stays so."""
+    """Hold some more entries at values by name; what is held already stays so, and the others stay tied.
+
+    Of entries that are tied to each other, all or none are held.
+    """
     space = place.space
     held = {
         name: jnp.asarray(place.fixed_values[i])
@@ -116,10 +109,14 @@ def hold_more(place: Coordinates, values: dict[str, Any]) -> Coordinates:
     bound = coordinates(space, {**held, **values})
     if not place.dependent:
         return bound
-    kept = [i for i, position in enumerate(place.active) if position in bound.active]
-    active = tuple(place.active[i] for i in kept)
+    columns = [i for i, position in enumerate(place.active) if position in bound.active]
+    rows = [i for i, position in enumerate(place.dependent) if position in bound.active]
     return replace(
-        bound, active=active, dependent=place.dependent, shift=place.shift, mixing=np.asarray(place.mixing)[:, kept]
+        bound,
+        active=tuple(place.active[i] for i in columns),
+        dependent=tuple(place.dependent[i] for i in rows),
+        shift=np.asarray(place.shift)[rows],
+        mixing=np.asarray(place.mixing)[np.ix_(rows, columns)],
     )
 
 
