@@ -12,7 +12,7 @@ from jax.scipy.stats import norm
 from scipy import stats
 
 import mle_jax as mle
-from mle_jax.parameters import coordinates, nearest_theta, resolve
+from mle_jax.parameters import coordinates, hold_more, nearest_theta, resolve
 
 RNG = np.random.default_rng(11)
 N = 50
@@ -308,6 +308,17 @@ def test_whole_parameters_are_tied_entry_by_entry():
     for i, label in enumerate(("intercept", "income", "age = old + 1")):
         assert at[f"v[{i}]"] == pytest.approx(2 * at[f"w[{label}]"] - 1, rel=1e-14)
     assert [at[f"tau[{i}]"] for i in (0, 1)] == pytest.approx([3 * at[f"sigma[{i}]"] for i in (0, 1)], rel=1e-14)
+
+
+def test_more_entries_are_held_and_the_rest_stays_tied():
+    """What a maximum on the boundary needs."""
+    place = coordinates(SPACE, {"open": 2.0}, ("sigma[0] = 3*sigma[1]", "v[0] = 2*mu + 1", "tau[0] = tau[1]"))
+    bound = hold_more(place, {"sigma[0]": 0.5, "sigma[1]": 0.25})
+    assert place.size == SPACE.n_free - 1 - 3 and bound.size == place.size - 1
+    assert not {"sigma[0]", "sigma[1]", "open"} & set(bound.names)
+    at = flat(bound, np.random.default_rng(3).normal(size=bound.size))
+    assert (at["open"], at["sigma[0]"], at["sigma[1]"], at["k"]) == (2.0, 0.5, 0.25, 2.0)
+    assert at["v[0]"] == pytest.approx(2 * at["mu"] + 1, rel=1e-14) and at["tau[0]"] == at["tau[1]"]
 
 
 ERRORS = {
