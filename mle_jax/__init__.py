@@ -36,9 +36,11 @@ from mle_jax.parameters import Positive as Positive
 from mle_jax.parameters import Real as Real
 from mle_jax.parameters import Simplex as Simplex
 from mle_jax.results import Fit as Fit
+from mle_jax.results import Influence as Influence
 from mle_jax.results import evaluate as evaluate
 from mle_jax.results import fit as fit
 from mle_jax.results import fit_batch as fit_batch
+from mle_jax.results import influence as influence
 from mle_jax.tables import Table as Table
 
 __version__ = "0.1.0"
@@ -52,6 +54,7 @@ __all__ = [
     "GradientReport",
     "HessianReport",
     "History",
+    "Influence",
     "InformationReport",
     "Interval",
     "LikelihoodReport",
@@ -76,6 +79,7 @@ __all__ = [
     "finite_difference",
     "fit",
     "fit_batch",
+    "influence",
     "maximize",
     "minimize",
     "models",

@@ -23,6 +23,7 @@ class CleanData(NamedTuple):
     column_names: ColumnNames
     weights: np.ndarray | None
     kept: np.ndarray | None  # which of the given rows these are, or None for all
+    files: Any = None  # where the rows stay that are not in memory, from `data.pieces`
 
     @property
     def dropped(self) -> int:

@@ -19,7 +19,7 @@ from mle_jax.fitting.verdicts import taking_part, touching
 from mle_jax.likelihood.evaluation import sample, total_and_magnitude
 from mle_jax.likelihood.programs import verb_program
 from mle_jax.optimizers import Newton
-from mle_jax.parameters import Coordinates, Interval, ParameterSpace, Positive, coordinates
+from mle_jax.parameters import Coordinates, Interval, ParameterSpace, Positive, hold_more
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
@@ -47,20 +47,21 @@ def on_boundary(
     """
     if Status(int(solution.status)) not in OPEN_ENDED:
         return place, solution
+    groups = _tied_groups(place)
     ends = _ends_ahead(place.space, np.asarray(place.flat(solution.theta)), np.asarray(place.fixed))
     # A small entry is not yet on its way to zero: those that take part in the climb go first.
     certificate = solution.certificate
     climbing = touching(place, solution.theta, taking_part(certificate.uphill, certificate.information))
-    ends = {i: end for i, end in ends.items() if climbing[i]} or ends
+    ends = _with_tied({i: end for i, end in ends.items() if climbing[i]} or ends, groups)
     steps = solution.steps
     while ends:
-        bound = _held_at(place, ends)
+        bound = hold_more(place, {place.space.names[i]: end for i, (end, _) in ends.items()})
         theta = bound.theta(solution.params)
         found, slope = verb_program(model, _solve_bound)(bound, theta, data, weights, tolerance, max_steps)
         steps = steps + found.steps
         higher = float(found.log_likelihood) >= float(solution.log_likelihood) - HIGHER
         # A score of 0/0 at the end itself is replaced by what is known: the log-likelihood rose all the way to it.
-        outward = np.nan_to_num(np.asarray(slope), nan=0.0)
+        outward = _of_groups(np.nan_to_num(np.asarray(slope), nan=0.0), groups)
         inward = [i for i, (_, side) in ends.items() if side * outward[i] < 0]
         if Status(int(found.status)).certified and higher and not inward:
             free = ~np.asarray(bound.fixed) | np.asarray(place.fixed)
@@ -70,13 +71,6 @@ def on_boundary(
             break
         ends = {i: end for i, end in ends.items() if i not in inward}
     return place, solution
-
-
-def _held_at(place: Coordinates, ends: dict[int, tuple[float, int]]) -> Coordinates:
-    """Return the coordinates with some more entries held at the ends of their domains."""
-    space = place.space
-    held = {name: place.fixed_values[i] for i, name in enumerate(space.names) if place.fixed[i]}
-    return coordinates(space, {**_fixable(space, held), **{space.names[i]: end for i, (end, _) in ends.items()}})
 
 
 def _solve_bound(
@@ -114,12 +108,39 @@ def _ends_ahead(space: ParameterSpace, flat: np.ndarray, fixed: np.ndarray) -> d
     return ends
 
 
-def _fixable(space: ParameterSpace, held: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the entries of `Fixed` leaves, which are held anyway."""
-    free = {
-        name
-        for declaration, labels in zip(space.declarations, space.labels, strict=True)
-        if declaration.free_size
-        for name in labels
-    }
-    return {name: jnp.asarray(value) for name, value in held.items() if name in free}
+def _tied_groups(place: Coordinates) -> list[dict[int, float]]:
+    """Group the entries that are tied to each other and have ends: position -> how many times the first it is."""
+    space = place.space
+    groups: dict[int, dict[int, float]] = {}
+    for position, shift, mixing in zip(place.dependent, *_rows_of(place), strict=True):
+        if isinstance(space.declarations[space.free_leaf[position]], Positive | Interval):
+            first = place.active[int(np.argmax(mixing))]
+            group = groups.setdefault(first, {_flat_position(space, first): 1.0})
+            group[_flat_position(space, position)] = float(np.exp(shift))
+    return list(groups.values())
+
+
+def _rows_of(place: Coordinates) -> tuple[Any, Any]:
+    return (np.asarray(place.shift), np.asarray(place.mixing)) if place.dependent else ((), ())
+
+
+def _flat_position(space: ParameterSpace, free: int) -> int:
+    """Return the place of an entry that stands for itself in the flat vector."""
+    leaf = space.free_leaf[free]
+    return free - space.free_slices[leaf].start + space.flat_slices[leaf].start
+
+
+def _with_tied(ends: dict[int, tuple[float, int]], groups: list[dict[int, float]]) -> dict[int, tuple[float, int]]:
+    """Add what is tied to an entry on its way to an end: their domains are alike, so they arrive there together."""
+    for group in groups:
+        ahead = [ends[i] for i in group if i in ends]
+        ends = {**ends, **(dict.fromkeys(group, ahead[0]) if ahead else {})}
+    return ends
+
+
+def _of_groups(slope: np.ndarray, groups: list[dict[int, float]]) -> np.ndarray:
+    """Put the slope of the common move in place of those of tied entries, which cannot leave the end alone."""
+    common = slope.copy()
+    for group in groups:
+        common[list(group)] = sum(times * slope[i] for i, times in group.items())
+    return common

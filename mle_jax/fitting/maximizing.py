@@ -7,6 +7,7 @@ maximum, however the search got there. Nothing of the search is differentiated.
 Source: Blondel et al. (2022), Efficient and modular implicit differentiation, NeurIPS 35, equation (3).
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -35,6 +36,7 @@ def maximize(
     optimizer: Any = "auto",
     start: Any = None,
     fixed: Any = None,
+    constraints: Sequence[str] = (),
     weights: Array | None = None,
     gradient: str = "autodiff",
     tolerance: float = 1e-6,
@@ -57,6 +59,7 @@ def maximize(
         optimizer: "auto" or an object from ``mle_jax.optimizers``.
         start: start values by leaf or flat name, partly if wished.
         fixed: values of parameters that do not move, by leaf or flat name; their values may be traced.
+        constraints: linear equations in flat names and numbers, as for `fit`; a start that misses them is moved.
         weights: (n,) frequency weights or None.
         gradient: "autodiff" or "handwritten".
         tolerance: of the decrement, in standard errors.
@@ -90,7 +93,7 @@ def maximize(
     check_call(model, space.default_start(), data)
     plan = make_plan(
         model,
-        coordinates(space, fixed),
+        coordinates(space, fixed, constraints),
         optimizer=optimizer,
         start=start,
         gradient=gradient,

@@ -42,6 +42,8 @@ def solve_in(dtype: str, model: "Model", plan: Plan, data: Any, weights: Any, st
     with jax.enable_x64(False):
         rough = run(*jax.tree_util.tree_map(_single, inputs[:4]), *inputs[4:])
         params, steps, trace = to_numpy(rough.params), int(rough.steps), rough.trace
+    if plan.coordinates.dependent:  # keep the constraints to double precision
+        params = to_numpy(plan.coordinates.params(plan.coordinates.theta(params)))
     if dtype == "mixed":
         again = {**plan.static, "closed_form": plan.closed_form and not model.smooth, "record": None}
         solution = verb_program(model, solve_from_start, **again)(*inputs[:3], params, *inputs[4:])

@@ -10,7 +10,7 @@ from jax import Array
 from mle_jax.likelihood.evaluation import sample
 from mle_jax.likelihood.exact import ExactMaximum, Held, exact_maximum, minds_fixed
 from mle_jax.likelihood.probing import on_data
-from mle_jax.parameters import Coordinates
+from mle_jax.parameters import Coordinates, nearest_theta
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
@@ -45,11 +45,14 @@ def start_theta(
         # One impossible row may spoil all of it; from a finite start the fit says which row it is.
         finite = jnp.all(jnp.isfinite(space.flatten(found)))
         params = jax.tree_util.tree_map(lambda new, old: jnp.where(finite, new, old), found, params)
-    return coordinates.theta(space.merge(params, given))
+    params = space.merge(params, given)
+    return nearest_theta(coordinates, params, given) if coordinates.dependent else coordinates.theta(params)
 
 
 def has_exact(model: "Model", place: Coordinates) -> bool:
-    """Say whether the model's closed form answers for these coordinates, some of which may be held."""
+    """Say whether the model's closed form answers for these coordinates, some of which may be held but not tied."""
+    if place.dependent:
+        return False
     return model.closed_form is not None and (not holds_entries(place) or minds_fixed(model.closed_form))
 
 

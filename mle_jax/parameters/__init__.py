@@ -2,9 +2,11 @@
 
 from mle_jax.parameters.constant import Fixed
 from mle_jax.parameters.covariance import Covariance
+from mle_jax.parameters.equations import constraint_texts
 from mle_jax.parameters.holding import FixedEntries
 from mle_jax.parameters.interval import Interval
-from mle_jax.parameters.moving import Coordinates, coordinates
+from mle_jax.parameters.keeping import check_kept, check_start, nearest_theta
+from mle_jax.parameters.moving import Coordinates, coordinates, hold_more
 from mle_jax.parameters.ordered import Ordered
 from mle_jax.parameters.positive import Positive
 from mle_jax.parameters.protocol import Declaration
@@ -25,6 +27,11 @@ __all__ = [
     "Positive",
     "Real",
     "Simplex",
+    "check_kept",
+    "check_start",
+    "constraint_texts",
     "coordinates",
+    "hold_more",
+    "nearest_theta",
     "resolve",
 ]

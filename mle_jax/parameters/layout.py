@@ -47,7 +47,7 @@ def assignments(space: "ParameterSpace", given: Any, *, what: str) -> Assignment
         else:
             target[at[path]] = value
     if unknown:
-        raise ValueError(_unknown_text(space, unknown, what))
+        raise ValueError(unknown_text(space, unknown, what))
     return found
 
 
@@ -128,7 +128,7 @@ def _explain_layout(space: "ParameterSpace", params: Any, what: str) -> None:
         raise ValueError(f"{what} lacks {listing(missing)}; the parameters are {listing(space.leaf_names)}")
 
 
-def _unknown_text(space: "ParameterSpace", unknown: list[str], what: str) -> str:
+def unknown_text(space: "ParameterSpace", unknown: list[str], what: str) -> str:
     """Say which names are no parameters and which were perhaps meant."""
     verb = "which is no parameter" if len(unknown) == 1 else "which are no parameters"
     text = f"{what} names {listing(unknown)}, {verb}; the parameters are {listing(space.leaf_names)}"

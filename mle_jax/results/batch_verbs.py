@@ -1,7 +1,7 @@
 """The verb `fit_batch`: one model, many datasets of one shape."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,13 +15,13 @@ from mle_jax.fitting.planning import Plan, make_plan
 from mle_jax.fitting.solution import Solution
 from mle_jax.likelihood.layout import count_rows
 from mle_jax.likelihood.programs import verb_program
-from mle_jax.parameters import ParameterSpace, coordinates
+from mle_jax.parameters import ParameterSpace, constraint_texts
 from mle_jax.results.building import default_kind
 from mle_jax.results.fit_object import Fit
 from mle_jax.results.guards import check_verb
 from mle_jax.results.lanes import build_batch, look_again
 from mle_jax.results.record import Record
-from mle_jax.results.verbs import check_options, checked_space
+from mle_jax.results.verbs import check_options, checked_place, checked_space
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
@@ -36,6 +36,7 @@ def fit_batch(
     optimizer: Any = "auto",
     start: Any = None,
     fixed: Any = None,
+    constraints: Sequence[str] = (),
     weights: Any = None,
     weight_kind: str = "frequency",
     gradient: str = "autodiff",
@@ -54,6 +55,7 @@ def fit_batch(
         optimizer: as for `fit`.
         start: as for `fit`; a value may have a leading axis of B.
         fixed: as for `fit`, the same for all datasets.
+        constraints: as for `fit`, the same for all datasets.
         weights: (n,) in common, or (B, n); a row of weight 0 is left out, whatever it contains.
         weight_kind: as for `fit`.
         gradient: as for `fit`.
@@ -81,7 +83,7 @@ def fit_batch(
     tolerance = check_options(tolerance=tolerance, weight_kind=weight_kind)
     space = checked_space(model, CleanData(sample, {}, None, None), None)
     begin = _checked_start(space, start, lanes)
-    place = coordinates(space, fixed)
+    place = checked_place(space, fixed, constraints, _by_lane(begin))
     plan = make_plan(
         model,
         place,
@@ -107,9 +109,9 @@ def fit_batch(
         fixed=place.fixed,
         n_lanes=lanes,
         shared=names,
+        constraints=constraint_texts(constraints),
     )
-    record = look_again(record, solution, tolerance=tolerance, max_steps=plan.max_steps)
-    fits = build_batch(record, solution, sample)
+    fits = build_batch(look_again(record, solution, tolerance=tolerance, max_steps=plan.max_steps), solution, sample)
     _warn_of_failures(fits)
     return fits
 
@@ -130,6 +132,13 @@ def _checked_start(space: ParameterSpace, start: Any, lanes: int) -> tuple[dict[
     space.check(space.merge(space.default_start(), common or None))
     space.merge(space.default_start(), {name: value[0] for name, value in own.items()} or None)
     return common, own
+
+
+def _by_lane(start: tuple[dict[str, Any], dict[str, Any]]) -> Iterator[dict[str, Any] | None]:
+    """Yield the start of every lane; one for all where they have it in common."""
+    common, own = start
+    for lane in range(len(next(iter(own.values()))) if own else 1):
+        yield {**common, **{name: value[lane] for name, value in own.items()}} or None
 
 
 def _solve(

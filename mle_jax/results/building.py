@@ -39,7 +39,7 @@ def build_fit(
     kind: str,
     searched: Any = None,
     given: bool = False,
-    in_memory: bool = True,
+    constraints: tuple[str, ...] = (),
 ) -> Fit:
     """Put a single solution into people's hands.
 
@@ -54,7 +54,7 @@ def build_fit(
         kind: the kind of covariance.
         searched: the coordinates of the search, where they are not those of the solution.
         given: the point was given and not sought, so standard errors are shown although it may be no maximum.
-        in_memory: the rows are in memory, so that the message may name some of them.
+        constraints: the linear equations that the parameters satisfy, as the user wrote them.
     """
     searched = place if searched is None else searched
     status = Status(int(solution.status))
@@ -73,18 +73,21 @@ def build_fit(
         fixed=searched.fixed,
         dropped=clean.dropped,
         given=given,
+        constraints=constraints,
     )
     return Fit(
         params=in_order(to_numpy(solution.params), place.space.leaf_names),
         names=place.space.names,
         log_likelihood=float(solution.log_likelihood),
         status=status,
-        message=diagnose(model, place, solution, clean.data, clean.weights, given=given) if in_memory else status.text,
+        message=status.text
+        if clean.files is not None  # rows in files are not gone through once more to name some
+        else diagnose(model, place, solution, clean.data, clean.weights, given=given),
         reliable=unflatten_numpy(place.space, reliable),
         steps=int(solution.steps),
         decrement=float(solution.decrement),
         n_observations=count_observations(model, clean.data, clean.weights, weight_kind),
-        n_parameters=place.size + sum(place.fixed) - sum(record.fixed),
+        n_parameters=searched.size,  # those on a boundary were estimated, too
         history=_history(model, searched, solution, clean),
         _record=record,
     )

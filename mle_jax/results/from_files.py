@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from mle_jax._trees import lists_to_arrays, named_leaves
-from mle_jax.data.arrays import CleanData, check_weights
+from mle_jax.data.arrays import CleanData, check_weights, clean_data
 from mle_jax.data.pieces import RowsInFiles, RowsInParquet, rows_in_parquet, widened
 from mle_jax.fitting.many_rows import MANY_ROWS
 from mle_jax.likelihood.rows import row_layout, shape_of
@@ -47,16 +47,32 @@ def rows_in_files(model: "Model", data: Any, columns: Mapping[str, Any] | None, 
     return RowsInFiles(arrays, checked, tuple(model.constants))
 
 
+def read_rows(model: "Model", data: Any, *, columns: Mapping[str, Any] | None, weights: Any, missing: str) -> CleanData:
+    """Read and check data in memory, or look at those that stay in files.
+
+    Of mapped arrays a fit remembers the arrays, of Parquet files the shapes alone.
+
+    Raises:
+        FileNotFoundError, ValueError, TypeError: there is no such file, or the data do not fit together.
+    """
+    files = rows_in_files(model, data, columns, weights)
+    if files is None:
+        return clean_data(model, data, columns=columns, weights=weights, missing=missing)
+    names = dict(files.column_names) if isinstance(files, RowsInParquet) else {}
+    return CleanData(files.shapes, names, files.weights, None, files)
+
+
 ALLOWED = {"dtype": "float64", "missing": "raise", "starts": None, "clusters": None, "gradient": "autodiff"}
 
 
-def check_suits_pieces(model: "Model", where: str, options: Mapping[str, Any]) -> None:
-    """Raise where a fit of rows that are gone through in pieces is asked for what needs all of them at once.
+def check_suits_pieces(model: "Model", where: str, optimizer: Any, options: Mapping[str, Any]) -> Newton:
+    """Return Newton's method, or raise where rows that are summed in pieces do not allow what was asked for.
 
     Args:
         model: the model.
         where: the rows are, in words.
-        options: what `fit` was given.
+        optimizer: what `fit` was given.
+        options: more of that.
 
     Raises:
         ValueError: with what to leave out.
@@ -71,26 +87,11 @@ def check_suits_pieces(model: "Model", where: str, options: Mapping[str, Any]) -
         given = options[name]
         if not (given is None or (isinstance(given, str) and given == allowed)):
             raise ValueError(f"{name} needs all rows at once, but they are {where}; leave {name} out, or load them")
-
-
-def by_pieces(optimizer: Any) -> Newton:
-    """Return Newton's method, which alone goes through rows in pieces, or raise where another was asked for."""
     if isinstance(optimizer, str) and optimizer == "auto":
         return Newton()
     if isinstance(optimizer, Newton) and optimizer.curvature == "observed":
         return optimizer
-    raise ValueError(
-        f"optimizer is {optimizer!r}, but rows in files or on several devices are fitted by Newton() alone; leave "
-        "optimizer out"
-    )
-
-
-def described(rows: FileRows | None) -> CleanData | None:
-    """Return what a `Fit` remembers of rows in files: mapped arrays as they are, of Parquet files the shapes alone."""
-    if rows is None:
-        return None
-    names = dict(rows.column_names) if isinstance(rows, RowsInParquet) else {}
-    return CleanData(rows.shapes, names, rows.weights, None)
+    raise ValueError(f"optimizer is {optimizer!r}, but rows {where} are fitted by Newton() alone; leave optimizer out")
 
 
 def is_described(data: Any) -> bool:

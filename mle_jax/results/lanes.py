@@ -125,4 +125,5 @@ def one_lane(fits: Fit, lane: int) -> Fit:
         optimizer=record.optimizer,
         kind=record.kind,
         searched=record.place,
+        constraints=record.constraints,
     )

@@ -32,6 +32,7 @@ class Record:
         second_looks: lanes that were settled by a second look: lane -> (what its free coordinates mean, its solution).
         dropped: rows left out because of missing values.
         given: whether the point was given and not sought.
+        constraints: the linear equations that the parameters satisfy, as the user wrote them.
     """
 
     model: "Model"
@@ -50,3 +51,4 @@ class Record:
     second_looks: dict[int, tuple[Any, Solution]] = field(default_factory=dict)
     dropped: int = 0
     given: bool = False
+    constraints: tuple[str, ...] = ()

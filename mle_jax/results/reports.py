@@ -171,6 +171,10 @@ def _remarks(fit: "Fit") -> list[str]:
     held = [name for name, stuck in zip(fit.names, record.fixed, strict=True) if stuck]
     if held:
         notes.append(f"Held fixed: {', '.join(held)}.")
+    if record.constraints:
+        notes.append(
+            f"{'Constraints' if len(record.constraints) > 1 else 'Constraint'}: {'; '.join(record.constraints)}."
+        )
     if record.dropped:
         notes.append(f"Left out for missing values: {plural(record.dropped, 'row')}.")
     if fit.maxima is not None and len(fit.maxima) > 0:

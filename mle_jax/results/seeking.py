@@ -10,7 +10,6 @@ from mle_jax.fitting.planning import Plan
 from mle_jax.fitting.precision import solve_in
 from mle_jax.fitting.refining import second_look
 from mle_jax.fitting.solution import Solution
-from mle_jax.results.from_files import FileRows
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
@@ -24,42 +23,37 @@ class Sought(NamedTuple):
     maxima: Maxima | None  # of a search from many starts
 
 
-def seek(
-    model: "Model",
-    plan: Plan,
-    rows: CleanData | FileRows,
-    start: Any,
-    tolerance: float,
-    *,
-    dtype: str,
-    starts: int | None,
-    seed: int,
-    devices: tuple[Any, ...],
-) -> Sought:
+class How(NamedTuple):
+    """What `fit` was asked for beyond the plan."""
+
+    dtype: str  # the precision of the search
+    starts: int | None  # how many, or None for one
+    seed: int  # of their draws
+    devices: tuple[Any, ...]  # to share the rows among; empty for the usual one
+
+
+def seek(model: "Model", plan: Plan, clean: CleanData, start: Any, tolerance: float, how: How) -> Sought:
     """Solve, from one start or from many, and look again where that can change the verdict.
 
     Args:
         model: the model.
         plan: how to climb.
-        rows: the dataset, in memory or in files.
+        clean: the dataset, in memory or in files.
         start: start values, partial or None.
         tolerance: of the decrement.
-        dtype: the precision of the search.
-        starts: how many, or None for one.
-        seed: of their draws.
-        devices: to share the rows among; empty for the usual one.
+        how: what else was asked for.
     """
-    if not isinstance(rows, CleanData):
-        return Sought(plan.coordinates, solve_in_pieces(model, plan, rows, start, tolerance), None)
-    problem, maxima = (rows.data, rows.weights), None
-    if starts is not None:
-        solution, maxima = solve_from_many(model, plan, *problem, start, tolerance, starts=starts, seed=seed)
-    elif devices or (suits_pieces(model, plan, dtype) and gains_by_pieces(model, rows.data)):
-        pieces = RowsInMemory(*problem, tuple(model.constants), devices)
+    if clean.files is not None:
+        return Sought(plan.coordinates, solve_in_pieces(model, plan, clean.files, start, tolerance), None)
+    problem, maxima = (clean.data, clean.weights), None
+    if how.starts is not None:
+        solution, maxima = solve_from_many(model, plan, *problem, start, tolerance, starts=how.starts, seed=how.seed)
+    elif how.devices or (suits_pieces(model, plan, how.dtype) and gains_by_pieces(model, clean.data)):
+        pieces = RowsInMemory(*problem, tuple(model.constants), how.devices)
         solution = solve_in_pieces(model, plan, pieces, start, tolerance)
     else:
-        solution = solve_in(dtype, model, plan, *problem, start, tolerance)
-    if not model.smooth or dtype == "float32" or plan.handwritten:
+        solution = solve_in(how.dtype, model, plan, *problem, start, tolerance)
+    if not model.smooth or how.dtype == "float32" or plan.handwritten:
         return Sought(plan.coordinates, solution, maxima)
     place, solution = second_look(
         model, plan.coordinates, solution, *problem, tolerance=tolerance, max_steps=plan.max_steps

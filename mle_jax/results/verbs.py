@@ -1,7 +1,7 @@
 """The verbs `fit` and `evaluate`: check, delegate, report. No numerics."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +16,21 @@ from mle_jax.fitting.planning import make_plan
 from mle_jax.fitting.precision import check_dtype
 from mle_jax.likelihood.layout import check_call, count_rows, model_space
 from mle_jax.likelihood.programs import verb_program
-from mle_jax.parameters import Coordinates, ParameterSpace, coordinates
+from mle_jax.parameters import (
+    Coordinates,
+    ParameterSpace,
+    check_kept,
+    check_start,
+    constraint_texts,
+    coordinates,
+)
 from mle_jax.results.building import build_fit, default_kind
 from mle_jax.results.covariance_access import check_clusters
 from mle_jax.results.fit_object import Fit
-from mle_jax.results.from_files import by_pieces, check_suits_pieces, described, rows_in_files
+from mle_jax.results.from_files import check_suits_pieces, read_rows
 from mle_jax.results.guards import check_starts, check_verb, checked_tolerance
 from mle_jax.results.reports import maxima_table
-from mle_jax.results.seeking import seek
+from mle_jax.results.seeking import How, seek
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
@@ -40,6 +47,7 @@ def fit(
     optimizer: Any = "auto",
     start: Any = None,
     fixed: Any = None,
+    constraints: Sequence[str] = (),
     weights: Any = None,
     weight_kind: str = "frequency",
     clusters: Any = None,
@@ -68,6 +76,10 @@ def fit(
             object from ``mle_jax.optimizers``.
         start: start values by leaf name or flat name, partly if wished.
         fixed: values of parameters that do not move, by leaf name or flat name.
+        constraints: linear equations that the estimates satisfy, in flat names and numbers:
+            ``("w[0] = w[1]", "w[income] + 2*w[age] = 1")``; ``"v = w"`` ties whole parameters entry by entry. Any
+            equation among Real entries; between others equality of entries declared alike, and between Positive ones a
+            positive multiple (``"a = 2*b"``). A start must satisfy them; one that the model chose is moved.
         weights: one weight of at least 0 per row.
         weight_kind: "frequency" (a row of weight 2 stands for two equal rows) or "importance" (one row that counts
             twice); they differ in n_observations and in the outer products of the scores.
@@ -104,16 +116,14 @@ def fit(
         ([0.5, 2.5], 'converged')
     """
     check_verb("fit", model, data, start, weights)
-    files = rows_in_files(model, data, columns, weights)
-    asked = {"dtype": check_dtype(dtype), "starts": starts, "gradient": gradient}
-    if files is not None or devices is not None:
-        where = "on several devices" if files is None else "in files"
-        check_suits_pieces(model, where, {**asked, "missing": missing, "clusters": clusters})
-        optimizer = by_pieces(optimizer)
-    clean = described(files) or clean_data(model, data, columns=columns, weights=weights, missing=missing)
+    clean = read_rows(model, data, columns=columns, weights=weights, missing=missing)
+    if clean.files is not None or devices is not None:
+        where = "on several devices" if clean.files is None else "in files"
+        asked = {"dtype": dtype, "missing": missing, "starts": starts, "clusters": clusters, "gradient": gradient}
+        optimizer = check_suits_pieces(model, where, optimizer, asked)
     space = checked_space(model, clean, start)
     labels = kept_labels(clusters, clean, count_rows(model, clean.data))
-    place = coordinates(space, fixed)
+    place = checked_place(space, fixed, constraints, [start])
     plan = make_plan(
         model,
         place,
@@ -126,9 +136,8 @@ def fit(
     )
     tolerance = check_options(tolerance=tolerance, weight_kind=weight_kind)
     many = None if starts is None else check_starts(starts, model, dtype=dtype, gradient=gradient, record=record)
-    sought = seek(
-        model, plan, files or clean, start, tolerance, dtype=dtype, starts=many, seed=seed, devices=tuple(devices or ())
-    )
+    how = How(dtype=check_dtype(dtype), starts=many, seed=seed, devices=tuple(devices or ()))
+    sought = seek(model, plan, clean, start, tolerance, how)
     result = build_fit(
         model,
         sought.place,
@@ -139,15 +148,21 @@ def fit(
         optimizer=plan.description(model),
         kind="clustered" if labels is not None else default_kind(model),
         searched=place,
-        in_memory=files is None,
+        constraints=constraint_texts(constraints),
     )
     if sought.maxima is not None:
         result = replace(result, maxima=maxima_table(result.names, sought.maxima))
+    return _with_warning(result, handwritten=plan.handwritten)
+
+
+def _with_warning(result: Fit, *, handwritten: bool) -> Fit:
+    """Warn once of a fit that is not certified."""
     if result.converged:
         return result
-    if plan.handwritten:
+    if handwritten:
         result = replace(result, message=f"{result.message} {FOLLOWED_BY_HAND}")
-    warnings.warn(f"{model.label}: {result.status.name}. {result.message}", ConvergenceWarning, stacklevel=3)
+    label = result._record.model.label
+    warnings.warn(f"{label}: {result.status.name}. {result.message}", ConvergenceWarning, stacklevel=4)
     return result
 
 
@@ -158,6 +173,7 @@ def evaluate(
     params: Any,
     *,
     fixed: Any = None,
+    constraints: Sequence[str] = (),
     weights: Any = None,
     weight_kind: str = "frequency",
     clusters: Any = None,
@@ -175,6 +191,7 @@ def evaluate(
         data: as for `fit`.
         params: pytree laid out like the declaration, natural scale.
         fixed: which of them are held fixed: their names with the values they have.
+        constraints: as for `fit`; params must satisfy them. They count for the status and for standard errors.
         weights: as for `fit`.
         weight_kind: as for `fit`.
         clusters: as for `fit`.
@@ -203,8 +220,9 @@ def evaluate(
     check_call(model, given, clean.data)
     tolerance = check_options(tolerance=tolerance, weight_kind=weight_kind)
     labels = kept_labels(clusters, clean, count_rows(model, clean.data))
-    place = coordinates(space, fixed)
+    place = coordinates(space, fixed, constraints)
     _check_held(place, given)
+    check_kept(place, constraints, given, what="params")
     solution = verb_program(model, solve_at)(place, clean.data, clean.weights, given, tolerance)
     return build_fit(
         model,
@@ -216,6 +234,7 @@ def evaluate(
         optimizer="none: evaluated at given parameters",
         kind="clustered" if labels is not None else default_kind(model),
         given=True,
+        constraints=constraint_texts(constraints),
     )
 
 
@@ -236,6 +255,14 @@ def checked_space(model: "Model", clean: CleanData, start: Any) -> ParameterSpac
     space.check(begin)
     check_call(model, begin, clean.data)
     return space
+
+
+def checked_place(space: ParameterSpace, fixed: Any, constraints: Any, starts: Iterable[Any]) -> Coordinates:
+    """Return the coordinates that move, or raise where they cannot be, or where a start misses a constraint."""
+    place = coordinates(space, fixed, constraints)
+    for start in starts if place.dependent else ():
+        check_start(place, constraints, start)
+    return place
 
 
 def check_options(*, tolerance: Any, weight_kind: str) -> float:
