@@ -129,6 +129,11 @@ def one_way(params, row):
     return norm.logpdf(row["y"], params["mu"][row["group"]], params["sigma"])
 
 
+def least_squares(params, row):
+    """Gaussian around a line."""
+    return norm.logpdf(row["y"], row["x"] @ params["w"], params["sigma"])
+
+
 def poisson(params, row):
     """Poisson with log link."""
     eta = row["x"] @ params["w"]
@@ -152,6 +157,7 @@ def mixture(params, row):
 LINE = {"w": mle.Real(columns="x")}
 SIZES = {"x": (210, 4, 6), "y": (210, 4)}
 POISSON = mle.Model(poisson, LINE)
+LEAST_SQUARES = mle.Model(least_squares, {**LINE, "sigma": mle.Positive()})
 MIXTURE = mle.Model(
     mixture,
     {
