@@ -151,6 +151,7 @@ def test_the_scale_on_which_a_parameter_is_written_changes_nothing(what):
     assert fit.log_likelihood == pytest.approx(-N / 2 * (np.log(2 * np.pi * sd**2) + 1), rel=1e-13)
 
 
+@pytest.mark.slow
 def test_the_order_of_names_is_that_of_the_declaration_and_nothing_else():
     turned = mle.Model(gaussian, dict(reversed(LOCATION_SCALE.items())))
     fit, fits = mle.fit(turned, {"y": RESPONSES["gaussian"], "x": X}), fitted("gaussian", NEAR)[1]
