@@ -21,9 +21,15 @@ import mle_jax as mle
 from mle_jax import models
 
 DATA = Path(__file__).parent / "data" / "cases"
-KINDS = {"observed": "observed", "opg": "outer_product", "hc0": "sandwich", "expected": "expected"}
+KINDS = {
+    "observed": "observed",
+    "opg": "outer_product",
+    "hc0": "sandwich",
+    "expected": "expected",
+    "expected_mean_block_only": "expected",
+    "information_matrix": "expected",
+}
 """Kinds of covariances, as the cases call them and as the library does; clustered ones are `cluster_<column>`."""
-MEAN_BLOCK = "expected_mean_block_only"
 
 
 class Case(NamedTuple):
@@ -33,7 +39,7 @@ class Case(NamedTuple):
     leaves: Mapping[str, str] = {"x": "eta"}
     """Which predictor of the case a design leaf holds."""
     parameters: Mapping[str, str] = {"eta": "w"}
-    """What our parameter of the same meaning is called, for each predictor and scalar of the case."""
+    """What our parameter of the same meaning is called, for each predictor, scalar or coefficient of the case."""
     more: Mapping[str, str] = {}
     """Further leaves and their columns; y and trials are found by the roles of the case."""
     arrange: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]] = dict
@@ -133,12 +139,12 @@ def flat_names(name, case):
     """Return our flat name for each parameter of the case that a fit has: ``eta:age`` is ``w[1]``."""
     found, seen = {}, {}
     for parameter in content(name)["parameters"]:
-        predictor, designed, _ = parameter.partition(":")
-        if predictor not in case.parameters:
-            continue
-        ours = case.parameters[predictor]
-        found[parameter] = f"{ours}[{seen.get(predictor, 0)}]" if designed else ours
-        seen[predictor] = seen.get(predictor, 0) + 1
+        predictor, _, _ = parameter.partition(":")
+        if parameter in case.parameters:
+            found[parameter] = case.parameters[parameter]
+        elif predictor in case.parameters:
+            found[parameter] = f"{case.parameters[predictor]}[{seen.get(predictor, 0)}]"
+            seen[predictor] = seen.get(predictor, 0) + 1
     return found
 
 
@@ -160,6 +166,13 @@ def worst(found, certified, names):
     return min(digits(found[names[key]], value) for key, value in certified.items() if key in names)
 
 
+def offers(model, kind):
+    """Say whether there is such a covariance of the model."""
+    if kind == "expected":
+        return model.expected_information is not None
+    return kind is not None and not (kind == "sandwich" and model.is_joint)
+
+
 def standard_error_digits(fit, name, case):
     """Return, by kind as the case calls it, the digits of the worst standard error."""
     names, result = flat_names(name, case), {}
@@ -167,8 +180,8 @@ def standard_error_digits(fit, name, case):
         if kind.startswith("cluster_"):
             options = {"kind": "clustered", "clusters": columns(name)[kind.removeprefix("cluster_")]}
         else:
-            options = {"kind": KINDS["expected" if kind == MEAN_BLOCK else kind]}
-        if options["kind"] == "expected" and case.make().expected_information is None:
+            options = {"kind": KINDS.get(kind)}
+        if not offers(case.make(), options["kind"]):
             continue
         found = np.sqrt(np.diagonal(fit.covariance(**options)))
         result[kind] = worst(dict(zip(fit.names, found, strict=True)), certified, names)
@@ -180,13 +193,14 @@ def estimate_digits(fit, name, case):
     return worst(entries(fit, fit.params), content(name)["estimates"], flat_names(name, case))
 
 
-def main():
-    parser = argparse.ArgumentParser(description="Tabulate the digits that the ready-made models reach.")
+def tabulate(cases):
+    """Fit the cases that the command line names, or all, and print the digits."""
+    parser = argparse.ArgumentParser(description="Tabulate the digits that fits reach.")
     parser.add_argument("cases", nargs="*", help="all by default")
-    chosen = parser.parse_args().cases or list(CASES)
+    chosen = parser.parse_args().cases or list(cases)
     print(f"{'case':31}{'status':24}{'steps':>5}  {'estimates':>14}{'errors':>14}{'log-lik.':>14}  others' estimates")
     for name in chosen:
-        case, told = CASES[name], content(name)
+        case, told = cases[name], content(name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", mle.ConvergenceWarning)
             fit = fitted(name, case)
@@ -196,8 +210,8 @@ def main():
         reached = (estimate_digits(fit, name, case), errors, digits(fit.log_likelihood, told["loglik"]))
         cells = "".join(f"{r:9.1f} ({b:2.0f})" for r, b in zip(reached, bars, strict=True))
         peers = ", ".join(f"{peer} {d}" for peer, d in told.get("peer_accuracy_digits_at_defaults", {}).items())
-        print(f"{name:31}{fit.status.name:24}{fit.steps:5}  {cells}  {peers}")
+        print(f"{name:31}{fit.status.name:24}{fit.steps:5}  {cells}  {peers}", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    tabulate(CASES)

@@ -15,6 +15,7 @@ KEPT = (
     *("id", "kind", "title", "source", "licence", "n_obs", "parameters", "estimates", "loglik", "standard_errors"),
     *("tolerance", "peer_accuracy_digits_at_defaults", "separated", "separated_rows_0based", "loglik_supremum"),
     *("finite_estimates", "finite_standard_errors_observed", "non_identified_or_infinite", "active_constraint"),
+    "efron",
 )
 MODEL = ("family", "predictors", "offset", "weights", "clusters", "roles", "response", "trials")
 
