@@ -5,8 +5,10 @@
 
 A false "converged" is a lane whose status says that the maximum was found although finite differences of the
 log-likelihood written by hand (`soak_likelihoods`) see a slope, a curvature upward, or a rise nearby
-(`soak_certificate`). Exit status 1 if there is one. A sample of the lanes without a certificate is searched by SciPy
-for a maximum that was missed.
+(`soak_certificate`). Exit status 1 if there is one. A maximum from which the log-likelihood falls at first to all
+sides, but is higher one standard error away, as that of a Student-t with few rows can be, is counted by itself: it is
+no false certificate, but its standard errors say little. A sample of the lanes without a certificate is searched by
+SciPy for a maximum that was missed.
 """
 
 import argparse
@@ -40,6 +42,7 @@ class Tally:
     statuses: Counter[tuple[str, str]] = field(default_factory=Counter)
     verbs: Counter[str] = field(default_factory=Counter)
     false: list[str] = field(default_factory=list)
+    higher: list[str] = field(default_factory=list)
     by_rounding: int = 0
     searched: Counter[tuple[str, str]] = field(default_factory=Counter)
     missed: list[str] = field(default_factory=list)
@@ -94,6 +97,9 @@ def run_block(tally: Tally, seed: int, number: int, *, lanes: int, verb: str = "
             if opinion.reasons:
                 tally.false.append(f"{where}: {'; '.join(opinion.reasons)}")
                 print(f"FALSE {tally.false[-1]}", flush=True)
+            elif opinion.least_fall <= 0:
+                tally.higher.append(f"{where}: {-opinion.least_fall:.2g} higher one standard error away")
+                print(f"HIGHER {tally.higher[-1]}", flush=True)
         elif searches > 0 and status is not mle.Status.at_boundary:
             searches -= 1
             tally.searched[name, status.name] += 1
@@ -115,6 +121,7 @@ def report(tally: Tally, seconds: float) -> str:
     lines += [
         f"certified: {sure}, judged again: {sure}, false: {len(tally.false)}; beyond the tolerance by rounding alone: "
         f"{tally.by_rounding}",
+        f"maxima with a higher log-likelihood within one standard error: {len(tally.higher)}",
         f"searched for a missed maximum: {sum(tally.searched.values())} of {total - sure} not certified, found: "
         f"{len(tally.missed)}",
     ]

@@ -71,7 +71,11 @@ class Place:
 
 @dataclass
 class Opinion:
-    """What was found: `reasons` against a maximum (empty: none), and the numbers behind."""
+    """What was found: `reasons` against a maximum (empty: none), and the numbers behind.
+
+    Where the least fall over one standard error is negative, but there are no reasons, this is a maximum beside a
+    higher region: to be told, although the search that ended here made no error.
+    """
 
     reasons: list[str] = field(default_factory=list)
     decrement: float = np.nan
@@ -144,7 +148,7 @@ def whiten(place: Place) -> tuple[np.ndarray, float] | str:
             return "the curvature is not finite"
         values, vectors = np.linalg.eigh(information)
         smallest = float(values[0])
-        if smallest < -1e-3 * values[-1]:
+        if not values[-1] > 0 or smallest < -1e-3 * values[-1]:
             return f"the information has the eigenvalue {smallest:.2g} beside {values[-1]:.2g}"
         if smallest > 0.5 and values[-1] < 2:
             return basis, smallest
@@ -219,8 +223,17 @@ def _falls(place: Place, opinion: Opinion, rng: np.random.Generator) -> None:
     far = -place.changes(np.concatenate([directions, -directions], axis=1))
     near = -place.changes(1e-2 * np.concatenate([directions, -directions], axis=1))
     opinion.least_fall = float(far.min())
-    if opinion.least_fall <= 0:
-        opinion.reasons.append(f"one standard error away the log-likelihood is {-opinion.least_fall:.2g} higher")
     # A hundredth of a standard error costs 5e-5; the slope of a decrement d gives back 1e-2 d.
-    if near.min() < -1e-2 * max(opinion.decrement, 1e-9):
+    rises = near.min() < -1e-2 * max(opinion.decrement, 1e-9)
+    if opinion.least_fall <= 0 and (rises or _stays_higher(place, opinion)):
+        opinion.reasons.append(f"one standard error away the log-likelihood is {-opinion.least_fall:.2g} higher")
+    if rises:
         opinion.reasons.append(f"a hundredth of a standard error away it is {-near.min():.2g} higher")
+
+
+def _stays_higher(place: Place, opinion: Opinion) -> bool:
+    """Say whether the log-likelihood only falls by rounding on the way up, as toward a maximum at infinity."""
+    near = np.concatenate([opinion.basis, -opinion.basis], axis=1)
+    falls = -place.changes(PROBE * near)
+    # A quadratic falls by PROBE^2/2 along each.
+    return bool(np.any(falls < PROBE**2 / 200))

@@ -11,6 +11,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
+from scipy.special import expit
 
 import mle_jax as mle
 from tests import soak_likelihoods as by_hand
@@ -95,7 +96,7 @@ def mean_of_counts(rng: np.random.Generator, predictor: np.ndarray) -> np.ndarra
 
 def binary(rng: np.random.Generator, predictor: np.ndarray) -> Leaves:
     shifted = predictor + np.where(sometimes(rng, 0.2, len(predictor), 1), rng.normal(0, 3, (len(predictor), 1)), 0)
-    return {"y": (rng.random(shifted.shape) < 1 / (1 + np.exp(-shifted))).astype(float)}
+    return {"y": (rng.random(shifted.shape) < expit(shifted)).astype(float)}
 
 
 def counts(rng: np.random.Generator, predictor: np.ndarray) -> Leaves:
