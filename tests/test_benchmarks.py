@@ -219,6 +219,13 @@ def test_memory_above_what_was_held_before():
         assert found["peak_bytes"] >= found["before_bytes"]
 
 
+def test_memory_of_a_contender_with_a_process_of_its_own_is_that_of_the_process():
+    peaks = iter([3, 7])
+    starter = contender("starter", lambda: {"peak_bytes": next(peaks)}, role="ours", own_process=True)
+    found = measure_memory(workload_of(starter), "starter", quick=True)
+    assert found == {"before_bytes": None, "peak_bytes": 7, "device_peak_bytes": None}
+
+
 @pytest.mark.parametrize(
     ("value", "text"), [(2.5, "2.50 s"), (0.0123, "12.3 ms"), (0.5, "500 ms"), (3e-6, "3.00 us"), (0.0, "0.00 us")]
 )

@@ -11,7 +11,7 @@ from benchmarks.frame.measuring import QUICK, REAL, Clock, alternate, spread, ti
 from benchmarks.frame.memory import device_peak_bytes, resident_bytes
 from benchmarks.frame.workload import Contender, Workload
 
-PIP_NAMES = {"torch": "torch", "statsmodels": "statsmodels", "scipy": "scipy"}
+PIP_NAMES = {"sklearn": "scikit-learn"}  # where the package is called otherwise than what is imported
 
 
 @dataclass
@@ -59,10 +59,14 @@ def run_workload(
 def measure_memory(workload: Workload, name: str, *, quick: bool) -> dict[str, int | None]:
     """Run one contender twice in this (fresh) process; return what it held before the first call, and at most.
 
-    The data and the set-up are held before; the peak includes compiling.
+    The data and the set-up are held before; the peak includes compiling. Of a contender with a process of its own, the
+    peak of that process.
     """
     contender = next(c for c in workload.contenders if c.name == name)
     call = contender.prepare(workload.generate(**workload.sizes(quick=quick)))
+    if contender.own_process:
+        peaks = [call()["peak_bytes"] for _ in range(2)]
+        return {"before_bytes": None, "peak_bytes": max(peaks), "device_peak_bytes": None}
     before, _ = resident_bytes()
     for _ in range(2):
         wait_for(call())

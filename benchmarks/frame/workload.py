@@ -22,6 +22,8 @@ class Contender:
         device: "jax" for the device of the run, "cpu" for what computes on the CPU in any case.
         units: how many units of the work it does, for peers that would take minutes; its times are scaled up to all.
         tolerance: replaces the tolerance of the workload where the method promises less.
+        own_process: whether every call starts a process of its own, and the answer is a dict whose ``"peak_bytes"`` is
+            the most memory that this process held.
         note: one sentence below the table.
     """
 
@@ -32,6 +34,7 @@ class Contender:
     device: str = "jax"
     units: int | None = None
     tolerance: float | None = None
+    own_process: bool = False
     note: str = ""
 
     def share(self, work: int) -> float:

@@ -5,7 +5,10 @@ from functools import cache
 
 from benchmarks.frame.workload import Workload
 
-FILES = ("text_descent", "text_batch", "gradients", "poisson_batch", "least_absolute_deviations", "gamma_family")
+FILES = (
+    *("text_descent", "text_batch", "gradients", "poisson_batch", "least_absolute_deviations", "gamma_family"),
+    *("large_regressions", "custom_likelihood", "cold_process"),
+)
 
 
 @cache

@@ -1,0 +1,165 @@
+"""One large dataset: logistic regression of a million rows, Poisson regression with 50 columns.
+
+Everybody gets the same NumPy arrays, the intercept being a column of them, no penalty, and a tolerance at which the
+answer is at most 1e-6 standard errors from the top; how far it is, is the error in the table.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+import mle_jax as mle
+from benchmarks.frame.workload import Contender, Target, Workload
+from benchmarks.workloads._decrements import of_logistic, of_poisson, worst
+from benchmarks.workloads._device import put
+
+Data = dict[str, np.ndarray]
+Call = Callable[[], dict[str, Any]]
+MEAN_SCORE = 1e-10
+"""Where peers stop, in the score per row: a thousandth of a standard error of 1e6 rows is some 1e-6."""
+
+MODELS = {"logistic": mle.models.logistic_regression, "poisson": mle.models.poisson_regression}
+
+
+def generate(family: str, *, n: int, p: int) -> Data:
+    """Return an intercept and Gaussian columns, and responses of the family."""
+    rng = np.random.default_rng(6)
+    x = rng.standard_normal((n, p))
+    x[:, 0] = 1.0
+    predictor = x @ (rng.standard_normal(p) / np.sqrt(p))
+    if family == "poisson":
+        return {"x": x, "y": rng.poisson(np.exp(predictor)).astype(float)}
+    return {"x": x, "y": (rng.random(n) < 1.0 / (1.0 + np.exp(-predictor))).astype(float)}
+
+
+def prepare_fit(family: str, data: Data) -> Call:
+    model = MODELS[family]()
+
+    def run() -> dict[str, Any]:
+        fit = mle.fit(model, data)
+        if not fit.converged:
+            raise RuntimeError(fit.message)
+        return {"flat": fit.params["w"], "se": fit.standard_errors()["w"]}
+
+    return run
+
+
+def prepare_maximize(family: str, data: Data) -> Call:
+    model = MODELS[family]()
+    return partial(jax.jit(lambda data: {"flat": mle.maximize(model, data).params["w"]}), put(data))
+
+
+def prepare_glum(family: str, data: Data) -> Call:
+    from glum import GeneralizedLinearRegressor
+
+    name = {"logistic": "binomial", "poisson": "poisson"}[family]
+
+    def run() -> dict[str, Any]:
+        regressor = GeneralizedLinearRegressor(family=name, alpha=0, fit_intercept=False, gradient_tol=MEAN_SCORE)
+        return {"flat": regressor.fit(data["x"], data["y"]).coef_}
+
+    return run
+
+
+def prepare_sklearn(family: str, data: Data) -> Call:
+    from sklearn.linear_model import LogisticRegression, PoissonRegressor
+
+    common = {"solver": "newton-cholesky", "fit_intercept": False, "tol": MEAN_SCORE}
+
+    def run() -> dict[str, Any]:
+        regressor = (
+            PoissonRegressor(alpha=0, **common) if family == "poisson" else LogisticRegression(C=np.inf, **common)
+        )
+        return {"flat": np.ravel(regressor.fit(data["x"], data["y"]).coef_)}
+
+    return run
+
+
+def prepare_statsmodels(family: str, kind: str, data: Data) -> Call:
+    import statsmodels.api as sm
+
+    def run() -> dict[str, Any]:
+        if kind == "GLM":
+            law = {"logistic": sm.families.Binomial, "poisson": sm.families.Poisson}[family]
+            fitted = sm.GLM(data["y"], data["x"], family=law()).fit()
+        else:
+            fitted = {"logistic": sm.Logit, "poisson": sm.Poisson}[family](data["y"], data["x"]).fit(disp=0)
+        return {"flat": fitted.params, "se": fitted.bse}
+
+    return run
+
+
+def contenders(family: str) -> tuple[Contender, ...]:
+    """Return ours and the peers that fit this family."""
+    discrete = {"logistic": "Logit", "poisson": "Poisson"}[family]
+
+    def peer(name: str, package: str, prepare: Any, note: str) -> Contender:
+        return Contender(name=name, role="peer", device="cpu", needs=(package,), prepare=prepare, note=note)
+
+    plain = f"mean score below {MEAN_SCORE:g}; without standard errors"
+    return (
+        Contender(
+            name="mle.fit",
+            role="ours",
+            prepare=partial(prepare_fit, family),
+            note="NumPy in, NumPy out; with certificate and standard errors",
+        ),
+        Contender(
+            name="jit(mle.maximize)",
+            role="ours",
+            prepare=partial(prepare_maximize, family),
+            note="data on the device, with certificate, without standard errors",
+        ),
+        peer("glum", "glum", partial(prepare_glum, family), plain),
+        peer("scikit-learn newton-cholesky", "sklearn", partial(prepare_sklearn, family), plain),
+        *(
+            peer(
+                f"statsmodels {kind}",
+                "statsmodels",
+                partial(prepare_statsmodels, family, kind),
+                "its default tolerance, with standard errors",
+            )
+            for kind in (discrete, "GLM")
+        ),
+    )
+
+
+def targets(family: str) -> tuple[Target, ...]:
+    """Return what should come out, against each package by itself."""
+    discrete = {"logistic": "Logit", "poisson": "Poisson"}[family]
+    wanted: tuple[tuple[str, tuple[str, ...], float], ...] = (
+        ("glum", ("glum",), 3.0),
+        ("scikit-learn", ("scikit-learn newton-cholesky",), 5.0),
+        ("statsmodels", (f"statsmodels {discrete}", "statsmodels GLM"), 20.0),
+    )
+    return tuple(
+        Target(text=f"mle.fit {factor:g} times as fast as {name}", fast="mle.fit", slow=slow, at_least=factor)
+        for name, slow, factor in wanted
+    )
+
+
+def workload(family: str, title: str, size: dict[str, int], derivatives: Any) -> Workload:
+    """Return the workload of one family."""
+    return Workload(
+        name=f"{family}_large",
+        suite="estimation",
+        title=title,
+        generate=partial(generate, family),
+        size=size,
+        quick={"n": 400, "p": 3},
+        reference=lambda data: data,
+        discrepancy=lambda answer, data: worst(answer, partial(derivatives, data)),
+        tolerance=1e-6,
+        measure="distance to the maximum, or relative error of a standard error, in standard errors; allowed 1e-6",
+        contenders=contenders(family),
+        targets=targets(family),
+    )
+
+
+WORKLOADS = (
+    workload("logistic", "one logistic regression, n = {n}, p = {p}", {"n": 1_000_000, "p": 20}, of_logistic),
+    workload("poisson", "one Poisson regression, n = {n}, p = {p}", {"n": 100_000, "p": 50}, of_poisson),
+)
