@@ -10,6 +10,7 @@ from mle_jax._linalg import rounding_floor
 from mle_jax._status import Status
 from mle_jax.fitting.boundary import OPEN_ENDED, on_boundary
 from mle_jax.fitting.certificate import LEAST_DROP, Certificate, is_sound_nearby
+from mle_jax.fitting.edges import on_edge
 from mle_jax.fitting.rotation import Rotated, ScoreBasis, score_basis
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
@@ -53,6 +54,8 @@ def second_look(
     if nearer is not solution:
         return place, nearer
     seen, found = on_boundary(model, place, solution, data, weights, tolerance=tolerance, max_steps=max_steps)
+    if seen is place:
+        seen, found = on_edge(model, place, solution, data, weights, tolerance=tolerance, max_steps=max_steps)
     if seen is place:
         seen, found = refine(model, place, solution, data, weights, tolerance=tolerance, max_steps=max_steps)
         found = look_nearer(model, seen, found, data, weights, tolerance=tolerance)
