@@ -11,6 +11,7 @@ from mle_jax._status import Status
 from mle_jax.fitting.boundary import OPEN_ENDED, on_boundary
 from mle_jax.fitting.certificate import LEAST_DROP, Certificate, is_sound_nearby
 from mle_jax.fitting.edges import on_edge
+from mle_jax.fitting.elsewhere import begin_elsewhere
 from mle_jax.fitting.rotation import Rotated, ScoreBasis, score_basis
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
@@ -43,13 +44,34 @@ def second_look(
     *,
     tolerance: float,
     max_steps: int,
+    start_given: bool = True,
 ) -> tuple[Any, Solution]:
     """Look again where the search in the interior and in the declared coordinates did not settle the matter.
+
+    Args:
+        model: a smooth model.
+        place: the free coordinates.
+        solution: where the search arrived.
+        data: the dataset.
+        weights: (n,) or None.
+        tolerance: of the decrement.
+        max_steps: the most steps.
+        start_given: somebody chose the start, which is then not replaced where it is at a NaN.
 
     Returns:
         The coordinates to read the solution in, and the solution.
     """
     seen: Any
+    first, solution = solution, begin_elsewhere(
+        model,
+        place,
+        solution,
+        data,
+        weights,
+        start_given=start_given,
+        tolerance=tolerance,
+        max_steps=max_steps,
+    )
     nearer = look_nearer(model, place, solution, data, weights, tolerance=tolerance)
     if nearer is not solution:
         return place, nearer
@@ -62,7 +84,7 @@ def second_look(
     if found is solution:
         return place, solution
     # The history stays that of the first search, whose coordinates were the declared ones.
-    return seen, found._replace(trace=solution.trace)
+    return seen, found._replace(trace=first.trace)
 
 
 def look_nearer(

@@ -82,7 +82,7 @@ def build_fit(
         steps=int(solution.steps),
         decrement=float(solution.decrement),
         n_observations=count_observations(model, clean.data, clean.weights, weight_kind),
-        n_parameters=place.size + sum(place.fixed) - sum(record.fixed),
+        n_parameters=searched.size,
         history=_history(model, searched, solution, clean),
         _record=record,
     )

@@ -64,7 +64,8 @@ def fit(
         data: a dict (any pytree) of arrays with a common first axis, or a pandas, polars or pyarrow table.
         optimizer: "auto" (the closed form where there is one, else Newton's method; L-BFGS for many parameters), or
             an object from ``mle_jax.optimizers``.
-        start: start values by leaf name or flat name, partly if wished.
+        start: start values by leaf name or flat name, partly if wished. Without them, where the log-likelihood is not
+            finite at the start of the model, others are tried.
         fixed: values of parameters that do not move, by leaf name or flat name.
         weights: one weight of at least 0 per row.
         weight_kind: "frequency" (a row of weight 2 stands for two equal rows) or "importance" (one row that counts
@@ -159,7 +160,15 @@ def _seek(
         solution, maxima = solve_from_many(model, plan, *problem, start, tolerance, starts=starts, seed=seed)
     seen: Any = plan.coordinates
     if model.smooth and dtype != "float32" and not plan.handwritten:
-        seen, solution = second_look(model, seen, solution, *problem, tolerance=tolerance, max_steps=plan.max_steps)
+        seen, solution = second_look(
+            model,
+            seen,
+            solution,
+            *problem,
+            tolerance=tolerance,
+            max_steps=plan.max_steps,
+            start_given=start is not None,
+        )
     return seen, solution, maxima
 
 
