@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mle_jax.likelihood import Model
 
 MOST_ROWS = 5
+EPS = float(np.finfo(np.float64).eps)
 GIVEN_TEXT = "The point given is not a certified maximum; nothing was optimized."
 
 
@@ -147,9 +148,8 @@ def _blocked(model: Any, place: Any, solution: Solution, data: Any, weights: Any
 
 def _saddle(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
     direction = _in_original(place, np.asarray(solution.certificate.weakest))
-    return (
-        f"The log-likelihood rises along {combination(direction, _names(place), _sizes(place, solution, direction))}."
-    )
+    along = combination(direction, _names(place), _sizes(place, solution, direction))
+    return f"The log-likelihood rises along {along}, forth and back{_eigenvalue(solution)}."
 
 
 def _rising(model: "Model", place: Any, solution: Solution, data: Any, weights: Any) -> str:
@@ -201,13 +201,26 @@ def _is_open(declaration: Any) -> bool:
 def _unidentified(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
     direction = _in_original(place, np.asarray(solution.certificate.weakest))
     sizes = np.abs(direction) if model.smooth else _sizes(place, solution, direction)
-    return f"The combination is {combination(direction, _names(place), sizes)}."
+    return f"The combination is {combination(direction, _names(place), sizes)}{_eigenvalue(solution)}."
+
+
+def _eigenvalue(solution: Solution) -> str:
+    smallest = float(solution.certificate.smallest_eigenvalue)
+    return f" (eigenvalue of the scaled information: {significant(smallest, 2)})" if np.isfinite(smallest) else ""
 
 
 def _collapsed(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
-    space = place.space
-    scales = [n for n, d in zip(space.leaf_names, space.declarations, strict=True) if isinstance(d, Positive)]
-    return f"Look at {listing(scales)}."
+    """Name the scales that have left all ordinary values, with the rows that these fit alone; else all scales."""
+    space, flat = place.space, np.asarray(place.flat(solution.theta))
+    declared_positive = [(d, part) for d, part in zip(space.declarations, space.flat_slices, strict=True) if _is_scale(d)]
+    scales = [i for _, part in declared_positive for i in range(part.start, part.stop) if not place.fixed[i]]
+    extreme = [i for i in scales if not EPS < flat[i] < 1 / EPS]
+    shown = [f"'{space.names[i]}' = {significant(flat[i], 2)}" for i in extreme or scales]
+    return f"Look at {', '.join(shown)}."
+
+
+def _is_scale(declaration: Any) -> bool:
+    return isinstance(declaration, Positive)
 
 
 def _on_boundary(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
