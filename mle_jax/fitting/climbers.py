@@ -17,6 +17,7 @@ from jax import Array
 from mle_jax.fitting.certificate import SHARE
 from mle_jax.likelihood.evaluation import sample, sample_contributions
 from mle_jax.likelihood.programs import verb_program
+from mle_jax.parameters import Ordered
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
@@ -62,7 +63,18 @@ def climbing_rows(
 def _along(
     model: "Model", place: Any, theta: Array, move: Array, paces: Array, data: Any, weights: Array | None
 ) -> Array:
-    """Return the contributions at so many moves back from a point, (m, n)."""
-    ready = sample(model, data, weights)
-    values: Array = jax.lax.map(lambda pace: sample_contributions(model, place.params(theta - pace * move), ready), paces)
-    return values
+    """Return the contributions at so many moves back from a point, (m, n).
+
+    The way back is straight in the free coordinates, but for ordered entries, whose coordinates are logarithms of gaps:
+    toward infinity what is straight are the entries themselves.
+    """
+    ready, space = sample(model, data, weights), place.space
+    straight = [isinstance(d, Ordered) for d in space.declarations for _ in range(d.flat_size)]
+    flat, change = jax.jvp(place.flat, (theta,), (move,))
+
+    def values(pace: Array) -> Array:
+        behind = jnp.where(np.array(straight, bool), flat - pace * change, place.flat(theta - pace * move))
+        return sample_contributions(model, space.unflatten(behind), ready)
+
+    found: Array = jax.lax.map(values, paces)
+    return found

@@ -149,7 +149,8 @@ def refine(
         The coordinates to read the solution in, and the solution.
     """
     size = place.size
-    left = max_steps - int(solution.steps)
+    # A search that crept along a valley which it could not see has used up its steps: a tenth of them is for this.
+    left = max(max_steps - int(solution.steps), max_steps // 10)
     unclear = _is_unclear(np.asarray(solution.status), np.asarray(solution.certificate.smallest_eigenvalue), size)
     if size == 0 or left <= 0 or model.is_joint or not unclear:
         return place, solution
@@ -163,7 +164,7 @@ def refine(
         if float(found.log_likelihood) < float(best.log_likelihood) and not _certified(found):
             break
         seen, best, origin = rotated, found, rotated.original(found.theta)
-        left = max_steps - int(found.steps)
+        left = max(max_steps - int(found.steps), max_steps // 10)
         if _certified(found):
             break
     return seen, best
