@@ -60,7 +60,9 @@ def _statsmodels(name: str, data: Mapping[str, Any]) -> str:
     def run() -> tuple[bool, Any, Any]:
         silent = {} if name == "gaussian" else {"disp": 0}
         result = makers[name]().fit(**silent)
-        claims = getattr(result, "converged", result.mle_retvals["converged"] if hasattr(result, "mle_retvals") else True)
+        claims = getattr(
+            result, "converged", result.mle_retvals["converged"] if hasattr(result, "mle_retvals") else True
+        )
         return bool(claims), result.params, result.bse
 
     return _quietly(run)

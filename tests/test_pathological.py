@@ -1,4 +1,4 @@
-"""Problems that break others end with the right answer or with the right name of what is wrong (the table is next door).
+"""Problems that break others end with the right answer, or with the right name of what is wrong.
 
 Expected numbers are closed forms, NumPy's or published ones: see `pathological_problems`.
 """
@@ -28,12 +28,12 @@ QUICK = {
 
 
 def number(fit, label):
-    """Return an estimate by flat name, a sum or a difference of two, or an absolute value."""
+    """Return an estimate by flat name, a sum, difference or product of two, or an absolute value."""
     values = dict(zip(fit.names, fit.tidy()["estimate"], strict=True))
-    if label.startswith("|"):
-        return abs(values[label.strip("|")])
-    one, sign, other = re.fullmatch(r"(\S+)(?: ([+-]) (\S+))?", label).groups()
-    return values[one] + {None: 0.0, "+": 1.0, "-": -1.0}[sign] * values.get(other, 0.0)
+    one, sign, other = re.fullmatch(r"(\S+)(?: ([-+*]) (\S+))?", label.strip("|")).groups()
+    operations = {"+": np.add, "-": np.subtract, "*": np.multiply}
+    value = values[one] if sign is None else operations[sign](values[one], values[other])
+    return abs(value) if label.startswith("|") else value
 
 
 @functools.cache
@@ -56,4 +56,3 @@ def test_the_answer_is_right_or_what_is_wrong_is_named(name):
     # What does not hold has no standard error; what holds has one.
     leaves = [np.ravel(leaf) for leaf in jax.tree_util.tree_leaves(fit.reliable)]
     assert np.isfinite(fit.tidy()["std_error"]).sum() == np.concatenate(leaves).sum()
-

@@ -212,7 +212,9 @@ def _eigenvalue(solution: Solution) -> str:
 def _collapsed(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
     """Name the scales that have left all ordinary values, with the rows that these fit alone; else all scales."""
     space, flat = place.space, np.asarray(place.flat(solution.theta))
-    declared_positive = [(d, part) for d, part in zip(space.declarations, space.flat_slices, strict=True) if _is_scale(d)]
+    declared_positive = [
+        (d, part) for d, part in zip(space.declarations, space.flat_slices, strict=True) if _is_scale(d)
+    ]
     scales = [i for _, part in declared_positive for i in range(part.start, part.stop) if not place.fixed[i]]
     extreme = [i for i in scales if not EPS < flat[i] < 1 / EPS]
     shown = [f"'{space.names[i]}' = {significant(flat[i], 2)}" for i in extreme or scales]

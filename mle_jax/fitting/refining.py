@@ -62,15 +62,18 @@ def second_look(
         The coordinates to read the solution in, and the solution.
     """
     seen: Any
-    first, solution = solution, begin_elsewhere(
-        model,
-        place,
+    first, solution = (
         solution,
-        data,
-        weights,
-        start_given=start_given,
-        tolerance=tolerance,
-        max_steps=max_steps,
+        begin_elsewhere(
+            model,
+            place,
+            solution,
+            data,
+            weights,
+            start_given=start_given,
+            tolerance=tolerance,
+            max_steps=max_steps,
+        ),
     )
     nearer = look_nearer(model, place, solution, data, weights, tolerance=tolerance)
     if nearer is not solution:
