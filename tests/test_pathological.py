@@ -10,6 +10,9 @@ import jax
 import numpy as np
 import pytest
 
+import mle_jax as mle
+from mle_jax import models
+from tests.models_digits import Case, content, dataset
 from tests.pathological_problems import PROBLEMS, fitted
 
 QUICK = {
@@ -22,7 +25,6 @@ QUICK = {
     "Poisson, counts near 1e12",
     "Poisson, offset 800",
     "shifted exponential",
-    "a^3 b, from 0",
 }
 """Those that share compiled programs, and one for every kind of second look."""
 
@@ -56,3 +58,15 @@ def test_the_answer_is_right_or_what_is_wrong_is_named(name):
     # What does not hold has no standard error; what holds has one.
     leaves = [np.ravel(leaf) for leaf in jax.tree_util.tree_leaves(fit.reliable)]
     assert np.isfinite(fit.tidy()["std_error"]).sum() == np.concatenate(leaves).sum()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sep_poisson_02", "sep_poisson_07", "sep_logit_endometrial_quasi"])
+def test_separated_rows_are_those_that_a_linear_program_finds(name):
+    rows = content(name)["separated_rows_0based"]  # by exact rational arithmetic, says the case
+    model = models.poisson_regression if "poisson" in name else models.logistic_regression
+    with pytest.warns(mle.ConvergenceWarning):
+        fit = mle.fit(model(), dataset(name, Case(model)))
+    more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
+    listed = ", ".join(str(row) for row in sorted(rows)[:5])
+    assert f"ow{'s' if len(rows) > 1 else ''} {listed}{more} (counted from 0)" in fit.message

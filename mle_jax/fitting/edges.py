@@ -147,7 +147,13 @@ def _settled(
 ) -> tuple[Any, Solution]:
     """Go to the edge itself, and say what holds there; what came before, where it is not a maximum."""
     unchanged = terrain.place, solution
-    end = _beside(terrain, point, normals, max(CLOSE, 10 * np.finfo(float).eps * float(np.abs(point).max())))
+    gap = max(CLOSE, 10 * np.finfo(float).eps * float(np.abs(point).max()))
+    end = _beside(terrain, point, normals, gap)
+    if end is not None and within.size:
+        # The search kept a little away from the edge: one more Newton step, on the edge.
+        basis = np.asarray(within.basis) / terrain.unit[:, None]
+        slope = basis.T @ terrain.scores(end).sum(axis=0)
+        end = _beside(terrain, end + basis @ np.linalg.solve(found.certificate.information, slope), normals, gap)
     if end is None:
         return unchanged
     height = float(terrain.values(end[None, :]).sum())
