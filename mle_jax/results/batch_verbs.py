@@ -108,7 +108,7 @@ def fit_batch(
         n_lanes=lanes,
         shared=names,
     )
-    record = look_again(record, solution, tolerance=tolerance, max_steps=plan.max_steps)
+    record = look_again(record, solution, tolerance=tolerance, max_steps=plan.max_steps, start_given=start is not None)
     fits = build_batch(record, solution, sample)
     _warn_of_failures(fits)
     return fits
