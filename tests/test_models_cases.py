@@ -113,6 +113,9 @@ def test_dispersion_of_counts_with_too_little_variance_is_on_its_boundary():
     assert digits(fit.standard_errors()["w"][0], known) >= SE_DIGITS
     # The Poisson log-likelihood; 1e-10 is its rounding.
     assert abs(fit.log_likelihood - told["loglik"]) <= 1e-10
+    with pytest.warns(mle.ConvergenceWarning):
+        nothing = mle.fit(case.make(), {**dataset(name, case), "y": np.zeros(100)})  # counts of 0, which R refuses
+    assert nothing.status == Status.rising and "All 100 rows are separated" in nothing.message
 
 
 @pytest.mark.slow
