@@ -47,34 +47,29 @@ def climbing_rows(
         weights: (n,) or None.
     """
     run = verb_program(model, _along)
-    values = np.asarray(run(place, theta, jnp.asarray(move), jnp.asarray([0.0, *PACES]), data, weights))
-    here, before = values[0], values[1:]
-    falls = here.sum() - before.sum(axis=1)
-    usable = np.flatnonzero(np.isfinite(before).all(axis=1))
-    if usable.size == 0:
-        return Climbers(np.array([], int), False)
-    visible = usable[falls[usable] > VISIBLE]
-    back = before[visible[0] if visible.size else usable[-1]]
+    here = np.asarray(run(place, theta, jnp.asarray(move), 0.0, data, weights))
+    back = here
+    for pace in PACES:
+        behind = np.asarray(run(place, theta, jnp.asarray(move), pace, data, weights))
+        if np.isfinite(behind).all():
+            back = behind
+        if here.sum() - back.sum() > VISIBLE:
+            break
     rise = here - back
     least = SHARE * np.minimum(np.abs(rise).max(), np.abs(back))
     return Climbers(np.flatnonzero(rise > least), not np.any(rise < -least))
 
 
 def _along(
-    model: "Model", place: Any, theta: Array, move: Array, paces: Array, data: Any, weights: Array | None
+    model: "Model", place: Any, theta: Array, move: Array, pace: Array | float, data: Any, weights: Array | None
 ) -> Array:
-    """Return the contributions at so many moves back from a point, (m, n).
+    """Return the contributions at so many moves back from a point, (n,).
 
     The way back is straight in the free coordinates, but for ordered entries, whose coordinates are logarithms of gaps:
     toward infinity what is straight are the entries themselves.
     """
-    ready, space = sample(model, data, weights), place.space
+    space = place.space
     straight = [isinstance(d, Ordered) for d in space.declarations for _ in range(d.flat_size)]
     flat, change = jax.jvp(place.flat, (theta,), (move,))
-
-    def values(pace: Array) -> Array:
-        behind = jnp.where(np.array(straight, bool), flat - pace * change, place.flat(theta - pace * move))
-        return sample_contributions(model, space.unflatten(behind), ready)
-
-    found: Array = jax.lax.map(values, paces)
-    return found
+    behind = jnp.where(np.array(straight, bool), flat - pace * change, place.flat(theta - pace * move))
+    return sample_contributions(model, space.unflatten(behind), sample(model, data, weights))

@@ -14,6 +14,7 @@ from jax import Array
 
 from mle_jax.fitting.solution import Solution
 from mle_jax.likelihood.evaluation import sample, sample_contributions, theta_scores
+from mle_jax.likelihood.layout import count_rows
 from mle_jax.likelihood.programs import verb_program
 from mle_jax.parameters import Coordinates
 
@@ -24,6 +25,7 @@ AHEAD = 2.0 ** np.arange(-40, -6)  # a row that stops a search is nearer than th
 SIDE = 1e-3  # over which the normal of an edge is measured
 WIDER = 2.0 ** np.arange(12)  # times SIDE: where the edge is looked for from a point beside
 HALVINGS = 80
+MOST = 10**8  # contributions that are held at once
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,14 @@ class Terrain:
 
 
 def terrain_around(model: "Model", place: Coordinates, solution: Solution, data: Any, weights: Any) -> Terrain | None:
-    """Take the units from the information at a solution; None where nothing can be told.
+    """Take the units from the information at a solution; None where nothing can be told, or the rows are too many.
 
     Where the information says next to nothing, a unit is what changes the log-likelihood by about 1.
     """
     diagonal = np.abs(np.diagonal(np.asarray(solution.certificate.information)))
     if model.is_joint or not place.size or not np.isfinite(solution.log_likelihood):
+        return None
+    if count_rows(model, data) * max(AHEAD.size, 2 * place.size) > MOST:
         return None
     plain = Terrain(model, place, data, weights, np.ones(place.size))
     measure = np.maximum(diagonal, plain.scores(np.asarray(solution.theta)).sum(axis=0) ** 2)
