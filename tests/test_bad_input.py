@@ -177,3 +177,10 @@ def test_a_fit_is_true_and_cannot_be_changed():
         fit.params["w"][0] = 99.0
     with pytest.raises(AttributeError):
         fit.steps = 0
+
+
+def test_outer_products_need_more_than_one_number():
+    model = mle.Model.joint(lambda p, data: -jnp.sum((data["y"] - p["m"]) ** 2), {"m": mle.Real()}, name="sum")
+    words = r"needs the scores of single rows, but the log-likelihood of sum returns one number"
+    with pytest.raises(ValueError, match=words):
+        mle.fit(model, {"y": np.ones(3)}, optimizer=mle.optimizers.Newton(curvature="outer_product"))

@@ -148,7 +148,7 @@ def test_non_finite_gradient_names_the_parameter():
     model = mle.Model(  # sqrt has an infinite slope at 0
         lambda p, r: -0.5 * (r["y"] - p["a"] - jnp.sqrt(jnp.abs(p["b"]))) ** 2, {"a": mle.Real(), "b": mle.Real()}
     )
-    fit = fit_with_warning(model, {"y": np.array([3.0, 1.0])})
+    fit = fit_with_warning(model, {"y": np.array([3.0, 1.0])}, start={"b": 0.0})
     assert fit.status is Status.non_finite and "derivative is not finite for 'b'" in fit.message
 
 
@@ -156,11 +156,8 @@ def test_a_saddle_is_left_or_named():
     model = mle.Model(lambda p, r: -((p["a"] ** 2 - r["y"]) ** 2), {"a": mle.Real()})
     fit = mle.fit(model, {"y": np.array([1.0, 4.0])})  # the start a = 0 is a minimum of the log-likelihood
     assert fit.converged and abs(fit.params["a"]) == pytest.approx(np.sqrt(2.5), rel=1e-10)
-    with pytest.warns(mle.ConvergenceWarning):
-        descent = mle.fit(
-            model, {"y": np.array([1.0, 4.0])}, optimizer=mle.optimizers.GradientDescent(0.01), max_steps=20
-        )
-    assert not descent.converged
+    descent = mle.fit(model, {"y": np.array([1.0, 4.0])}, optimizer=mle.optimizers.GradientDescent(0.01), max_steps=20)
+    assert descent.converged and abs(descent.params["a"]) == pytest.approx(np.sqrt(2.5), rel=1e-10)
     at = mle.evaluate(model, {"y": np.array([1.0, 4.0])}, {"a": 0.0})
     assert at.status is Status.saddle
 

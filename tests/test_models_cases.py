@@ -113,16 +113,31 @@ def test_dispersion_of_counts_with_too_little_variance_is_on_its_boundary():
     assert digits(fit.standard_errors()["w"][0], known) >= SE_DIGITS
     # The Poisson log-likelihood; 1e-10 is its rounding.
     assert abs(fit.log_likelihood - told["loglik"]) <= 1e-10
+    with pytest.warns(mle.ConvergenceWarning):
+        nothing = mle.fit(case.make(), {**dataset(name, case), "y": np.zeros(100)})  # counts of 0, which R refuses
+    assert nothing.status == Status.rising and "All 100 rows are separated" in nothing.message
 
 
 @pytest.mark.slow
-def test_maximum_at_the_edge_of_the_valid_means_is_not_called_converged():
+def test_maximum_at_the_edge_of_the_valid_means_is_on_the_boundary():
     name = "glm2_crabs_identity_boundary"
-    case = Case(functools.partial(models.poisson_regression, "identity"))
+    case = Case(functools.partial(models.poisson_regression, "identity"), parameters={"eta": "w"})
     fit, told = silently(name, case), content(name)
-    assert not fit.converged
+    assert fit.status == Status.at_boundary and "row 13 (counted from 0)" in fit.message
     assert np.all(dataset(name, case)["x"] @ fit.params["w"] >= 0.0)
-    assert fit.log_likelihood <= told["loglik"] + 1e-6  # the answer of the case has so many digits
+    assert estimate_digits(fit, name, case) >= told["tolerance"]["estimates_digits"]
+    assert digits(fit.log_likelihood, told["loglik"]) >= told["tolerance"]["loglik_digits"]
+    # The mean of row 13 is w[0] + w[2] + w[3]; the width takes no part in it.
+    assert fit.reliable["w"].tolist() == [False, True, False, False] and fit.n_parameters == 4
+    # Its error is that of the regression in which the mean of row 13 is 0: w[0] = -w[2] - w[3].
+    x, mean = dataset(name, case)["x"], dataset(name, case)["x"] @ fit.params["w"]
+    within, y = (
+        x @ np.array([[0.0, -1.0, -1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]),
+        dataset(name, case)["y"],
+    )
+    inside = mean > 1e-6
+    information = within[inside].T @ ((y / mean**2)[inside, None] * within[inside])
+    assert digits(fit.standard_errors()["w"][1], np.sqrt(np.linalg.inv(information)[0, 0])) >= SE_DIGITS
 
 
 def test_digits_are_counted_as_log_relative_errors():

@@ -30,6 +30,12 @@ def search_curvatures(
 
     def outer_product(theta: Array) -> Array:
         scores = theta_scores(model, place, theta, sample(model, data, weights))
+        if scores.ndim != 2:
+            raise ValueError(
+                "optimizer is Newton(curvature='outer_product'), which needs the scores of single rows, but the "
+                f"log-likelihood of {model.label} returns one number; return an array (n,) of contributions, or leave "
+                "curvature out"
+            )
         if weights is not None:
             scores = scores / jnp.sqrt(jnp.where(weights > 0, weights, 1.0))[:, None]  # they are weighted already
         return scores.T @ scores / loss_scale(model, data, weights)

@@ -8,15 +8,21 @@ import numpy as np
 from mle_jax._status import Status
 from mle_jax._text import listing, significant
 from mle_jax.fitting.certificate import SHARE
+from mle_jax.fitting.climbers import Climbers, climbing_rows
+from mle_jax.fitting.edges import Edged
+from mle_jax.fitting.rotation import declared
 from mle_jax.fitting.solution import Solution
+from mle_jax.fitting.terrain import stopping_rows, terrain_around
 from mle_jax.likelihood.evaluation import contributions, sample, theta_scores
+from mle_jax.likelihood.layout import count_rows
 from mle_jax.likelihood.programs import verb_program
-from mle_jax.parameters import Interval, Positive
+from mle_jax.parameters import Coordinates, Interval, Positive
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
 
 MOST_ROWS = 5
+EPS = float(np.finfo(np.float64).eps)
 GIVEN_TEXT = "The point given is not a certified maximum; nothing was optimized."
 
 
@@ -107,8 +113,9 @@ def _distance(model: Any, place: Any, solution: Solution, data: Any, weights: An
 
 
 def _precision(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
-    if not model.smooth or bool(solution.certificate.sound):
-        return _distance(model, place, solution, data, weights)
+    blocked = _blocked(model, place, solution, data, weights)
+    if blocked or not model.smooth or bool(solution.certificate.sound):
+        return blocked or _distance(model, place, solution, data, weights)
     direction = _in_original(place, np.asarray(solution.certificate.unsound))
     along = combination(direction, _names(place), _sizes(place, solution, direction))
     return (
@@ -118,27 +125,59 @@ def _precision(model: Any, place: Any, solution: Solution, data: Any, weights: A
     )
 
 
-def _saddle(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
-    direction = _in_original(place, np.asarray(solution.certificate.weakest))
+def _blocked(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
+    """Say which rows stop the search because their log density is not finite a little further uphill."""
+    if not model.smooth or not isinstance(place, Coordinates):
+        return ""
+    terrain = terrain_around(model, place, solution, data, weights)
+    if terrain is None:
+        return ""
+    point = np.asarray(solution.theta) / terrain.unit
+    ahead = terrain.scores(point).sum(axis=0)
+    rows = np.array(stopping_rows(terrain, point, ahead), int)
+    if rows.size == 0:
+        return ""
+    along = combination(ahead * terrain.unit, _names(place), np.abs(ahead))
+    where = _rows("it is not finite in", rows)
     return (
-        f"The log-likelihood rises along {combination(direction, _names(place), _sizes(place, solution, direction))}."
+        f"The log-likelihood rises along {along}, but just ahead {where} Either their log densities end there, or "
+        "they overflow: write them so that they stay finite (log_sigmoid or logaddexp in place of a logarithm of what "
+        "can round to 0)."
     )
 
 
+def _saddle(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
+    direction = _in_original(place, np.asarray(solution.certificate.weakest))
+    along = combination(direction, _names(place), _sizes(place, solution, direction))
+    return f"The log-likelihood rises along {along}, forth and back{_eigenvalue(solution)}."
+
+
 def _rising(model: "Model", place: Any, solution: Solution, data: Any, weights: Any) -> str:
-    uphill, weakest = np.asarray(solution.certificate.uphill), np.asarray(solution.certificate.weakest)
-    move = uphill if np.any(uphill) else weakest
+    certificate = solution.certificate
+    uphill, weakest = np.asarray(certificate.uphill), np.asarray(certificate.weakest)
+    known = bool(np.any(uphill))
+    # In standard errors a direction to infinity is endless; a Newton step along it is about one unit.
+    move = float(certificate.informed_decrement) * uphill if known else weakest
     direction = _in_original(place, move)
     sizes = _sizes(place, solution, direction)
     sentence = f"It rises along {combination(direction, _names(place), sizes)}.{_open_ends(place, sizes)}"
     if model.is_joint:
         return sentence
-    run = verb_program(model, contributions)
-    before = np.asarray(run(place.params(solution.theta), data, weights))
-    after = np.asarray(run(place.params(solution.theta + move), data, weights))
-    change = np.abs(np.nan_to_num(after - before))
-    rows = np.flatnonzero(change > SHARE * change.max()) if change.max() > 0 else np.array([], int)
-    return f"{sentence} {_rows('Its contributions come from', rows)}".strip()
+    there, theta = declared(place, solution.theta)
+    main = np.where(sizes > SHARE * sizes.max(), direction, 0.0)
+    found = climbing_rows(model, there, theta, main, data, weights)
+    if found.rows.size == 0:
+        return sentence
+    return f"{sentence} {_climbers(found, count_rows(model, data))}"
+
+
+def _climbers(found: Climbers, rows: int) -> str:
+    named = f"all {rows} rows" if 1 < found.rows.size == rows else _rows("", found.rows).strip().rstrip(".")
+    if not found.unopposed:
+        return f"It comes from {named}: their log densities rise along it by more than those of the others fall."
+    one = found.rows.size == 1
+    verb, whose = ("is", "its log density rises") if one else ("are", "their log densities rise")
+    return f"{named[0].upper()}{named[1:]} {verb} separated: {whose} along it, and no row's falls."
 
 
 def _open_ends(place: Any, sizes: np.ndarray) -> str:
@@ -162,18 +201,36 @@ def _is_open(declaration: Any) -> bool:
 def _unidentified(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
     direction = _in_original(place, np.asarray(solution.certificate.weakest))
     sizes = np.abs(direction) if model.smooth else _sizes(place, solution, direction)
-    return f"The combination is {combination(direction, _names(place), sizes)}."
+    return f"The combination is {combination(direction, _names(place), sizes)}{_eigenvalue(solution)}."
+
+
+def _eigenvalue(solution: Solution) -> str:
+    smallest = float(solution.certificate.smallest_eigenvalue)
+    return f" (eigenvalue of the scaled information: {significant(smallest, 2)})" if np.isfinite(smallest) else ""
 
 
 def _collapsed(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
-    space = place.space
-    scales = [n for n, d in zip(space.leaf_names, space.declarations, strict=True) if isinstance(d, Positive)]
-    return f"Look at {listing(scales)}."
+    """Name the scales that have left all ordinary values, with the rows that these fit alone; else all scales."""
+    space, flat = place.space, np.asarray(place.flat(solution.theta))
+    declared_positive = [
+        (d, part) for d, part in zip(space.declarations, space.flat_slices, strict=True) if _is_scale(d)
+    ]
+    scales = [i for _, part in declared_positive for i in range(part.start, part.stop) if not place.fixed[i]]
+    extreme = [i for i in scales if not EPS < flat[i] < 1 / EPS]
+    shown = [f"'{space.names[i]}' = {significant(flat[i], 2)}" for i in extreme or scales]
+    return f"Look at {', '.join(shown)}."
+
+
+def _is_scale(declaration: Any) -> bool:
+    return isinstance(declaration, Positive)
 
 
 def _on_boundary(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
     names = [name for name, holds in zip(place.space.names, np.asarray(solution.reliable), strict=True) if not holds]
-    return f"On it: {listing(names)}."
+    if not isinstance(place, Edged):
+        return f"On it: {listing(names)}."
+    edge = _rows("Beyond it the log-likelihood is not finite because of", np.asarray(place.rows))
+    return f"{edge} On it: {listing(names)}."
 
 
 def _non_finite(model: "Model", place: Any, solution: Solution, data: Any, weights: Any) -> str:

@@ -10,6 +10,8 @@ from mle_jax._linalg import rounding_floor
 from mle_jax._status import Status
 from mle_jax.fitting.boundary import OPEN_ENDED, on_boundary
 from mle_jax.fitting.certificate import LEAST_DROP, Certificate, is_sound_nearby
+from mle_jax.fitting.edges import on_edge
+from mle_jax.fitting.elsewhere import begin_elsewhere
 from mle_jax.fitting.rotation import Rotated, ScoreBasis, score_basis
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
@@ -42,24 +44,50 @@ def second_look(
     *,
     tolerance: float,
     max_steps: int,
+    start_given: bool = True,
 ) -> tuple[Any, Solution]:
     """Look again where the search in the interior and in the declared coordinates did not settle the matter.
+
+    Args:
+        model: a smooth model.
+        place: the free coordinates.
+        solution: where the search arrived.
+        data: the dataset.
+        weights: (n,) or None.
+        tolerance: of the decrement.
+        max_steps: the most steps.
+        start_given: somebody chose the start, which is then not replaced where it is at a NaN.
 
     Returns:
         The coordinates to read the solution in, and the solution.
     """
     seen: Any
+    first, solution = (
+        solution,
+        begin_elsewhere(
+            model,
+            place,
+            solution,
+            data,
+            weights,
+            start_given=start_given,
+            tolerance=tolerance,
+            max_steps=max_steps,
+        ),
+    )
     nearer = look_nearer(model, place, solution, data, weights, tolerance=tolerance)
     if nearer is not solution:
         return place, nearer
     seen, found = on_boundary(model, place, solution, data, weights, tolerance=tolerance, max_steps=max_steps)
+    if seen is place:
+        seen, found = on_edge(model, place, solution, data, weights, tolerance=tolerance, max_steps=max_steps)
     if seen is place:
         seen, found = refine(model, place, solution, data, weights, tolerance=tolerance, max_steps=max_steps)
         found = look_nearer(model, seen, found, data, weights, tolerance=tolerance)
     if found is solution:
         return place, solution
     # The history stays that of the first search, whose coordinates were the declared ones.
-    return seen, found._replace(trace=solution.trace)
+    return seen, found._replace(trace=first.trace)
 
 
 def look_nearer(
@@ -124,7 +152,8 @@ def refine(
         The coordinates to read the solution in, and the solution.
     """
     size = place.size
-    left = max_steps - int(solution.steps)
+    # A search that crept along a valley which it could not see has used up its steps: a tenth of them is for this.
+    left = max(max_steps - int(solution.steps), max_steps // 10)
     unclear = _is_unclear(np.asarray(solution.status), np.asarray(solution.certificate.smallest_eigenvalue), size)
     if size == 0 or left <= 0 or model.is_joint or not unclear:
         return place, solution
@@ -138,7 +167,7 @@ def refine(
         if float(found.log_likelihood) < float(best.log_likelihood) and not _certified(found):
             break
         seen, best, origin = rotated, found, rotated.original(found.theta)
-        left = max_steps - int(found.steps)
+        left = max(max_steps - int(found.steps), max_steps // 10)
         if _certified(found):
             break
     return seen, best

@@ -118,8 +118,10 @@ def collapse(place: Place, point: Array, magnitude: Array, information: Array, r
     digits = jnp.where(free & (errors > 0), eps * jnp.abs(flat) / jnp.where(errors > 0, errors, 1.0), 0.0)
     # Log densities are of the size of logarithms: far larger ones belong to a lost search, not to a perfect fit.
     ordinary = (magnitude < ORDINARY) & bool(is_scale.any())
+    rounded = jnp.sum(digits) * math.sqrt(flat.size) > ROUNDED * jnp.sqrt(jnp.asarray(rows, flat.dtype))
     return Collapse(
-        surely=ordinary & (jnp.sum(digits) * math.sqrt(flat.size) > ROUNDED * jnp.sqrt(jnp.asarray(rows, flat.dtype))),
+        # An information beyond all numbers leaves no noise at all.
+        surely=ordinary & (rounded | jnp.any(jnp.isposinf(jnp.diagonal(information)))),
         vanished=ordinary & jnp.any(is_scale & (flat < eps**2)),
         measured=jnp.all(jnp.isfinite(information)),
         last_digits=jnp.max(digits),

@@ -117,7 +117,8 @@ class Newton:
         fall = here.value - found.value
         pieces = jnp.where(usable, jnp.maximum(here.magnitude, found.magnitude), here.magnitude)
         rounding = 10 * jnp.finfo(here.point.dtype).eps * pieces
-        hidden = planned.predicted <= rounding  # nothing to be gained that could be seen: the gradient decides
+        # Nothing to be gained that could be seen from here, whatever was found there: the gradient decides.
+        hidden = planned.predicted <= 10 * jnp.finfo(here.point.dtype).eps * here.magnitude
         tie = jnp.abs(fall) <= jnp.where(hidden, HIDDEN * rounding, rounding)
         smaller_gradient = _norm(found.gradient / eigen.scale) <= _norm(here.gradient / eigen.scale)
         better = usable & jnp.where(tie, smaller_gradient, fall > 1e-4 * planned.predicted)

@@ -111,7 +111,8 @@ def fit_batch(
         shared=names,
         constraints=constraint_texts(constraints),
     )
-    fits = build_batch(look_again(record, solution, tolerance=tolerance, max_steps=plan.max_steps), solution, sample)
+    record = look_again(record, solution, tolerance=tolerance, max_steps=plan.max_steps, start_given=start is not None)
+    fits = build_batch(record, solution, sample)
     _warn_of_failures(fits)
     return fits
 

@@ -71,20 +71,28 @@ def _with_second_looks(stacked: Any, settled: dict[int, tuple[Any, Solution]]) -
     return stacked._replace(params=params, **updated)
 
 
-def look_again(record: Record, solution: Solution, *, tolerance: float, max_steps: int) -> Record:
+def look_again(record: Record, solution: Solution, *, tolerance: float, max_steps: int, start_given: bool) -> Record:
     """Give the lanes that did not settle the second look that a single fit gets, one by one."""
     if not record.model.smooth:
         return record
     found = to_numpy(solution._replace(trace=None))
     unclear = np.flatnonzero(
         needs_second_look(found.status, found.certificate.smallest_eigenvalue, found.certificate.sound, record.place)
+        | ((found.status == int(Status.non_finite)) & (not start_given))
     )
     settled = {}
     for lane in unclear.tolist():
         one = lane_of(found, lane)
         data, weights = _lane_inputs(record, lane)
         seen, better = second_look(
-            record.model, record.place, one, data, weights, tolerance=tolerance, max_steps=max_steps
+            record.model,
+            record.place,
+            one,
+            data,
+            weights,
+            tolerance=tolerance,
+            max_steps=max_steps,
+            start_given=start_given,
         )
         if better is not one:
             settled[lane] = (seen, better._replace(trace=None))

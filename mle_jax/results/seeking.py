@@ -56,6 +56,12 @@ def seek(model: "Model", plan: Plan, clean: CleanData, start: Any, tolerance: fl
     if not model.smooth or how.dtype == "float32" or plan.handwritten:
         return Sought(plan.coordinates, solution, maxima)
     place, solution = second_look(
-        model, plan.coordinates, solution, *problem, tolerance=tolerance, max_steps=plan.max_steps
+        model,
+        plan.coordinates,
+        solution,
+        *problem,
+        tolerance=tolerance,
+        max_steps=plan.max_steps,
+        start_given=start is not None,
     )
     return Sought(place, solution, maxima)

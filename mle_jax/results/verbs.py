@@ -74,7 +74,8 @@ def fit(
             Parquet file or of a folder of them.
         optimizer: "auto" (the closed form where there is one, else `Newton`, or `NewtonCG` for many parameters), or an
             object from ``mle_jax.optimizers``.
-        start: start values by leaf name or flat name, partly if wished.
+        start: start values by leaf name or flat name, partly if wished. Without them, where the log-likelihood is not
+            finite at the start of the model, others are tried.
         fixed: values of parameters that do not move, by leaf name or flat name.
         constraints: linear equations that the estimates satisfy, in flat names and numbers:
             ``("w[0] = w[1]", "w[income] + 2*w[age] = 1")``; ``"v = w"`` ties whole parameters entry by entry. Any

@@ -1,0 +1,93 @@
+"""Another start, where the search could not leave the first one.
+
+Two starts hold a search fast: one at which the log-likelihood or its gradient is not finite, and a stationary point
+whose second derivatives say nothing of a way up, such as 0 for (a b)^2. Points around it, near and far, along the
+coordinates and across them, are evaluated, and the search begins again at the highest. They are the same in every run.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from mle_jax._status import Status
+from mle_jax.fitting.solution import Solution
+from mle_jax.fitting.solving import solve
+from mle_jax.likelihood.loss import loss_objective, loss_scale, to_log_likelihood
+from mle_jax.likelihood.programs import verb_program
+from mle_jax.optimizers import Newton
+from mle_jax.parameters import Coordinates
+
+if TYPE_CHECKING:
+    from mle_jax.likelihood import Model
+
+HIGHER = 1e-3  # log-likelihood units by which a point must be above a stationary one
+LENGTHS = 10.0 ** np.arange(-4, 5)  # of the moves, in free coordinates or in sizes of the first start
+ACROSS = 12  # moves of every length in which all coordinates take part
+MANY = 50  # coordinates: with more, single ones are not tried
+
+
+def begin_elsewhere(
+    model: "Model",
+    place: Coordinates,
+    solution: Solution,
+    data: Any,
+    weights: Any,
+    *,
+    start_given: bool,
+    tolerance: float,
+    max_steps: int,
+) -> Solution:
+    """Search again from another start where the first one held the search fast; else return the solution as it is.
+
+    A start that somebody gave is not replaced where the log-likelihood is not finite there.
+    """
+    status = Status(int(solution.status))
+    lost = status is Status.non_finite and not start_given
+    stuck = status in (Status.not_identified, Status.saddle)
+    if int(solution.steps) > 0 or max_steps == 0 or place.size == 0 or not (lost or stuck):
+        return solution
+    points = np.asarray(solution.theta) + _moves(np.asarray(solution.theta))
+    heights = np.asarray(verb_program(model, _heights)(place, jnp.asarray(points), data, weights))
+    best = int(np.argmax(heights))
+    if not heights[best] > (-np.inf if lost else float(solution.log_likelihood) + HIGHER):
+        return solution
+    begin = jnp.asarray(points[best])
+    found = verb_program(model, _solve_from)(place, begin, data, weights, tolerance, max_steps)
+    return solution if Status(int(found.status)) is Status.non_finite else found._replace(trace=solution.trace)
+
+
+def _moves(theta: np.ndarray) -> np.ndarray:
+    """Return moves of all lengths, (m, k): forth and back along every coordinate, and in random directions."""
+    size = theta.size
+    directions = np.random.default_rng(0).normal(size=(ACROSS, size))
+    if size <= MANY:
+        directions = np.concatenate([np.eye(size), -np.eye(size), directions])
+    moves: np.ndarray = LENGTHS[:, None, None] * directions * np.maximum(1.0, np.abs(theta))
+    return moves.reshape(-1, size)
+
+
+def _heights(model: "Model", place: Coordinates, points: Array, data: Any, weights: Array | None) -> Array:
+    """Return the log-likelihood at many points, (m,); -inf where it or its gradient is not finite."""
+    objective, scale = loss_objective(model, place, data, weights=weights), loss_scale(model, data, weights)
+
+    def height(point: Array) -> Array:
+        here = objective.with_gradient(point)
+        return jnp.where(here.is_finite, to_log_likelihood(here.value, scale), -jnp.inf)
+
+    heights: Array = jax.lax.map(height, points)
+    return heights
+
+
+def _solve_from(
+    model: "Model",
+    place: Coordinates,
+    theta: Array,
+    data: Any,
+    weights: Array | None,
+    tolerance: Array | float,
+    max_steps: Array | int,
+) -> Solution:
+    return solve(model, place, theta, data, weights, Newton(), tolerance=tolerance, max_steps=max_steps)
