@@ -164,7 +164,7 @@ def test_the_order_of_names_is_that_of_the_declaration_and_nothing_else():
     assert fit.log_likelihood == pytest.approx(fits.log_likelihood[0], rel=1e-13)
 
 
-@pytest.mark.parametrize("name", quick(["poisson", "gaussian", "student t"], {"poisson"}))
+@pytest.mark.parametrize("name", quick(["poisson", "gaussian"], {"poisson"}))
 def test_single_precision_is_as_far_off_as_it_says(name):
     """The decrement is the distance to the top in standard errors, and float64 says where the top is."""
     kind, (_, fits) = KINDS[name], fitted(name, NEAR)
@@ -190,7 +190,6 @@ TROUBLES = {
     "separated": ("logistic", X, X[:, 1] > 0.1, Status.rising),
     "a separated group": ("logistic", WITH_GROUP, np.where(LARGE, 1.0, RESPONSES["logistic"]), Status.rising),
     "a group without counts": ("poisson", WITH_GROUP, np.where(LARGE, 0.0, RESPONSES["poisson"]), Status.rising),
-    "no counts at all": ("poisson", X, np.zeros(N), Status.rising),
     "collinear": ("poisson", REPEATED, RESPONSES["poisson"], Status.not_identified),
     "collinear with a scale": ("gaussian", REPEATED, RESPONSES["gaussian"], Status.not_identified),
     "a perfect line": ("gaussian", X, X @ [1.0, 2.0, 3.0], Status.scale_collapsed),

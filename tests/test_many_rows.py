@@ -149,6 +149,9 @@ def test_several_devices_change_nothing():
         n = 2003
         x = np.column_stack([np.ones(n), rng.normal(size=n)])
         data = {"x": x, "y": rng.poisson(np.exp(x @ [0.3, -0.5]))}
+        # First in a process, 16 lanes and a rest: empty arrays in this program made XLA look for LAPACK in vain.
+        lanes = {"x": x[:200].reshape(20, 10, 2), "y": np.arange(200).reshape(20, 10) % 2}
+        assert len(mle.fit_batch(mle.models.logistic_regression(), lanes)) == 20
         model, weights = mle.models.poisson_regression(), rng.integers(0, 3, n)
         one = mle.fit(model, data, weights=weights)
         many = mle.fit(model, data, weights=weights, devices=jax.devices())

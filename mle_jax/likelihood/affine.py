@@ -75,13 +75,13 @@ class Split(NamedTuple):
     Attributes:
         of_row: predictors that differ between rows: ``(theta, leaves) -> (a,)``.
         shared: predictors that are the same for all rows: ``theta -> (c,)``.
-        outer: ``(of_row (a,), shared (c,), leaves) -> scalar``.
+        outer: ``(of_row (a,) or None, shared (c,) or None, leaves) -> scalar``.
         sizes: a and c.
     """
 
     of_row: Callable[[Array, Sequence[Array]], Array]
     shared: Callable[[Array], Array]
-    outer: Callable[[Array, Array, Sequence[Array]], Array]
+    outer: Callable[[Array | None, Array | None, Sequence[Array]], Array]
     sizes: tuple[int, int]
 
 
@@ -107,7 +107,7 @@ def split_affine(function: Callable[..., Array], theta: Array, leaves: Sequence[
     def shared(theta: Array) -> Array:
         return _joined(_values(program, {0: theta}, common), theta.dtype)
 
-    def outer(row: Array, common_row: Array, leaves: Sequence[Array]) -> Array:
+    def outer(row: Array | None, common_row: Array | None, leaves: Sequence[Array]) -> Array:
         known = dict(enumerate(leaves, 1)) | _taken_apart(program, own, row) | _taken_apart(program, common, common_row)
         return _values(program, known, [program.result])[0]
 
@@ -119,7 +119,9 @@ def _joined(values: list[Array], dtype: Any) -> Array:
     return jnp.concatenate([jnp.ravel(value) for value in values]) if values else jnp.zeros(0, dtype)
 
 
-def _taken_apart(program: Program, values: list[int], joined: Array) -> dict[int, Array]:
+def _taken_apart(program: Program, values: list[int], joined: Array | None) -> dict[int, Array]:
+    if joined is None:
+        return {}
     ends = np.cumsum([_size(program, value) for value in values])
     pieces = jnp.split(joined, ends[:-1]) if values else []
     return {value: piece.reshape(program.shapes[value]) for value, piece in zip(values, pieces, strict=True)}

@@ -43,10 +43,8 @@ class Terms(NamedTuple):
     value: Array  # ()
     magnitude: Array  # () the sum of absolute contributions
     gradient: Array  # (k,)
-    common_gradient: Array  # (c,)
     hessian: Array  # (k, k)
-    mixed: Array  # (c, k)
-    common_hessian: Array  # (c, c)
+    common: tuple[Array, Array, Array] | None  # (c,), (c, k), (c, c): slopes, mixed and second derivatives
 
 
 class RowSums:
@@ -115,9 +113,12 @@ class RowSums:
             return _terms(split, theta, common, rows, weights)
 
         terms = self._sum(of_block, width=split.sizes[0] * theta.size)
-        cross = slopes.T @ terms.mixed
-        hessian = terms.hessian + cross + cross.T + slopes.T @ terms.common_hessian @ slopes
-        return (terms.value, terms.magnitude), terms.gradient + slopes.T @ terms.common_gradient, hessian
+        if terms.common is None:
+            return (terms.value, terms.magnitude), terms.gradient, terms.hessian
+        first, mixed, second = terms.common
+        cross = slopes.T @ mixed
+        hessian = terms.hessian + cross + cross.T + slopes.T @ second @ slopes
+        return (terms.value, terms.magnitude), terms.gradient + slopes.T @ first, hessian
 
     def diagonal(self, theta: Array) -> Array | None:
         """Return the diagonal of the Hessian, (k,); None where there are no predictors to have it by."""
@@ -125,27 +126,32 @@ class RowSums:
         if split is None:
             return None
         common, slopes = self._common(split, theta)
+        own, size = split.sizes
 
-        def of_block(rows: tuple[Array, ...], weights: Array | None) -> tuple[Array, Array, Array]:
+        def of_block(rows: tuple[Array, ...], weights: Array | None) -> Any:
             bends, through = _bends(split, theta, common, rows, weights)[1:]
-            own = split.sizes[0]
-            squares = jnp.einsum("nab,nak,nbk->k", bends[:, :own, :own], through, through)
-            mixed = jnp.einsum("nac,nak->ck", bends[:, :own, own:], through)
-            return squares, mixed, jnp.sum(bends[:, own:, own:], axis=0)
+            squares, mixed = jnp.zeros_like(theta), jnp.zeros((size, theta.size), theta.dtype)
+            if own:
+                squares = jnp.einsum("nab,nak,nbk->k", bends[:, :own, :own], through, through)
+            if own and size:
+                mixed = jnp.einsum("nac,nak->ck", bends[:, :own, own:], through)
+            return squares, (mixed, jnp.sum(bends[:, own:, own:], axis=0)) if size else None
 
-        squares, mixed, both = self._sum(of_block, width=split.sizes[0] * theta.size)
+        squares, shared = self._sum(of_block, width=own * theta.size)
+        if shared is None:
+            return squares
+        mixed, both = shared
         return squares + jnp.sum(slopes * (2 * mixed + both @ slopes), axis=0)
 
     def _split(self, theta: Array) -> Split | None:
         one = [jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in self._rows]
         return split_affine(self._density, theta, one)
 
-    def _common(self, split: Split, theta: Array) -> tuple[Array, Array]:
-        """Return the predictors in common, (c,), and their Jacobian (c, k)."""
-        common = split.shared(theta)
-        if common.size == 0:
-            return common, jnp.zeros((0, theta.size), theta.dtype)
-        return common, jax.jacrev(split.shared)(theta)
+    def _common(self, split: Split, theta: Array) -> tuple[Any, Any]:
+        """Return the predictors in common, (c,), and their Jacobian (c, k); None where there are none."""
+        if split.sizes[1] == 0:
+            return None, None
+        return split.shared(theta), jax.jacrev(split.shared)(theta)
 
     def _total(self, theta: Array, rows: tuple[Array, ...], weights: Array | None) -> tuple[Array, Array]:
         values = jax.vmap(lambda *row: self._density(theta, *row))(*rows)
@@ -217,48 +223,63 @@ def _plus(high: Any, low: Any, more: Any) -> tuple[Any, Any]:
     return total, jax.tree_util.tree_map(jnp.add, low, jax.tree_util.tree_map(error, high, more, total))
 
 
-def _terms(split: Split, theta: Array, common: Array, rows: tuple[Array, ...], weights: Array | None) -> Terms:
+def _terms(split: Split, theta: Array, common: Array | None, rows: tuple[Array, ...], weights: Array | None) -> Terms:
     """Return the sums of a block of rows in terms of the predictors."""
     own, size = split.sizes
     (value, slopes), bends, through = _bends(split, theta, common, rows, weights)
-    flat = through.reshape(through.shape[0] * own, theta.size)
-    bent = jnp.einsum("nab,nbk->nak", bends[:, :own, :own], through)
-    return Terms(
-        value=jnp.sum(value),
-        magnitude=jnp.sum(jnp.abs(value)),
-        gradient=slopes[:, :own].reshape(flat.shape[0]) @ flat,
-        common_gradient=jnp.sum(slopes[:, own:], axis=0),
-        hessian=bent.reshape(flat.shape).T @ flat,
-        mixed=bends[:, :own, own:].reshape(flat.shape[0], size).T @ flat,
-        common_hessian=jnp.sum(bends[:, own:, own:], axis=0),
-    )
+    gradient, hessian = jnp.zeros_like(theta), jnp.zeros((theta.size, theta.size), theta.dtype)
+    mixed = jnp.zeros((size, theta.size), theta.dtype)
+    # No empty arrays: beside some of them XLA forgets how LAPACK is to be called (jaxlib 0.10).
+    if own:
+        flat = through.reshape(through.shape[0] * own, theta.size)
+        bent = jnp.einsum("nab,nbk->nak", bends[:, :own, :own], through)
+        gradient = slopes[:, :own].reshape(flat.shape[0]) @ flat
+        hessian = bent.reshape(flat.shape).T @ flat
+    if own and size:
+        mixed = bends[:, :own, own:].reshape(flat.shape[0], size).T @ flat
+    shared = (jnp.sum(slopes[:, own:], axis=0), mixed, jnp.sum(bends[:, own:, own:], axis=0)) if size else None
+    return Terms(jnp.sum(value), jnp.sum(jnp.abs(value)), gradient, hessian, shared)
 
 
 def _bends(
-    split: Split, theta: Array, common: Array, rows: tuple[Array, ...], weights: Array | None
-) -> tuple[tuple[Array, Array], Array, Array]:
+    split: Split, theta: Array, common: Array | None, rows: tuple[Array, ...], weights: Array | None
+) -> tuple[tuple[Array, Array], Array, Any]:
     """Return the derivatives of b rows in terms of the predictors, weighted, and the Jacobians of those of the row.
 
     Returns:
-        values (b,) and slopes (b, a + c); second derivatives (b, a + c, a + c); Jacobians (b, a, k), not weighted.
+        values (b,) and slopes (b, a + c); second derivatives (b, a + c, a + c); Jacobians (b, a, k), not weighted, or
+        None.
     """
     own, size = split.sizes
     directions = jnp.eye(own + size, dtype=theta.dtype)
+    # What is in common stays apart, so that it is not worked out anew for every row.
+    parts = [part for part, count in ((slice(0, own), own), (slice(own, None), size)) if count]
 
-    def derivatives(z: Array, *row: Array) -> tuple[Array, Array, Array]:
-        def gradient_first(*at: Array) -> tuple[Array, Array]:
-            value, slopes = jax.value_and_grad(split.outer, (0, 1))(*at, row)
+    def derivatives(z: Array | None, *row: Array) -> tuple[Array, Array, Array]:
+        at = [value for value, count in ((z, own), (common, size)) if count]
+
+        def density(*some: Array) -> Array:
+            both = iter(some)
+            return split.outer(next(both) if own else None, next(both) if size else None, row)
+
+        def gradient_first(*some: Array) -> tuple[Array, Array]:
+            value, slopes = jax.value_and_grad(density, tuple(range(len(some))))(*some)
             return jnp.concatenate(slopes), value
 
-        slopes, push, value = jax.linearize(gradient_first, z, common, has_aux=True)
-        return value, slopes, jax.vmap(push)(directions[:, :own], directions[:, own:])
+        slopes, push, value = jax.linearize(gradient_first, *at, has_aux=True)
+        return value, slopes, jax.vmap(push)(*(directions[:, part] for part in parts))
 
     def jacobian(*row: Array) -> Array:
         _, pull = jax.vjp(lambda at: split.of_row(at, row), theta)
         through: Array = jax.vmap(pull)(directions[:own, :own])[0]
         return through
 
-    predictors = jax.vmap(lambda *row: split.of_row(theta, row))(*rows)
-    found = jax.vmap(derivatives)(predictors, *rows)
+    through = None
+    if own:
+        predictors = jax.vmap(lambda *row: split.of_row(theta, row))(*rows)
+        found = jax.vmap(derivatives)(predictors, *rows)
+        through = jax.vmap(jacobian)(*rows)
+    else:
+        found = jax.vmap(lambda *row: derivatives(None, *row))(*rows)
     value, slopes, bends = found if weights is None else (weigh(weights, leaf) for leaf in found)
-    return (value, slopes), bends, jax.vmap(jacobian)(*rows)
+    return (value, slopes), bends, through
