@@ -163,9 +163,10 @@ PROBLEMS: dict[str, Problem] = {
         estimates={"w[0]": float(POISSON_ALL[0]), "w[2]": float(POISSON_ALL[2]) * 1e9}, rtol=1e-5, peer="poisson",
         r="+-6e8, did not converge",
     ),
+    # Its standard errors are 1.2e-7, and rounding leaves a hundredth of them.
     "Poisson, counts near 1e12": Problem(
         "poisson", _counts(np.round(GREAT)), MAXIMUM, "an ordinary maximum far from 0",
-        estimates=_named([np.log(1e12) + 0.5, 0.3, -0.3]), rtol=1e-9, peer="poisson",
+        estimates=_named([np.log(1e12) + 0.5, 0.3, -0.3]), rtol=1e-8, peer="poisson",
     ),
     "Poisson, offset 800": Problem(
         "poisson", _counts(COUNTS, X, 800.0), MAXIMUM, "the default start overflows; the maximum is the shifted one",

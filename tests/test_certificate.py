@@ -300,9 +300,14 @@ def test_a_lost_search_is_no_perfect_fit():
 
     model = mle.Model(weibull, {"k": mle.Positive(), "scale": mle.Positive()})
     y = np.random.default_rng(2).weibull(1.5, size=100)
-    fit = fit_with_warning(model, {"y": y}, start={"k": 30.0, "scale": 1e-3}, max_steps=200)
-    assert fit.status is not Status.scale_collapsed
-    assert mle.fit(model, {"y": y}).converged
+    far = {"k": 30.0, "scale": 1e-3}  # y / scale to the power of k is about 1e90
+    lost = fit_with_warning(model, {"y": y}, start=far, max_steps=20)
+    assert lost.status is Status.max_steps
+    found, usual = mle.fit(model, {"y": y}, start=far), mle.fit(model, {"y": y})
+    assert found.converged and usual.converged
+    np.testing.assert_allclose(
+        [found.params["k"], found.params["scale"]], [usual.params["k"], usual.params["scale"]], rtol=1e-8
+    )
 
 
 def test_which_ends_the_maximum_is_on_does_not_depend_on_units():
