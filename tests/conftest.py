@@ -39,6 +39,16 @@ class RoomForPrograms:
             jax.clear_caches()
 
 
+def keep_programs(folder: str) -> None:
+    """Keep compiled programs: neither the other workers nor the next run compile again what is the same program."""
+    for name, value in (
+        ("jax_compilation_cache_dir", folder),
+        ("jax_persistent_cache_min_compile_time_secs", 0.2),
+    ):
+        os.environ.setdefault(name.upper(), str(value))  # for the commands that tests start
+        jax.config.update(name, value)  # JAX itself has read the environment already
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Offer `--quick-compile`; without it tests run what users run, as CI does for the smoke tests."""
     parser.addoption(
@@ -52,4 +62,6 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--quick-compile") and not new:
         # Read when JAX first computes; workers and the commands that tests start inherit it.
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK_COMPILE}".strip()
+    if config.getoption("--quick-compile"):
+        keep_programs(str(config.rootpath / ".pytest_cache" / "programs"))
     config.pluginmanager.register(RoomForPrograms())

@@ -121,6 +121,7 @@ def _regression() -> Problem:
 OPTIMIZERS = {
     "auto": "auto",
     "Newton": mle.optimizers.Newton(),
+    "NewtonCG": mle.optimizers.NewtonCG(),
     "L-BFGS": mle.optimizers.LBFGS(),
     "GradientDescent": mle.optimizers.GradientDescent(0.03),
 }

@@ -141,6 +141,19 @@ def test_the_name_of_a_model_is_in_its_errors():
         mle.fit(total, DATA)
 
 
+def test_functions_of_the_dataset_tell_which_data_they_were_called_with():
+    model, x = mle.models.poisson_regression(), DATA["x"]
+    with pytest.raises(KeyError, match="start of poisson_regression reads 'y', which is not there; the data have 'x'"):
+        mle.simulate(model, {"x": x}, {"w": np.zeros(2)})
+    with pytest.raises(KeyError, match="start of poisson_regression reads 'y', which is not there"):
+        model.check_gradient({"x": x})
+    for fitted, role in ((model, "start"), (mle.models.linear_gaussian(), "closed_form")):
+        with pytest.raises(ValueError, match="matmul") as caught:
+            mle.fit(fitted, {"x": x, "y": 3.0})  # one number for all rows
+        told = f"This happened inside {role} of {fitted.label}, called with data x (3, 2), y ()."
+        assert told in caught.value.__notes__
+
+
 def test_integer_parameters_are_named_by_the_methods_and_accepted_by_the_verbs():
     model = mle.Model(lambda p, row: -0.5 * (row["y"] - p["mu"]) ** 2, {"mu": mle.Real()})
     with pytest.raises(TypeError, match=r"parameter 'mu' is of type int32.*write mu=1.0 instead of mu=1"):

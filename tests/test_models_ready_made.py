@@ -118,6 +118,17 @@ def test_gradient_by_hand_in_both_precisions(name):
     assert np.allclose(single_value, value, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.parametrize("name", quick(NAMES))
+def test_functions_of_a_row_take_lists(name):
+    row = READY[name]
+    params, first = arrays(row.params, np.float32), {leaf: np.asarray(values)[0] for leaf, values in row.data.items()}
+    as_lists = [jax.tree_util.tree_map(lambda leaf: leaf.tolist(), tree) for tree in (params, first)]
+    for function in (row.model.log_density, row.model.predict):
+        expected, found = function(params, single(first)), function(*as_lists)
+        # Equal but for rounding in float32, in which both are computed.
+        jax.tree_util.tree_map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), expected, found)
+
+
 @jax.enable_x64(True)
 @pytest.mark.parametrize("name", quick(name for name in NAMES if READY[name].extremes))
 def test_start_of_extreme_data_is_finite(name):

@@ -3,7 +3,7 @@
 import functools
 from typing import TYPE_CHECKING, Any
 
-from mle_jax.optimizers import LBFGS, Newton, Optax
+from mle_jax.optimizers import Newton, NewtonCG, Optax
 from mle_jax.optimizers._protocol import Optimizer
 from mle_jax.optimizers.minimizing import check_optimizer
 
@@ -31,7 +31,7 @@ def choose_optimizer(model: "Model", optimizer: Any, size: int) -> Optimizer[Any
             )
         if not model.smooth:
             return adam_with_decay()
-        return Newton() if size <= NEWTON_UP_TO else LBFGS()
+        return Newton() if size <= NEWTON_UP_TO else NewtonCG()
     check_optimizer(optimizer)
     if isinstance(optimizer, Newton) and not model.smooth:
         raise ValueError(

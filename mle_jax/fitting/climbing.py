@@ -1,5 +1,6 @@
 """The climb to the top, by whichever optimizer, until the decrement says that it is reached."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,6 +15,7 @@ from mle_jax.optimizers.newton import Newton, NewtonState
 
 STALLS = 2  # successive full Newton steps without any gain: the decrement cannot be made smaller
 QUADRATIC = 0.1  # a step that shrinks the decrement to less than this is one of quadratic convergence
+LAST_DIGITS = 256  # rounding units of a coordinate: a step that changes no more of any is not worth its evaluation
 TIGHTEN = 0.3  # of the cheap threshold, each time the certificate disagrees with it
 
 
@@ -22,7 +24,7 @@ def search(
     optimizer: Optimizer[Any],
     theta: Array,
     *,
-    scale: Array | int,
+    scale: Array | float,
     tolerance: Array | float,
     max_steps: Array | int,
     record: int | None,
@@ -45,28 +47,31 @@ def search(
     """
     first = begin(objective, optimizer, theta, record=record)
     if isinstance(optimizer, Newton):
-        return _newton(
-            objective, optimizer, first, scale=scale, tolerance=tolerance, max_steps=max_steps, polish=polish
-        )
+        stop, last = newton_rules(scale=scale, tolerance=tolerance, polish=polish)
+        return proceed(objective, optimizer, first, max_steps=max_steps, stop=stop, last_step_from=last)
     return _in_rounds(objective, optimizer, first, scale=scale, tolerance=tolerance, max_steps=max_steps)
 
 
-def stalled(run: Run) -> Array:
-    """Say whether Newton's method ended because no step gains anything."""
-    return run.state.stalls >= STALLS if isinstance(run.state, NewtonState) else jnp.asarray(False)
+def stalled(run: Run, *, scale: Array | float, tolerance: Array | float) -> Array:
+    """Say whether Newton's method ended because no step gains anything.
+
+    That is so as well where it had arrived and the last step, which should have polished the maximum, led away from it:
+    such a decrement is made of rounding errors.
+    """
+    state = run.state
+    if not isinstance(state, NewtonState):
+        return jnp.asarray(False)
+    away = state.decrement * jnp.sqrt(jnp.asarray(scale, state.decrement.dtype)) >= tolerance
+    return (state.stalls >= STALLS) | ((run.outcome == STOPPED) & away)
 
 
-def _newton(
-    objective: Objective,
-    optimizer: Newton,
-    first: Run,
-    *,
-    scale: Array | int,
-    tolerance: Array | float,
-    max_steps: Array | int,
-    polish: bool,
-) -> Run:
-    """Step until the decrement is below the tolerance or nothing is gained, and perhaps once more."""
+def newton_rules(
+    *, scale: Array | float, tolerance: Array | float, polish: bool
+) -> tuple[Callable[[Any, NewtonState], Array], Callable[[NewtonState], Array]]:
+    """Return when Newton's method stops, and from where one more step is its last.
+
+    It stops where the decrement is below the tolerance or nothing is gained; a maximum is polished by a last step.
+    """
 
     def near(state: NewtonState) -> Array:
         decrement = state.decrement * jnp.sqrt(jnp.asarray(scale, state.decrement.dtype))
@@ -75,12 +80,16 @@ def _newton(
 
     def at_maximum(state: NewtonState) -> Array:
         # Toward a maximum at infinity the decrement shrinks by the same factor in every step, exp(-1/2).
-        return near(state) & (state.shrinkage < QUADRATIC) if polish else jnp.asarray(False)
+        if not polish:
+            return jnp.asarray(False)
+        point, planned = state.evaluation.point, state.trial.point
+        changes = jnp.any(jnp.abs(planned - point) > LAST_DIGITS * jnp.finfo(point.dtype).eps * jnp.abs(point))
+        return near(state) & (state.shrinkage < QUADRATIC) & changes
 
     def stop(_: Any, state: NewtonState) -> Array:
         return (state.stalls >= STALLS) | (near(state) & ~at_maximum(state))
 
-    return proceed(objective, optimizer, first, max_steps=max_steps, stop=stop, last_step_from=at_maximum)
+    return stop, at_maximum
 
 
 def _in_rounds(
@@ -88,7 +97,7 @@ def _in_rounds(
     optimizer: Optimizer[Any],
     first: Run,
     *,
-    scale: Array | int,
+    scale: Array | float,
     tolerance: Array | float,
     max_steps: Array | int,
 ) -> Run:

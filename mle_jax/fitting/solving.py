@@ -79,13 +79,27 @@ def solve(
     if handwritten or not by_hessian:
         here = objective.with_hessian(here.point)
     certificate = certify(objective, here, scale)
-    # 4
+    # 4 to 6
+    judged = solution_of(coordinates, run, here, certificate, scale=scale, tolerance=tolerance)
+    if polish and theta.size and not by_hessian:
+        allowed = are_certified(judged.status)
+        polished = _polished(objective, here, certificate, scale, allowed=allowed)
+        return _at(judged, coordinates, *polished, scale=scale)
+    return judged
+
+
+def solution_of(
+    coordinates: Place,
+    run: Run,
+    here: Evaluation,
+    certificate: Certificate,
+    *,
+    scale: Array | float,
+    tolerance: Array | float,
+) -> Solution:
+    """Say how a search ended, and return to named parameters (4 and 6 of the module's docstring)."""
     certain = predicts_all(certificate, here.magnitude * scale)
     status = _status(coordinates, run, here, certificate, scale, tolerance)
-    # 5
-    if polish and theta.size and not by_hessian:
-        here, certificate = _polished(objective, here, certificate, scale, allowed=are_certified(status))
-    # 6
     return Solution(
         params=coordinates.params(here.point),
         log_likelihood=to_log_likelihood(here.value, scale),
@@ -100,12 +114,25 @@ def solve(
     )
 
 
+def _at(
+    judged: Solution, coordinates: Place, here: Evaluation, certificate: Certificate, *, scale: Array | float
+) -> Solution:
+    """Return a solution at another point, its verdict unchanged."""
+    return judged._replace(
+        params=coordinates.params(here.point),
+        log_likelihood=to_log_likelihood(here.value, scale),
+        decrement=jnp.where(certificate.is_definite, certificate.decrement, jnp.nan),
+        theta=here.point,
+        certificate=certificate,
+    )
+
+
 def _status(
     coordinates: Place,
     run: Run,
     here: Evaluation,
     certificate: Certificate,
-    scale: Array | int,
+    scale: Array | float,
     tolerance: Array | float,
 ) -> Array:
     finite = here.is_finite & jnp.all(jnp.isfinite(here.hessian)) & (run.outcome != NON_FINITE)
@@ -113,14 +140,14 @@ def _status(
         certificate,
         tolerance=tolerance,
         finite=finite,
-        stalled=stalled(run),
+        stalled=stalled(run, scale=scale, tolerance=tolerance),
         collapsed=collapse(coordinates, here.point, here.magnitude, certificate.information, scale),
         certain=predicts_all(certificate, here.magnitude * scale),
     )
 
 
 def _polished(
-    objective: Objective, here: Evaluation, certificate: Certificate, scale: Array | int, *, allowed: Array
+    objective: Objective, here: Evaluation, certificate: Certificate, scale: Array | float, *, allowed: Array
 ) -> tuple[Evaluation, Certificate]:
     trial = objective.with_hessian(here.point + certificate.step)
     measured = {

@@ -9,6 +9,7 @@ from jax import Array
 
 from mle_jax.likelihood.evaluation import sample
 from mle_jax.likelihood.exact import ExactMaximum, Held, exact_maximum, minds_fixed
+from mle_jax.likelihood.probing import on_data
 from mle_jax.parameters import Coordinates, nearest_theta
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def start_theta(
     if exact is not None:
         return coordinates.theta(exact.params)
     if model.start is not None:
-        found = space.merge(params, model.start(_without_masked_rows(model, data, weights)), what="the model's start")
+        computed = on_data(model, "start", _without_masked_rows(model, data, weights))
+        found = space.merge(params, computed, what="the model's start")
         # One impossible row may spoil all of it; from a finite start the fit says which row it is.
         finite = jnp.all(jnp.isfinite(space.flatten(found)))
         params = jax.tree_util.tree_map(lambda new, old: jnp.where(finite, new, old), found, params)
@@ -63,7 +65,8 @@ def find_exact(model: "Model", coordinates: Coordinates, data: Any, weights: Arr
     """Call the model's closed form."""
     assert model.closed_form is not None
     told = {"fixed": _held(coordinates)} if minds_fixed(model.closed_form) else {}
-    found = exact_maximum(model.closed_form(_without_masked_rows(model, data, weights), weights, **told))
+    valid = _without_masked_rows(model, data, weights)
+    found = exact_maximum(on_data(model, "closed_form", valid, weights, **told))
     space = coordinates.space
     params = _with_held(coordinates, space.merge(space.default_start(), found.params, what="closed_form"))
     if found.edge is None:

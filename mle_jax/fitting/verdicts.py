@@ -90,7 +90,7 @@ def predicts_all(certificate: Certificate, total: Array) -> Array:
     return (total > 0) & (total < CERTAIN) & jnp.any(certificate.uphill != 0)
 
 
-def collapse(place: Place, point: Array, magnitude: Array, information: Array, rows: Array | int) -> Collapse:
+def collapse(place: Place, point: Array, magnitude: Array, information: Array, rows: Array | float) -> Collapse:
     """Look for a scale parameter that has shrunk to nothing.
 
     A row's residual carries rounding errors of about eps times the parts that it is computed from, and those of k parts

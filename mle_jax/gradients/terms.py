@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.extend.core import Literal
 
+from mle_jax._equations import apply_equation
 from mle_jax._precision import at_highest_precision
 from mle_jax._trees import named_leaves
 from mle_jax.gradients.coordinates import Vector
@@ -167,14 +168,14 @@ def _apply(equation: Any, operands: list[Sum]) -> list[Sum]:
         inner = equation.params.get("jaxpr") or equation.params["call_jaxpr"]
         return _follow(getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), operands)
     if not operands:
-        return [Sum((Term(value, frozenset()),)) for value in _bind(equation, [])]
+        return [Sum((Term(value, frozenset()),)) for value in apply_equation(equation, [])]
     first = operands[0]
     if name in ("add", "add_any", "sub"):
         second = operands[1].each(jnp.negative) if name == "sub" else operands[1]
         whole_shape = equation.outvars[0].aval.shape  # a number may be added to an array
         return [Sum(first.terms + second.terms).each(lambda value: jnp.broadcast_to(value, whole_shape))]
     if name in _LINEAR:
-        return [first.each(lambda value: _bind(equation, [value])[0])]
+        return [first.each(lambda value: apply_equation(equation, [value])[0])]
     if name == "select_n":
         return [_side_by_side(equation, operands[1:], which=operands[0].whole)]
     if name in ("concatenate", "stack"):
@@ -183,17 +184,17 @@ def _apply(equation: Any, operands: list[Sum]) -> list[Sum]:
         return [_product(equation, *operands)]
     whole = [operand.whole for operand in operands]
     leaves = frozenset().union(*(term.leaves for term in whole))
-    return [Sum((Term(value, leaves),)) for value in _bind(equation, [term.value for term in whole])]
+    return [Sum((Term(value, leaves),)) for value in apply_equation(equation, [term.value for term in whole])]
 
 
 def _product(equation: Any, left: Sum, right: Sum) -> Sum:
     """Multiply (or divide) term by term where one side alone is a sum."""
     if equation.primitive.name != "div" and len(right.terms) > 1 and len(left.terms) == 1:
         factor = left.whole
-        return right.each(lambda value: _bind(equation, [factor.value, value])[0], factor.leaves)
+        return right.each(lambda value: apply_equation(equation, [factor.value, value])[0], factor.leaves)
     factor = right.whole
     summed = left if len(right.terms) == 1 or equation.primitive.name == "div" else Sum((left.whole,))
-    return summed.each(lambda value: _bind(equation, [value, factor.value])[0], factor.leaves)
+    return summed.each(lambda value: apply_equation(equation, [value, factor.value])[0], factor.leaves)
 
 
 def _side_by_side(equation: Any, operands: list[Sum], which: Term | None = None) -> Sum:
@@ -207,12 +208,5 @@ def _side_by_side(equation: Any, operands: list[Sum], which: Term | None = None)
         number = next(_BRANCHES) if is_choice else 0
         for term in operand.terms:
             cases = [*zeros[:place], term.value, *zeros[place + 1 :]]
-            terms.append(Term(_bind(equation, [*first, *cases])[0], term.leaves | more, number or term.branch))
+            terms.append(Term(apply_equation(equation, [*first, *cases])[0], term.leaves | more, number or term.branch))
     return Sum(tuple(terms))
-
-
-def _bind(equation: Any, values: list[Any]) -> list[Any]:
-    found = equation.primitive.get_bind_params(equation.params)
-    functions, params = found if isinstance(found, tuple) else ((), found)  # by version of JAX
-    result = equation.primitive.bind(*functions, *values, **params)
-    return list(result) if equation.primitive.multiple_results else [result]

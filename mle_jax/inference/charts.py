@@ -9,6 +9,7 @@ from jax import Array
 from mle_jax._precision import to_numpy
 from mle_jax.data.arrays import read_data
 from mle_jax.likelihood.layout import check_call, model_space
+from mle_jax.likelihood.probing import on_data
 from mle_jax.parameters import ParameterSpace
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def ready(model: "Model", data: Any, params: Any) -> Ready:
     space = model_space(model, arrays)
     begin = space.default_start()
     if model.start is not None:
-        begin = space.merge(begin, to_numpy(model.start(arrays)))
+        begin = space.merge(begin, to_numpy(on_data(model, "start", arrays)))
     point = space.merge(begin, params, what="params")
     space.check(point, what="value", remedy="pass params inside the domain")
     point = jax.tree_util.tree_map(np.asarray, point)

@@ -9,6 +9,7 @@ from mle_jax._trees import lists_to_arrays
 from mle_jax.gradients import GradientReport, check_gradient
 from mle_jax.likelihood import evaluation
 from mle_jax.likelihood.layout import check_call, model_space
+from mle_jax.likelihood.probing import on_data
 from mle_jax.likelihood.programs import program
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def check_model_gradient(
     space = model_space(model, data)
     begin = space.default_start()
     if model.start is not None:
-        begin = space.merge(begin, to_numpy(model.start(data)))
+        begin = space.merge(begin, to_numpy(on_data(model, "start", data)))
     point = space.merge(begin, params, what="params")
     space.check(point, what="value", remedy="check the gradient at a point inside the domain")
     check_call(model, point, data)

@@ -12,9 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from mle_jax._objective import Objective
+from mle_jax._objective import Evaluation, Objective
 from mle_jax.likelihood.evaluation import sample, total_and_magnitude
 from mle_jax.likelihood.layout import count_rows, laid_out_like
+from mle_jax.likelihood.row_sums import RowSums
 
 if TYPE_CHECKING:
     from mle_jax.likelihood.model import Model
@@ -47,16 +48,86 @@ def loss_objective(
     ready = sample(model, data, weights)
     scale = loss_scale(model, data, weights)
 
-    def function(theta: Array) -> tuple[Array, Array]:
-        total, magnitude = total_and_magnitude(model, coordinates.params(theta), ready)
-        return -total / scale, magnitude / scale
-
     def gradient(theta: Array) -> Array:
         assert model.gradient is not None
         params, pull = jax.vjp(coordinates.params, theta)
         return -pull(laid_out_like(params, model.gradient(params, data)))[0] / scale
 
-    return Objective(function, gradient if handwritten else None)
+    by_hand = gradient if handwritten else None
+    if ready.layout is None:
+
+        def function(theta: Array) -> tuple[Array, Array]:
+            total, magnitude = total_and_magnitude(model, coordinates.params(theta), ready)
+            return -total / scale, magnitude / scale
+
+        return Objective(function, by_hand)
+    sums = RowSums(model, coordinates, data, ready.weights)
+
+    def value(theta: Array) -> tuple[Array, Array]:
+        total, magnitude = sums.value(theta)
+        return -total / scale, magnitude / scale
+
+    def with_gradient(theta: Array) -> tuple[Array, Array, Array]:
+        (total, magnitude), score = sums.with_gradient(theta)
+        return -total / scale, magnitude / scale, -score / scale
+
+    def with_hessian(theta: Array) -> tuple[Array, Array, Array, Array]:
+        (total, magnitude), score, hessian = sums.with_hessian(theta)
+        return -total / scale, magnitude / scale, -score / scale, -hessian / scale
+
+    def several(thetas: Array) -> Array:
+        return -sums.values(thetas) / scale
+
+    def on_diagonal(theta: Array) -> Array:
+        diagonal = sums.diagonal(theta)
+        return Objective(value).diagonal(theta) if diagonal is None else -diagonal / scale
+
+    return Objective(value, by_hand, first=with_gradient, second=with_hessian, several=several, on_diagonal=on_diagonal)
+
+
+def part_derivatives(
+    model: "Model",
+    coordinates: FreeCoordinates,
+    theta: Array,
+    data: Any,
+    weights: Array | None,
+    begin: Array | int,
+    end: Array | int,
+) -> tuple[Array, Array, Array, Array]:
+    """Return what some rows add to scale times the loss, its magnitude, its gradient (k,) and its Hessian (k, k).
+
+    Args:
+        model: the model, not a joint one.
+        coordinates: the free coordinates.
+        theta: (k,).
+        data: a dataset.
+        weights: (n,) or None.
+        begin: the first of the rows.
+        end: the one after the last.
+    """
+    sums = RowSums(model, coordinates, data, weights, part=(begin, end))
+    (total, magnitude), score, hessian = sums.with_hessian(theta)
+    return -total, magnitude, -score, -hessian
+
+
+def part_values(
+    model: "Model",
+    coordinates: FreeCoordinates,
+    thetas: Array,
+    data: Any,
+    weights: Array | None,
+    begin: Array | int,
+    end: Array | int,
+) -> Array:
+    """Return what some rows add to scale times the loss at every one of the points (m, k), shape (m,)."""
+    sums = RowSums(model, coordinates, data, weights, part=(begin, end))
+    return -sums.values(thetas)
+
+
+def evaluation_of(point: Array, sums: tuple[Any, Any, Any, Any], scale: Array | float) -> Evaluation:
+    """Return the loss with its derivatives from the sums of `part_derivatives` over all rows."""
+    value, magnitude, gradient, hessian = (jnp.asarray(leaf, point.dtype) / scale for leaf in sums)
+    return Evaluation(point, value, magnitude, gradient, (hessian + hessian.T) / 2)
 
 
 def loss_scale(model: "Model", data: Any, weights: Array | np.ndarray | None) -> Array | int:
@@ -64,16 +135,16 @@ def loss_scale(model: "Model", data: Any, weights: Array | np.ndarray | None) ->
     return count_rows(model, data) if weights is None else jnp.sum(weights)
 
 
-def to_log_likelihood(loss: Array, scale: Array | int) -> Array:
+def to_log_likelihood(loss: Array, scale: Array | float) -> Array:
     """Turn a value of the loss back into the total log-likelihood."""
     return -loss * scale
 
 
-def to_score(gradient: Array, scale: Array | int) -> Array:
+def to_score(gradient: Array, scale: Array | float) -> Array:
     """Turn a gradient of the loss back into the score of the total log-likelihood, free coordinates."""
     return -gradient * scale
 
 
-def to_information(hessian: Array, scale: Array | int) -> Array:
+def to_information(hessian: Array, scale: Array | float) -> Array:
     """Turn a Hessian of the loss into the observed information of the total, free coordinates."""
     return hessian * scale

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,9 @@ import jax.numpy as jnp
 from mle_jax._text import listing
 from mle_jax._tracing_errors import advice_on, place_of
 from mle_jax._trees import named_leaves
+
+if TYPE_CHECKING:
+    from mle_jax.likelihood.model import Model
 
 
 def probe(
@@ -60,6 +63,30 @@ def probe(
     leaves = named_leaves(row)  # in the user's order, which the map above does not keep
     like = [name for name, leaf in zip(leaves.names, leaves.leaves, strict=True) if jnp.shape(leaf) == _shape(result)]
     _check_result(result, name, context, scalar_only, suspects=[leaf for leaf in like if leaf not in vectors])
+
+
+def on_data(model: "Model", role: str, data: Any, *more: Any, **options: Any) -> Any:
+    """Call a function of a model that sees the whole dataset, and tell an error in its words.
+
+    Args:
+        model: the model.
+        role: the attribute that is the function: "start" or "closed_form".
+        data: the dataset.
+        more: further arguments.
+        options: further arguments by name.
+
+    Raises:
+        KeyError: the function reads a leaf that the data do not have.
+    """
+    name = f"{role} of {model.label}"
+    try:
+        return getattr(model, role)(data, *more, **options)
+    except KeyError as error:
+        known = listing(named_leaves(data).names)
+        raise KeyError(f"{name} reads {error}, which is not there; the data have {known}") from error
+    except Exception as error:
+        error.add_note(f"This happened inside {name}, called with data {describe(data)}.")
+        raise
 
 
 def _shape(result: Any) -> tuple[int, ...] | None:

@@ -27,12 +27,15 @@ def program(model: "Model", function: Callable[..., Any], **static: Any) -> Call
     return _kept(model, function, static, None)
 
 
-def verb_program(model: "Model", function: Callable[..., Any], **static: Any) -> Callable[..., Any]:
+def verb_program(
+    model: "Model", function: Callable[..., Any], *, hurry: bool = False, **static: Any
+) -> Callable[..., Any]:
     """Return the same for the verbs, which are never traced: on a CPU compiled in a hurry where the data are small.
 
     A fit of some hundred rows takes milliseconds and its compilation seconds, so a new model is ready sooner by code
     that is not polished. The numbers are the same but for rounding. Not for what does much more work than the numbers
-    in its arguments tell, such as thousands of simulated datasets: there polished code pays at once.
+    in its arguments tell, such as thousands of simulated datasets: there polished code pays at once. With `hurry` that
+    is done however large the data are: for what is done once.
     """
     usual = _kept(model, function, static, None)
     if jax.default_backend() != "cpu" or not _knows_quick():
@@ -40,9 +43,20 @@ def verb_program(model: "Model", function: Callable[..., Any], **static: Any) ->
     quick = _kept(model, function, static, QUICK)
 
     def run(*args: Any, **kwargs: Any) -> Any:
-        return (quick if _numbers((args, kwargs)) <= SMALL else usual)(*args, **kwargs)
+        return (quick if hurry or _numbers((args, kwargs)) <= SMALL else usual)(*args, **kwargs)
 
     return run
+
+
+def quick_program(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    """Return ``jit(function, **options)`` for small arrays and no model: compiled in a hurry on a CPU."""
+
+    @cache
+    def compiled() -> Callable[..., Any]:
+        quick = jax.default_backend() == "cpu" and _knows_quick()
+        return jax.jit(at_highest_precision(function), compiler_options=QUICK if quick else None, **options)
+
+    return lambda *args, **kwargs: compiled()(*args, **kwargs)
 
 
 def _kept(

@@ -23,7 +23,7 @@ LEAST_SHARE = 0.1
 @at_highest_precision
 def predictor(values: Mapping[str, Any], w: Any) -> Array:
     """Return ``<x, w>``, plus the leaf `offset` where there is one: a scalar of a row, (n,) of a dataset."""
-    linear: Array = as_float(values["x"]) @ w
+    linear: Array = as_float(values["x"]) @ as_float(w)
     return linear + as_float(values["offset"]) if "offset" in values else linear
 
 

@@ -74,7 +74,7 @@ def parameters(data: Mapping[str, Any]) -> Any:
 @at_highest_precision
 def logits(params: Any, values: Mapping[str, Any]) -> Array:
     """Return the logit of q of a row, or of all rows, (n,) or a number for all."""
-    return as_float(values["z"]) @ params["inflation"] if "z" in values else jnp.asarray(params["inflation"])
+    return as_float(values["z"]) @ as_float(params["inflation"]) if "z" in values else jnp.asarray(params["inflation"])
 
 
 def log_density(params: Any, row: Any) -> Array:

@@ -8,6 +8,7 @@ from mle_jax.optimizers.least_absolute_deviations import (
 )
 from mle_jax.optimizers.least_squares import solve_least_squares as solve_least_squares
 from mle_jax.optimizers.newton import Newton as Newton
+from mle_jax.optimizers.newton_cg import NewtonCG as NewtonCG
 from mle_jax.optimizers.optax_adapter import Optax as Optax
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "GradientDescent",
     "LeastAbsoluteDeviations",
     "Newton",
+    "NewtonCG",
     "Optax",
     "solve_least_absolute_deviations",
     "solve_least_squares",

@@ -72,32 +72,47 @@ def proceed(
         last_step_from: says of a state whether it needs no more than one last step, which is neither counted nor noted.
     """
 
-    def is_last(now: Run) -> Array:
-        return jnp.asarray(False) if last_step_from is None else last_step_from(now.state)
-
     def unfinished(now: Run) -> Array:
-        return (now.outcome == RUNNING) & ((now.steps < max_steps) | is_last(now))
+        return goes_on(now, max_steps=max_steps, last_step_from=last_step_from)
 
-    def advance(now: Run) -> Run:
-        last = is_last(now)
-        room = 0 if now.trace is None else now.trace.value.size  # what is noted beyond it is dropped
-        trial = optimizer.step(objective, now.state)
-        there = trial.evaluation
-        kept = there.is_finite | (now.steps < 0)  # nothing is older than the start
-        state = jax.tree_util.tree_map(lambda new, old: jnp.where(kept, new, old), trial, now.state)
-        done = last if stop is None else last | stop(now.state, trial)
-        outcome = jnp.where(there.is_finite, jnp.where(done, STOPPED, RUNNING), NON_FINITE).astype(jnp.int32)
-        better = there.is_finite & (there.value < now.best_value)
-        return Run(
-            state,
-            now.steps + jnp.where(last, 0, 1).astype(jnp.int32),
-            outcome,
-            jnp.where(better, there.value, now.best_value),
-            jnp.where(better, there.point, now.best_point),
-            None if now.trace is None else _note(now.trace, jnp.where(last, room, now.steps + 1), there),
-        )
+    def one(now: Run) -> Run:
+        return advance(objective, optimizer, now, stop=stop, last_step_from=last_step_from)
 
-    return jax.lax.while_loop(unfinished, advance, first)
+    return jax.lax.while_loop(unfinished, one, first)
+
+
+def goes_on(now: Run, *, max_steps: Array | int, last_step_from: Callable[[Any], Array] | None) -> Array:
+    """Say whether a run wants another step; arguments as in `proceed`."""
+    last = jnp.asarray(False) if last_step_from is None else last_step_from(now.state)
+    return (now.outcome == RUNNING) & ((now.steps < max_steps) | last)
+
+
+def advance(
+    objective: Objective,
+    optimizer: Optimizer[Any],
+    now: Run,
+    *,
+    stop: Stop | None,
+    last_step_from: Callable[[Any], Array] | None,
+) -> Run:
+    """Take one step; arguments as in `proceed`."""
+    last = jnp.asarray(False) if last_step_from is None else last_step_from(now.state)
+    room = 0 if now.trace is None else now.trace.value.size  # what is noted beyond it is dropped
+    trial = optimizer.step(objective, now.state)
+    there = trial.evaluation
+    kept = there.is_finite | (now.steps < 0)  # nothing is older than the start
+    state = jax.tree_util.tree_map(lambda new, old: jnp.where(kept, new, old), trial, now.state)
+    done = last if stop is None else last | stop(now.state, trial)
+    outcome = jnp.where(there.is_finite, jnp.where(done, STOPPED, RUNNING), NON_FINITE).astype(jnp.int32)
+    better = there.is_finite & (there.value < now.best_value)
+    return Run(
+        state,
+        now.steps + jnp.where(last, 0, 1).astype(jnp.int32),
+        outcome,
+        jnp.where(better, there.value, now.best_value),
+        jnp.where(better, there.point, now.best_point),
+        None if now.trace is None else _note(now.trace, jnp.where(last, room, now.steps + 1), there),
+    )
 
 
 def hurry(

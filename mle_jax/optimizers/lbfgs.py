@@ -2,13 +2,23 @@
 
 import functools
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import jax
 from jax import Array
 
-from mle_jax._objective import Objective
+from mle_jax._objective import Evaluation, Objective
 from mle_jax._whole import is_whole
+from mle_jax.optimizers.newton_cg import coordinate_scale
 from mle_jax.optimizers.optax_adapter import Optax, OptaxState
+
+
+class LBFGSState(NamedTuple):
+    """The present point, the scale of its coordinates, and what optax remembers of the steps."""
+
+    evaluation: Evaluation
+    scale: Array  # (k,)
+    memory: Any
 
 
 @jax.tree_util.register_dataclass
@@ -17,8 +27,8 @@ class LBFGS:
     """Climb by the limited-memory method of Broyden, Fletcher, Goldfarb and Shanno, with a zoom line search.
 
     The curvature is learned from the last `memory` steps and never stored as a matrix: a step costs a few gradients,
-    whatever the number of parameters. What `fit` takes for more parameters than Newton's method is meant for. The
-    maximum is certified like any other.
+    whatever the number of parameters. Coordinates are scaled by the diagonal of the Hessian at the start, so that units
+    do not matter. The maximum is certified like any other.
 
     Args:
         memory: the number of steps that are remembered, 1 or more.
@@ -43,13 +53,26 @@ class LBFGS:
         """Say that `init` evaluates the start."""
         return 0
 
-    def init(self, objective: Objective, point: Array) -> OptaxState:
-        """Evaluate the start."""
-        return _transformation(self.memory).init(objective, point)
+    def init(self, objective: Objective, point: Array) -> LBFGSState:
+        """Evaluate the start and the diagonal of its Hessian."""
+        here = objective.with_gradient(point)
+        scale = coordinate_scale(here, objective.diagonal(point))
+        return LBFGSState(here, scale, _transformation(self.memory).transformation.init(point))
 
-    def step(self, objective: Objective, state: OptaxState) -> OptaxState:
-        """Search along the quasi-Newton direction."""
-        return _transformation(self.memory).step(objective, state)
+    def step(self, objective: Objective, state: LBFGSState) -> LBFGSState:
+        """Search along the quasi-Newton direction, in scaled coordinates."""
+        here, scale, memory = state
+
+        def scaled(point: Array) -> tuple[Array, Array, Array]:
+            there = objective.with_gradient(point / scale)
+            return there.value, there.magnitude, there.gradient / scale
+
+        inside = here._replace(point=here.point * scale, gradient=here.gradient / scale)
+        problem = Objective(lambda point: objective.function(point / scale), first=scaled)
+        found = _transformation(self.memory).step(problem, OptaxState(inside, memory))
+        there = found.evaluation
+        back = there._replace(point=there.point / scale, gradient=there.gradient * scale)
+        return LBFGSState(back, scale, found.memory)
 
     def complaint(self) -> str | None:
         """Say what is wrong with the configuration, or return None."""

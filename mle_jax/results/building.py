@@ -40,6 +40,7 @@ def build_fit(
     searched: Any = None,
     given: bool = False,
     constraints: tuple[str, ...] = (),
+    in_memory: bool = True,
 ) -> Fit:
     """Put a single solution into people's hands.
 
@@ -55,6 +56,7 @@ def build_fit(
         searched: the coordinates of the search, where they are not those of the solution.
         given: the point was given and not sought, so standard errors are shown although it may be no maximum.
         constraints: the linear equations that the parameters satisfy, as the user wrote them.
+        in_memory: the rows are in memory, so that the message may name some of them.
     """
     searched = place if searched is None else searched
     status = Status(int(solution.status))
@@ -80,7 +82,7 @@ def build_fit(
         names=place.space.names,
         log_likelihood=float(solution.log_likelihood),
         status=status,
-        message=diagnose(model, place, solution, clean.data, clean.weights, given=given),
+        message=diagnose(model, place, solution, clean.data, clean.weights, given=given) if in_memory else status.text,
         reliable=unflatten_numpy(place.space, reliable),
         steps=int(solution.steps),
         decrement=float(solution.decrement),

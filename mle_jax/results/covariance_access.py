@@ -12,6 +12,7 @@ from mle_jax.fitting.lanes import common_weights, lane_axes, lane_weights, map_l
 from mle_jax.inference.covariances import check_kind, covariance_matrix
 from mle_jax.likelihood.layout import count_contributions, count_rows
 from mle_jax.likelihood.programs import verb_program
+from mle_jax.results.from_files import is_described
 from mle_jax.results.record import Record
 
 if TYPE_CHECKING:
@@ -52,6 +53,11 @@ def with_kind(fit: "Fit", kind: str, *, clusters: Any = None, correction: str = 
             correction than "none".
     """
     record = fit._record
+    if kind != "observed" and is_described(record.data):
+        raise ValueError(
+            f"kind='{kind}' needs the rows, but those of a Parquet file were read piece by piece and not kept; read "
+            "the table into memory and call evaluate(model, table, fit.params)"
+        )
     contributes = not record.model.is_joint or count_contributions(record.model, record.data) is not None
     check_kind(record.model, kind, has_contributions=contributes)
     if correction != "none":
@@ -106,9 +112,9 @@ def _single_covariance(record: Record, *, partly: bool) -> np.ndarray:
         partly=partly,
     )
     solution = record.solution
-    return np.asarray(
-        run(record.place, solution.theta, solution.certificate.information, record.data, record.weights, clusters=codes)
-    )
+    # The certificate holds the observed information already, so many rows need not be moved for it.
+    inputs = (None, None) if record.kind == "observed" else (record.data, record.weights)
+    return np.asarray(run(record.place, solution.theta, solution.certificate.information, *inputs, clusters=codes))
 
 
 def _batch_covariance(record: Record) -> np.ndarray:

@@ -12,11 +12,8 @@ from mle_jax._status import ConvergenceWarning
 from mle_jax._trees import lists_to_arrays
 from mle_jax.data.arrays import CleanData, clean_data
 from mle_jax.fitting.evaluating import solve_at
-from mle_jax.fitting.multistart import Maxima, solve_from_many
-from mle_jax.fitting.planning import Plan, make_plan
-from mle_jax.fitting.precision import check_dtype, solve_in
-from mle_jax.fitting.refining import second_look
-from mle_jax.fitting.solution import Solution
+from mle_jax.fitting.planning import make_plan
+from mle_jax.fitting.precision import check_dtype
 from mle_jax.likelihood.layout import check_call, count_rows, model_space
 from mle_jax.likelihood.programs import verb_program
 from mle_jax.parameters import (
@@ -30,8 +27,10 @@ from mle_jax.parameters import (
 from mle_jax.results.building import build_fit, default_kind
 from mle_jax.results.covariance_access import check_clusters
 from mle_jax.results.fit_object import Fit
+from mle_jax.results.from_files import by_pieces, check_suits_pieces, described, rows_in_files
 from mle_jax.results.guards import check_starts, check_verb, checked_tolerance
 from mle_jax.results.reports import maxima_table
+from mle_jax.results.seeking import seek
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
@@ -61,6 +60,7 @@ def fit(
     missing: str = "raise",
     starts: int | None = None,
     seed: int = 0,
+    devices: Sequence[Any] | None = None,
 ) -> Fit:
     """Fit a model to one dataset by maximum likelihood: maximize ``sum_i w_i log_density(params, row_i)``.
 
@@ -69,9 +69,11 @@ def fit(
 
     Args:
         model: a `Model`.
-        data: a dict (any pytree) of arrays with a common first axis, or a pandas, polars or pyarrow table.
-        optimizer: "auto" (the closed form where there is one, else Newton's method; L-BFGS for many parameters), or
-            an object from ``mle_jax.optimizers``.
+        data: a dict (any pytree) of arrays with a common first axis, or a pandas, polars or pyarrow table; or rows that
+            stay in files and are read piece by piece: arrays from ``numpy.load(..., mmap_mode="r")``, or the path of a
+            Parquet file or of a folder of them.
+        optimizer: "auto" (the closed form where there is one, else `Newton`, or `NewtonCG` for many parameters), or an
+            object from ``mle_jax.optimizers``.
         start: start values by leaf name or flat name, partly if wished.
         fixed: values of parameters that do not move, by leaf name or flat name.
         constraints: linear equations that the estimates satisfy, in flat names and numbers:
@@ -93,6 +95,8 @@ def fit(
         starts: search from so many starts, the usual one and others drawn around it in the domain, and return the
             highest certified maximum; ``fit.maxima`` is the table of the distinct ones.
         seed: of these draws.
+        devices: give each of these JAX devices a share of the rows, such as ``jax.devices()``; every step adds up one
+            sum of each.
 
     Returns:
         A `Fit`.
@@ -112,10 +116,15 @@ def fit(
         ([0.5, 2.5], 'converged')
     """
     check_verb("fit", model, data, start, weights)
-    clean = clean_data(model, data, columns=columns, weights=weights, missing=missing)
-    space = checked_space(model, clean, start)
+    files = rows_in_files(model, data, columns, weights)
+    asked = {"dtype": check_dtype(dtype), "starts": starts, "gradient": gradient}
+    if files is not None or devices is not None:
+        where = "on several devices" if files is None else "in files"
+        check_suits_pieces(model, where, {**asked, "missing": missing, "clusters": clusters})
+        optimizer = by_pieces(optimizer)
+    clean = described(files) or clean_data(model, data, columns=columns, weights=weights, missing=missing)
+    place = checked_place(checked_space(model, clean, start), fixed, constraints, [start])
     labels = kept_labels(clusters, clean, count_rows(model, clean.data))
-    place = checked_place(space, fixed, constraints, [start])
     plan = make_plan(
         model,
         place,
@@ -128,13 +137,13 @@ def fit(
     )
     tolerance = check_options(tolerance=tolerance, weight_kind=weight_kind)
     many = None if starts is None else check_starts(starts, model, dtype=dtype, gradient=gradient, record=record)
-    seen, solution, maxima = _seek(
-        model, plan, clean, start, tolerance, dtype=check_dtype(dtype), starts=many, seed=seed
+    sought = seek(
+        model, plan, files or clean, start, tolerance, dtype=dtype, starts=many, seed=seed, devices=tuple(devices or ())
     )
     result = build_fit(
         model,
-        seen,
-        solution,
+        sought.place,
+        sought.solution,
         clean,
         weight_kind=weight_kind,
         clusters=labels,
@@ -142,38 +151,16 @@ def fit(
         kind="clustered" if labels is not None else default_kind(model),
         searched=place,
         constraints=constraint_texts(constraints),
+        in_memory=files is None,
     )
-    if maxima is not None:
-        result = replace(result, maxima=maxima_table(result.names, maxima))
+    if sought.maxima is not None:
+        result = replace(result, maxima=maxima_table(result.names, sought.maxima))
     if result.converged:
         return result
     if plan.handwritten:
         result = replace(result, message=f"{result.message} {FOLLOWED_BY_HAND}")
     warnings.warn(f"{model.label}: {result.status.name}. {result.message}", ConvergenceWarning, stacklevel=3)
     return result
-
-
-def _seek(
-    model: "Model",
-    plan: Plan,
-    clean: CleanData,
-    start: Any,
-    tolerance: float,
-    *,
-    dtype: str,
-    starts: int | None,
-    seed: int,
-) -> tuple[Any, Solution, Maxima | None]:
-    """Solve, from one start or from many, and look again; return the coordinates to read the solution in with it."""
-    problem, maxima = (clean.data, clean.weights), None
-    if starts is None:
-        solution = solve_in(dtype, model, plan, *problem, start, tolerance)
-    else:
-        solution, maxima = solve_from_many(model, plan, *problem, start, tolerance, starts=starts, seed=seed)
-    seen: Any = plan.coordinates
-    if model.smooth and dtype != "float32" and not plan.handwritten:
-        seen, solution = second_look(model, seen, solution, *problem, tolerance=tolerance, max_steps=plan.max_steps)
-    return seen, solution, maxima
 
 
 @in_float64

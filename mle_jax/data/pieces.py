@@ -1,0 +1,331 @@
+"""Rows that are gone through piece by piece: arrays in memory or mapped from files, and Parquet files.
+
+A piece is a dataset and the range of its rows that is meant, so that the pieces of arrays in memory are no copies, and
+those read from files all have the same shape, for which one program is compiled.
+"""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import numpy as np
+
+from mle_jax._optional import optional
+from mle_jax._trees import named_leaves
+from mle_jax.data.tables import read_table
+from mle_jax.likelihood.rows import RowLayout, row_layout
+
+HEIGHT = 2**17
+"""Rows of a piece read from a file: a few megabytes for an ordinary regression."""
+SPREAD = 16
+"""Pieces that a sample consists of."""
+SHARE = 16
+"""A sample holds one row of so many."""
+LEAST_SAMPLE = 4096
+START_ROWS = 10_000
+"""Rows from which start values are computed."""
+
+
+class Piece(NamedTuple):
+    """Some rows: a dataset, and which rows of it are meant."""
+
+    data: Any
+    weights: Any  # (rows,) or None
+    begin: int
+    end: int
+
+
+Fetch = Callable[[], Piece]
+
+
+class Rows(Protocol):
+    """Rows that can be gone through again and again."""
+
+    @property
+    def shapes(self) -> Any:
+        """Describe a dataset of all rows by shapes and types: what the declaration of the parameters may look at."""
+        ...
+
+    def pieces(self, count: int) -> Sequence[Fetch]:
+        """Return functions that fetch all rows, in about so many pieces where that can be chosen."""
+        ...
+
+    def sample(self) -> Sequence[Fetch]:
+        """Return functions that fetch a few percent of the rows, spread over all; none where they are too few."""
+        ...
+
+    def some_rows(self) -> tuple[Any, np.ndarray | None]:
+        """Return some thousand rows and their weights: from them start values are computed."""
+        ...
+
+
+@dataclass(frozen=True)
+class RowsInMemory:
+    """Arrays in memory, handed to a device, or a share of the rows to each of several, once.
+
+    Attributes:
+        data: the dataset, checked.
+        weights: (n,) or None.
+        constants: leaves that all rows share.
+        devices: where to; empty for the usual one.
+    """
+
+    data: Any
+    weights: np.ndarray | None
+    constants: tuple[str, ...]
+    devices: tuple[jax.Device, ...] = ()
+
+    @property
+    def shapes(self) -> Any:
+        """The dataset itself."""
+        return self.data
+
+    @cached_property
+    def _shares(self) -> tuple[Piece, ...]:
+        """The rows of each device: all of the same height, so that one program fits them."""
+        if not self.devices:
+            data, weights = jax.device_put((self.data, self.weights))
+            return (Piece(data, weights, 0, self._size),)
+        height = -(-self._size // len(self.devices))
+        layout = row_layout(self.data, self.constants)
+        shares = []
+        for number, device in enumerate(self.devices):
+            first, end = number * height, min((number + 1) * height, self._size)
+            at = min(first, self._size - height)
+            rows = layout.with_rows([leaf[at : at + height] for leaf in layout.rows])
+            weights = None if self.weights is None else self.weights[at : at + height]
+            if first < end:
+                rows, weights = jax.device_put((rows, weights), device)
+                shares.append(Piece(rows, weights, first - at, end - at))
+        return tuple(shares)
+
+    @property
+    def _size(self) -> int:
+        return row_layout(self.data, self.constants).size
+
+    def pieces(self, count: int) -> Sequence[Fetch]:
+        """Return about so many ranges of rows; of an accelerator one, which it sums by itself."""
+        on_cpu = (self.devices[0].platform if self.devices else jax.default_backend()) == "cpu"
+        each = max(count // len(self._shares), 1) if on_cpu else 1
+        return tuple(piece for share in self._shares for piece in _cut(share, each))
+
+    def sample(self) -> Sequence[Fetch]:
+        """Return short ranges spread over all rows."""
+        if self._size // SHARE < LEAST_SAMPLE:
+            return ()
+        many = max(SPREAD // len(self._shares), 1)
+        return tuple(_shortened(piece) for share in self._shares for piece in _cut(share, many))
+
+    def some_rows(self) -> tuple[Any, np.ndarray | None]:
+        """Return rows of positive weight, evenly spread."""
+        return _chosen_rows(row_layout(self.data, self.constants), self.weights)
+
+
+def _cut(share: Piece, count: int) -> list[Fetch]:
+    edges = np.linspace(share.begin, share.end, count + 1).astype(int)
+    ends = itertools.pairwise(int(edge) for edge in edges)
+    return [partial(Piece, share.data, share.weights, first, end) for first, end in ends if first < end]
+
+
+def _shortened(fetch: Fetch) -> Fetch:
+    piece = fetch()
+    return partial(Piece, piece.data, piece.weights, piece.begin, piece.begin + (piece.end - piece.begin) // SHARE)
+
+
+@dataclass(frozen=True)
+class RowsInFiles:
+    """Arrays mapped from files (`numpy.load(..., mmap_mode="r")`), read piece by piece and let go again.
+
+    Attributes:
+        data: the dataset; some of its leaves are `numpy.memmap`.
+        weights: (n,) or None.
+        constants: leaves that all rows share.
+    """
+
+    data: Any
+    weights: np.ndarray | None
+    constants: tuple[str, ...]
+
+    @property
+    def shapes(self) -> Any:
+        """The dataset itself, of which nothing is read."""
+        return self.data
+
+    def pieces(self, count: int) -> Sequence[Fetch]:
+        """Return pieces of a fixed height, the last one begun early enough to be whole."""
+        size = row_layout(self.data, self.constants).size
+        height = min(HEIGHT, size)
+        return tuple(partial(self._read, first, min(first + height, size), height) for first in range(0, size, height))
+
+    def sample(self) -> Sequence[Fetch]:
+        """Return some of the pieces."""
+        return _some(self.pieces(0))
+
+    def some_rows(self) -> tuple[Any, np.ndarray | None]:
+        """Return rows of positive weight, evenly spread."""
+        layout = row_layout(self.data, self.constants)
+        rows, weights = _chosen_rows(layout, self.weights)
+        _let_go(layout)
+        _check(rows, weights, 0, ())
+        return rows, weights
+
+    def _read(self, first: int, end: int, height: int) -> Piece:
+        begin = end - height
+        layout = row_layout(self.data, self.constants)
+        rows = layout.with_rows([widened(np.array(leaf[begin:end])) for leaf in layout.rows])
+        weights = None if self.weights is None else np.asarray(self.weights[begin:end])
+        _let_go(layout)
+        _check(rows, weights, begin, self.constants)
+        return Piece(rows, weights, first - begin, height)
+
+
+def _let_go(layout: RowLayout) -> None:
+    """Take what was read of mapped files out of the process's memory; it can be read again."""
+    import mmap
+
+    for leaf in layout.rows:
+        mapped = getattr(leaf, "_mmap", None)
+        # Of a private copy ("c") changes would be lost.
+        if mapped is not None and getattr(leaf, "mode", "c") != "c" and hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)
+
+
+@dataclass(frozen=True)
+class RowsInParquet:
+    """The rows of Parquet files, read by row groups.
+
+    Attributes:
+        groups: file and number of every row group, and the rows that come before it.
+        height: rows of the largest group, to which the others are filled up.
+        size: the number of rows.
+        columns: leaf to column or columns.
+        column_names: of the leaves that are matrices.
+        weights: (n,) or None.
+    """
+
+    groups: tuple[tuple[Path, int, int, int], ...]
+    height: int
+    size: int
+    columns: Mapping[str, Any]
+    column_names: Mapping[str, tuple[str, ...]]
+    weights: np.ndarray | None
+
+    @property
+    def shapes(self) -> Any:
+        """The leaves by shape; columns are float64 where they may have missing values."""
+        data = self._leaves(0)
+        return {name: jax.ShapeDtypeStruct((self.size, *leaf.shape[1:]), leaf.dtype) for name, leaf in data.items()}
+
+    def pieces(self, count: int) -> Sequence[Fetch]:
+        """Return the row groups."""
+        return tuple(partial(self._read, number) for number in range(len(self.groups)))
+
+    def sample(self) -> Sequence[Fetch]:
+        """Return some of the row groups."""
+        return _some(self.pieces(0))
+
+    def some_rows(self) -> tuple[Any, np.ndarray | None]:
+        """Return rows of row groups spread over the files."""
+        chosen = np.unique(np.linspace(0, len(self.groups) - 1, SPREAD).astype(int))
+        read = (self._read(int(number)) for number in chosen)
+        most = START_ROWS // len(chosen)
+        parts = [_chosen_rows(row_layout(piece.data), piece.weights, of=piece.end, most=most) for piece in read]
+        data = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
+        return data, None if self.weights is None else np.concatenate([weights for _, weights in parts])
+
+    def _leaves(self, number: int) -> dict[str, np.ndarray]:
+        path, group, _, _ = self.groups[number]
+        named = [name for choice in self.columns.values() for name in ([choice] if isinstance(choice, str) else choice)]
+        table = _parquet().ParquetFile(path).read_row_group(group, columns=named)
+        return {name: widened(leaf) for name, leaf in read_table(table, self.columns)[0].items()}
+
+    def _read(self, number: int) -> Piece:
+        _, _, before, rows = self.groups[number]
+        data = self._leaves(number)
+        weights = None if self.weights is None else self.weights[before : before + rows]
+        _check(data, weights, before, ())
+        missing = self.height - rows
+        fill = lambda leaf: np.concatenate([leaf, np.broadcast_to(leaf[-1:], (missing, *leaf.shape[1:]))])  # noqa: E731
+        whole = {name: fill(leaf) for name, leaf in data.items()}
+        return Piece(whole, None if weights is None else fill(weights), 0, rows)
+
+
+def rows_in_parquet(path: str | Path, columns: Mapping[str, Any] | None, weights: np.ndarray | None) -> RowsInParquet:
+    """Look at a Parquet file, or at all of a folder, and plan to read it by row groups.
+
+    Raises:
+        FileNotFoundError: there is no such file, or the folder holds none.
+        ImportError: pyarrow is missing.
+    """
+    place = Path(path)
+    paths = sorted(place.glob("*.parquet")) if place.is_dir() else [place]
+    if not paths or not paths[0].exists():
+        raise FileNotFoundError(
+            f"the data are '{path}', but there is no such Parquet file, nor a folder that holds one"
+        )
+    groups: list[tuple[Path, int, int, int]] = []
+    size = 0
+    for one in paths:
+        metadata = _parquet().ParquetFile(one).metadata
+        for number in range(metadata.num_row_groups):
+            rows = metadata.row_group(number).num_rows
+            if rows:
+                groups.append((one, number, size, rows))
+                size += rows
+    if not groups:
+        raise ValueError(f"'{path}' has 0 rows; pass at least one observation")
+    chosen = (
+        {name: name for name in _parquet().ParquetFile(paths[0]).schema_arrow.names} if columns is None else columns
+    )
+    names = {leaf: tuple(map(str, choice)) for leaf, choice in chosen.items() if not isinstance(choice, str)}
+    return RowsInParquet(tuple(groups), max(group[3] for group in groups), size, chosen, names, weights)
+
+
+def _parquet() -> Any:
+    return optional("pyarrow.parquet", "data", "reading a Parquet file")
+
+
+def _some(pieces: Sequence[Fetch]) -> Sequence[Fetch]:
+    count = len(pieces) // SHARE
+    return tuple(pieces[i] for i in np.linspace(0, len(pieces) - 1, count).astype(int)) if count > 1 else ()
+
+
+def _chosen_rows(
+    layout: RowLayout, weights: np.ndarray | None, *, of: int | None = None, most: int = START_ROWS
+) -> tuple[Any, np.ndarray | None]:
+    """Return rows of positive weight among the first ones, evenly spread."""
+    size = layout.size if of is None else of
+    places = np.unique(np.linspace(0, size - 1, most).astype(int))
+    if weights is not None:
+        positive = np.flatnonzero(np.asarray(weights[:size]) > 0)
+        places = positive[np.unique(np.linspace(0, len(positive) - 1, most).astype(int))] if len(positive) else places
+    rows = layout.with_rows([widened(np.asarray(leaf[places])) for leaf in layout.rows])
+    return rows, None if weights is None else np.asarray(weights)[places]
+
+
+def widened(leaf: np.ndarray) -> np.ndarray:
+    """Return floats as float64, integers as int64, booleans as they are; without a copy where that is so already."""
+    if leaf.dtype == bool:
+        return leaf
+    return leaf.astype(np.int64 if np.issubdtype(leaf.dtype, np.integer) else np.float64, copy=False)
+
+
+def _check(rows: Any, weights: np.ndarray | None, before: int, constants: tuple[str, ...]) -> None:
+    """Raise at a value that is not finite, in a row of positive weight."""
+    named = named_leaves(rows, root="data")
+    by_row = row_layout(rows, constants).by_row
+    for name, leaf, own in zip(named.names, named.leaves, by_row, strict=True):
+        if not own or not np.issubdtype(leaf.dtype, np.floating):
+            continue
+        bad = ~np.isfinite(leaf).reshape(len(leaf), -1).all(axis=1)
+        bad = bad if weights is None else bad & (weights > 0)
+        if bad.any():
+            row = before + int(np.flatnonzero(bad)[0])
+            raise ValueError(
+                f"data leaf '{name}' has NaN or infinite values, the first in row {row}; all values must be finite; "
+                "correct them, or give these rows weight 0"
+            )

@@ -1,0 +1,264 @@
+"""Sums over the rows: the log-likelihood with its gradient and Hessian in one pass over blocks that stay in cache.
+
+A row enters through the few affine predictors that `affine` finds, z = (u, s): u = J theta + c of its own, s = S theta
++ d in common. With the first and second derivatives h' and h'' of its log density in z, summed over the rows,
+
+    gradient = sum J' h'_u + S' sum h'_s
+    Hessian  = sum J' h''_uu J + S' C + C' S + S' (sum h''_ss) S,    C = sum h''_su J
+
+so that a regression costs one matrix product of its columns with themselves, and nothing of the size of the data is
+written on the way. A log density without such predictors is differentiated as it is. From `MANY` rows on the sums go
+block by block, the totals being carried in twice the precision: the rounding errors of the blocks do not add up.
+
+Source: Ogita, Rump and Oishi (2005), Accurate sum and dot product, SIAM J. Sci. Comput. 26, algorithm 4.4, for the sum.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from mle_jax.likelihood.affine import Split, split_affine
+from mle_jax.likelihood.evaluation import weigh
+from mle_jax.likelihood.rows import row_layout
+
+if TYPE_CHECKING:
+    from mle_jax.likelihood.model import Model
+
+MANY = 16_384
+"""Rows up to which all are summed at once."""
+BLOCK = 2**17
+"""Numbers that the rows of a block and their predictors hold, at most: about a megabyte, the cache of one core."""
+BLOCK_OF_ACCELERATOR = 2**26
+"""The same where a whole device sums a block: half a gigabyte, enough to keep it busy."""
+LEAST = 256
+"""Rows of a block at least."""
+
+
+class Terms(NamedTuple):
+    """What is summed over the rows (k coordinates, c predictors in common)."""
+
+    value: Array  # ()
+    magnitude: Array  # () the sum of absolute contributions
+    gradient: Array  # (k,)
+    common_gradient: Array  # (c,)
+    hessian: Array  # (k, k)
+    mixed: Array  # (c, k)
+    common_hessian: Array  # (c, c)
+
+
+class RowSums:
+    """The log-likelihood of independent rows as a function of free coordinates, with derivatives.
+
+    Args:
+        model: the model, not a joint one.
+        coordinates: what the free coordinates mean (`params(theta)`).
+        data: the dataset.
+        weights: (n,) or None; a row of weight 0 is left out, whatever it contains.
+        part: the first row and the one after the last, where not all are meant; may be traced.
+    """
+
+    def __init__(
+        self,
+        model: "Model",
+        coordinates: Any,
+        data: Any,
+        weights: Array | None,
+        *,
+        part: tuple[Array | int, Array | int] | None = None,
+    ) -> None:
+        layout = row_layout(data, tuple(model.constants))
+
+        def density(theta: Array, *leaves: Array) -> Array:
+            return jnp.asarray(model.log_density(coordinates.params(theta), layout.with_rows(list(leaves))))
+
+        self._density = density
+        self._rows = tuple(jnp.asarray(leaf) for leaf in layout.rows)
+        self._weights = weights
+        self._size = layout.size
+        self._part = (0, layout.size) if part is None else part
+        self._whole = part is None and layout.size <= MANY
+        self._block = BLOCK if jax.default_backend() == "cpu" else BLOCK_OF_ACCELERATOR
+        # A masked row must be a valid one before it is evaluated: 0 times the gradient of a NaN is NaN.
+        self._spare = None if weights is None else tuple(leaf[jnp.argmax(weights > 0)] for leaf in self._rows)
+
+    def value(self, theta: Array) -> tuple[Array, Array]:
+        """Return the total and the sum of the absolute contributions, scalars."""
+        return self._sum(lambda rows, weights: self._total(theta, rows, weights), width=0)
+
+    def values(self, thetas: Array) -> Array:
+        """Return the totals at several points (m, k), shape (m,)."""
+
+        def of_block(rows: tuple[Array, ...], weights: Array | None) -> Array:
+            return jax.vmap(lambda theta: self._total(theta, rows, weights)[0])(thetas)
+
+        return self._sum(of_block, width=thetas.shape[0])
+
+    def with_gradient(self, theta: Array) -> tuple[tuple[Array, Array], Array]:
+        """Return the same, and the gradient (k,)."""
+
+        def of_block(rows: tuple[Array, ...], weights: Array | None) -> Any:
+            return jax.value_and_grad(lambda at: self._total(at, rows, weights), has_aux=True)(theta)
+
+        return self._sum(of_block, width=0)
+
+    def with_hessian(self, theta: Array) -> tuple[tuple[Array, Array], Array, Array]:
+        """Return the same, the gradient (k,) and the Hessian (k, k)."""
+        split = self._split(theta)
+        if split is None:
+            return self._sum(lambda rows, weights: self._twice(theta, rows, weights), width=theta.size)
+        common, slopes = self._common(split, theta)
+
+        def of_block(rows: tuple[Array, ...], weights: Array | None) -> Terms:
+            return _terms(split, theta, common, rows, weights)
+
+        terms = self._sum(of_block, width=split.sizes[0] * theta.size)
+        cross = slopes.T @ terms.mixed
+        hessian = terms.hessian + cross + cross.T + slopes.T @ terms.common_hessian @ slopes
+        return (terms.value, terms.magnitude), terms.gradient + slopes.T @ terms.common_gradient, hessian
+
+    def diagonal(self, theta: Array) -> Array | None:
+        """Return the diagonal of the Hessian, (k,); None where there are no predictors to have it by."""
+        split = self._split(theta)
+        if split is None:
+            return None
+        common, slopes = self._common(split, theta)
+
+        def of_block(rows: tuple[Array, ...], weights: Array | None) -> tuple[Array, Array, Array]:
+            bends, through = _bends(split, theta, common, rows, weights)[1:]
+            own = split.sizes[0]
+            squares = jnp.einsum("nab,nak,nbk->k", bends[:, :own, :own], through, through)
+            mixed = jnp.einsum("nac,nak->ck", bends[:, :own, own:], through)
+            return squares, mixed, jnp.sum(bends[:, own:, own:], axis=0)
+
+        squares, mixed, both = self._sum(of_block, width=split.sizes[0] * theta.size)
+        return squares + jnp.sum(slopes * (2 * mixed + both @ slopes), axis=0)
+
+    def _split(self, theta: Array) -> Split | None:
+        one = [jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in self._rows]
+        return split_affine(self._density, theta, one)
+
+    def _common(self, split: Split, theta: Array) -> tuple[Array, Array]:
+        """Return the predictors in common, (c,), and their Jacobian (c, k)."""
+        common = split.shared(theta)
+        if common.size == 0:
+            return common, jnp.zeros((0, theta.size), theta.dtype)
+        return common, jax.jacrev(split.shared)(theta)
+
+    def _total(self, theta: Array, rows: tuple[Array, ...], weights: Array | None) -> tuple[Array, Array]:
+        values = jax.vmap(lambda *row: self._density(theta, *row))(*rows)
+        values = values if weights is None else weigh(weights, values)
+        return jnp.sum(values), jnp.sum(jnp.abs(values))
+
+    def _twice(self, theta: Array, rows: tuple[Array, ...], weights: Array | None) -> Any:
+        """Differentiate the total of a block twice, forward over reverse, the primal work shared."""
+
+        def gradient_first(at: Array) -> tuple[Array, tuple[Array, Array]]:
+            values, gradient = jax.value_and_grad(lambda to: self._total(to, rows, weights), has_aux=True)(at)
+            return gradient, values
+
+        gradient, push, values = jax.linearize(gradient_first, theta, has_aux=True)
+        return values, gradient, jax.vmap(push)(jnp.eye(theta.size, dtype=theta.dtype))
+
+    def _sum(self, function: Callable[[tuple[Array, ...], Array | None], Any], *, width: int) -> Any:
+        """Sum a function of a block of rows, all at once or block by block.
+
+        Args:
+            function: ``(rows, weights) -> pytree of sums``.
+            width: the numbers per row that it makes on the way.
+        """
+        if self._whole:
+            return function(self._valid(self._rows, self._weights), self._weights)
+        numbers = width + sum(leaf[0].size for leaf in self._rows)
+        height = min(max(self._block // numbers, LEAST), self._size)
+        begin, end = self._part
+
+        def add(i: Array, sums: tuple[Any, Any]) -> tuple[Any, Any]:
+            # The last block begins early enough to be whole; rows that the one before had are left out by weight 0.
+            first = begin + i * height
+            start = jnp.clip(first, 0, self._size - height)
+            rows = start + jnp.arange(height)
+            block = lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, height)  # noqa: E731
+            weights = ((rows >= first) & (rows < end)).astype(dtype)
+            leaves = tuple(block(leaf) for leaf in self._rows)
+            if self._weights is not None:
+                weights = weights * block(self._weights)
+                leaves = self._valid(leaves, weights)
+            return _plus(*sums, function(leaves, weights))
+
+        shapes = jax.eval_shape(function, tuple(leaf[:height] for leaf in self._rows), None)
+        dtype = jax.tree_util.tree_leaves(shapes)[0].dtype
+        nothing = jax.tree_util.tree_map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        high, low = jax.lax.fori_loop(0, (end - begin + height - 1) // height, add, (nothing, nothing))
+        return jax.tree_util.tree_map(jnp.add, high, low)
+
+    def _valid(self, leaves: tuple[Array, ...], weights: Array | None) -> tuple[Array, ...]:
+        """Put a row of positive weight in place of every row of weight zero."""
+        if weights is None or self._spare is None:
+            return leaves
+        masked = weights <= 0
+        return tuple(
+            jnp.where(masked.reshape(-1, *(1,) * (leaf.ndim - 1)), spare, leaf)
+            for leaf, spare in zip(leaves, self._spare, strict=True)
+        )
+
+
+def _plus(high: Any, low: Any, more: Any) -> tuple[Any, Any]:
+    """Add to a sum that is held in two parts, the second of which collects the rounding errors of the first."""
+    total = jax.tree_util.tree_map(jnp.add, high, more)
+
+    def error(old: Array, new: Array, total: Array) -> Array:
+        part = total - old
+        lost = (old - (total - part)) + (new - part)
+        return jnp.where(jnp.isfinite(total), lost, 0.0)  # inf - inf is no error
+
+    return total, jax.tree_util.tree_map(jnp.add, low, jax.tree_util.tree_map(error, high, more, total))
+
+
+def _terms(split: Split, theta: Array, common: Array, rows: tuple[Array, ...], weights: Array | None) -> Terms:
+    """Return the sums of a block of rows in terms of the predictors."""
+    own, size = split.sizes
+    (value, slopes), bends, through = _bends(split, theta, common, rows, weights)
+    flat = through.reshape(through.shape[0] * own, theta.size)
+    bent = jnp.einsum("nab,nbk->nak", bends[:, :own, :own], through)
+    return Terms(
+        value=jnp.sum(value),
+        magnitude=jnp.sum(jnp.abs(value)),
+        gradient=slopes[:, :own].reshape(flat.shape[0]) @ flat,
+        common_gradient=jnp.sum(slopes[:, own:], axis=0),
+        hessian=bent.reshape(flat.shape).T @ flat,
+        mixed=bends[:, :own, own:].reshape(flat.shape[0], size).T @ flat,
+        common_hessian=jnp.sum(bends[:, own:, own:], axis=0),
+    )
+
+
+def _bends(
+    split: Split, theta: Array, common: Array, rows: tuple[Array, ...], weights: Array | None
+) -> tuple[tuple[Array, Array], Array, Array]:
+    """Return the derivatives of b rows in terms of the predictors, weighted, and the Jacobians of those of the row.
+
+    Returns:
+        values (b,) and slopes (b, a + c); second derivatives (b, a + c, a + c); Jacobians (b, a, k), not weighted.
+    """
+    own, size = split.sizes
+    directions = jnp.eye(own + size, dtype=theta.dtype)
+
+    def derivatives(z: Array, *row: Array) -> tuple[Array, Array, Array]:
+        def gradient_first(*at: Array) -> tuple[Array, Array]:
+            value, slopes = jax.value_and_grad(split.outer, (0, 1))(*at, row)
+            return jnp.concatenate(slopes), value
+
+        slopes, push, value = jax.linearize(gradient_first, z, common, has_aux=True)
+        return value, slopes, jax.vmap(push)(directions[:, :own], directions[:, own:])
+
+    def jacobian(*row: Array) -> Array:
+        _, pull = jax.vjp(lambda at: split.of_row(at, row), theta)
+        through: Array = jax.vmap(pull)(directions[:own, :own])[0]
+        return through
+
+    predictors = jax.vmap(lambda *row: split.of_row(theta, row))(*rows)
+    found = jax.vmap(derivatives)(predictors, *rows)
+    value, slopes, bends = found if weights is None else (weigh(weights, leaf) for leaf in found)
+    return (value, slopes), bends, jax.vmap(jacobian)(*rows)

@@ -1,0 +1,124 @@
+"""The affine predictors that a log density's program shows, and derivatives through them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.scipy.stats import norm
+
+import mle_jax as mle
+from mle_jax.likelihood import row_sums
+from mle_jax.likelihood.affine import split_affine
+from mle_jax.likelihood.layout import model_space
+from mle_jax.likelihood.row_sums import RowSums
+from mle_jax.parameters import coordinates
+
+ROW = {"x": np.array([1.0, -0.5, 2.0, 0.25]), "y": np.array(1.0), "g": np.array(2)}
+
+
+def bernoulli(params, row):
+    eta = row["x"] @ params["w"]
+    return row["y"] * eta - jnp.logaddexp(0.0, eta)  # two uses of one predictor
+
+
+def gaussian(params, row):
+    return norm.logpdf(row["y"], row["x"] @ params["w"] + 1.0, params["s"])
+
+
+def two_lines(params, row):
+    return norm.logpdf(row["y"], row["x"] @ params["w"], jnp.exp(row["x"][:2] @ params["v"]))
+
+
+def groups(params, row):
+    return norm.logpdf(row["y"], params["a"][row["g"]] + row["x"] @ params["w"], params["s"])
+
+
+def piecewise(params, row):  # which branch is taken depends on the parameters, so the choice itself is not affine
+    return -((row["y"] - jnp.where(params["w"][0] > 0, params["w"].sum(), 0.0)) ** 2)
+
+
+def quadratic(params, row):
+    return -(params["w"] @ params["w"]) * row["y"]
+
+
+def looped(params, row):  # a loop is opaque, whatever is inside
+    return -jax.lax.fori_loop(0, 3, lambda i, total: total + params["w"][i] ** 2, 0.0)
+
+
+def flat_line(params, row):
+    return row["x"] @ params["w"]
+
+
+W = {"w": mle.Real(4)}
+SPLITS = [  # log density, declaration, entries of the predictors of the row and in common; None where it does not pay
+    (bernoulli, W, (1, 0)),
+    (gaussian, W | {"s": mle.Positive()}, (1, 1)),
+    (two_lines, W | {"v": mle.Real(2)}, (2, 0)),
+    (groups, W | {"a": mle.Real(9), "s": mle.Positive()}, (1, 1)),
+    (flat_line, W, (1, 0)),
+    (piecewise, W, (0, 2)),
+    (quadratic, W, None),
+    (looped, W, None),
+    (lambda params, row: norm.logpdf(row["y"], params["m"], params["s"]), {"m": mle.Real(), "s": mle.Positive()}, None),
+]
+
+
+def traced(log_density, declaration):
+    model = mle.Model(log_density, declaration)
+    data = {name: leaf[None] for name, leaf in ROW.items()}
+    place = coordinates(model_space(model, data), None)
+    names = list(ROW)
+
+    def function(theta, *leaves):
+        return jnp.asarray(log_density(place.params(theta), dict(zip(names, leaves, strict=True))))
+
+    theta = jnp.linspace(-0.7, 0.9, place.size)
+    return function, theta, [ROW[name] for name in names]
+
+
+@pytest.mark.parametrize(("log_density", "declaration", "sizes"), SPLITS)
+def test_the_fewest_affine_predictors_are_found(log_density, declaration, sizes):
+    with jax.enable_x64(True):
+        function, theta, leaves = traced(log_density, declaration)
+        split = split_affine(function, theta, leaves)
+        assert (None if split is None else split.sizes) == sizes
+        if split is None:
+            return
+        value = split.outer(split.of_row(theta, leaves), split.shared(theta), leaves)
+        np.testing.assert_allclose(value, function(theta, *leaves), rtol=1e-15)
+        # Affine: the second difference along any line vanishes.
+        step = jnp.cos(jnp.arange(theta.size, dtype=theta.dtype))
+        for predictors in (lambda at: split.of_row(at, leaves), split.shared):
+            ends = predictors(theta + step) + predictors(theta - step)
+            np.testing.assert_allclose(ends, 2 * predictors(theta), rtol=1e-14, atol=1e-14)
+
+
+def test_derivatives_by_blocks_are_those_of_the_plain_sum(monkeypatch):
+    """Several uneven blocks, weights of zero on rows of NaN, predictors of the row and in common."""
+    monkeypatch.setattr(row_sums, "MANY", 50)
+    monkeypatch.setattr(row_sums, "LEAST", 16)
+    monkeypatch.setattr(row_sums, "BLOCK", 1)
+    rng = np.random.default_rng(0)
+    n = 133
+    data = {"x": rng.normal(size=(n, 4)), "y": rng.normal(size=n), "g": rng.integers(0, 9, n)}
+    weights = rng.integers(0, 3, n).astype(float)
+    spoiled = {**data, "y": np.where(weights == 0, np.nan, data["y"])}
+    with jax.enable_x64(True):
+        for log_density, declaration, _ in (SPLITS[3], SPLITS[7]):
+            model = mle.Model(log_density, declaration)
+            place = coordinates(model_space(model, data), None)
+            theta = jnp.linspace(-0.7, 0.9, place.size)
+
+            def plain(at, model=model, place=place):
+                rows = jax.vmap(lambda row: model.log_density(place.params(at), row))(data)
+                return jnp.sum(weights * rows)
+
+            sums = RowSums(model, place, spoiled, jnp.asarray(weights))
+            (value, magnitude), gradient, hessian = jax.jit(sums.with_hessian)(theta)
+            close = {"rtol": 1e-12, "atol": 1e-12 * float(magnitude)}  # rounding of sums of n terms
+            np.testing.assert_allclose(value, plain(theta), **close)
+            np.testing.assert_allclose(gradient, jax.grad(plain)(theta), **close)
+            np.testing.assert_allclose(hessian, jax.hessian(plain)(theta), **close)
+            np.testing.assert_allclose(jax.jit(sums.with_gradient)(theta)[1], gradient, **close)
+            points = jnp.stack([theta, theta + 0.1])
+            np.testing.assert_allclose(jax.jit(sums.values)(points), [plain(at) for at in points], **close)

@@ -1,0 +1,164 @@
+"""Fits whose rows are summed piece by piece: in memory, mapped from files, Parquet, several devices."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import warnings
+
+import jax
+import numpy as np
+import pytest
+
+import mle_jax as mle
+from mle_jax.data import pieces
+from mle_jax.fitting import many_rows
+from mle_jax.likelihood import row_sums
+from mle_jax.results import from_files
+
+N = 6_007
+MODEL = mle.models.poisson_regression()
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch):
+    """Let some thousand rows count as many."""
+    for module in (many_rows, from_files):
+        monkeypatch.setattr(module, "MANY_ROWS", 1_000)
+    monkeypatch.setattr(row_sums, "MANY", 500)
+    monkeypatch.setattr(pieces, "HEIGHT", 1_024)
+    monkeypatch.setattr(pieces, "LEAST_SAMPLE", 100)
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    x = np.column_stack([np.ones(N), rng.normal(size=(N, 2))])
+    return {"x": x, "y": rng.poisson(np.exp(x @ [0.3, -0.5, 0.2])).astype(float)}
+
+
+@pytest.fixture(scope="module")
+def weights():
+    return np.random.default_rng(1).integers(0, 3, N).astype(float)
+
+
+@pytest.fixture
+def usual(monkeypatch):
+    """A function that fits in the one compiled loop."""
+
+    def fit(*args, **kwargs):
+        with monkeypatch.context() as patch:
+            patch.setattr(many_rows, "MANY_ROWS", 10**9)
+            return mle.fit(*args, **kwargs)
+
+    return fit
+
+
+def assert_same(one, other, rtol=1e-12):
+    # The two sum in another order, and both polish the maximum to the last digits.
+    assert one.status.name == other.status.name == "converged"
+    np.testing.assert_allclose(one.params["w"], other.params["w"], rtol=rtol)
+    np.testing.assert_allclose(one.log_likelihood, other.log_likelihood, rtol=rtol)
+    np.testing.assert_allclose(one.standard_errors()["w"], other.standard_errors()["w"], rtol=rtol)
+    assert one.n_observations == other.n_observations and one.names == other.names
+
+
+def mapped(folder, data):
+    for name, leaf in data.items():
+        np.save(folder / f"{name}.npy", leaf)
+    return {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in data}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_pieces_change_nothing(data, weights, usual, tmp_path, weighted):
+    given = weights if weighted else None
+    reference = usual(MODEL, data, weights=given)
+    assert_same(mle.fit(MODEL, data, weights=given), reference)
+    assert_same(mle.fit(MODEL, mapped(tmp_path, data), weights=given), reference)
+
+
+def test_rows_of_parquet_files(data, weights, usual, tmp_path):
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    x = data["x"]
+    table = pyarrow.table({"one": x[:, 0], "a": x[:, 1], "b": x[:, 2], "y": data["y"].astype(int)})
+    parquet.write_table(table[:4_000], tmp_path / "1.parquet", row_group_size=700)
+    parquet.write_table(table[4_000:], tmp_path / "2.parquet", row_group_size=1_024)
+    columns = {"y": "y", "x": ["one", "a", "b"]}
+    fit = mle.fit(MODEL, tmp_path, columns=columns, weights=weights)
+    assert_same(fit, usual(MODEL, table, columns=columns, weights=weights))
+    assert fit.names == ("w[one]", "w[a]", "w[b]")
+    with pytest.raises(ValueError, match=r"evaluate\(model, table, fit.params\)"):
+        fit.standard_errors(kind="sandwich")
+    with pytest.raises(ValueError, match="height"):
+        mle.fit(MODEL, tmp_path, columns={"y": "height", "x": ["one"]})
+
+
+def test_a_density_of_ones_own_with_a_scale(data, usual):
+    def log_density(params, row):
+        z = (row["y"] - row["x"] @ params["w"]) / params["s"]
+        return -jax.numpy.log1p(z * z / 5.0) * 3.0 - jax.numpy.log(params["s"])
+
+    model = mle.Model(log_density, {"w": mle.Real(columns="x"), "s": mle.Positive()})
+    assert_same(mle.fit(model, data), usual(model, data))
+
+
+def test_the_certificate_looks_along_each_direction_where_sums_of_them_do_not_do(data, usual, monkeypatch):
+    """Rows that count for little leave a wide and skewed log-likelihood, and the sums of directions show it."""
+    passes = []
+    losses = many_rows.Passes.losses
+    monkeypatch.setattr(many_rows.Passes, "losses", lambda self, at: passes.append(len(at)) or losses(self, at))
+    options = {"weights": np.full(N, 1e-6), "weight_kind": "importance"}
+    # Standard errors of 10: a last step from 1e-6 of them ends some 1e-12 of them away.
+    assert_same(mle.fit(MODEL, data, **options), usual(MODEL, data, **options), rtol=1e-9)
+    assert passes == [1 + 3 + 2 * 2, 1 + 3 + 2 * 3]
+
+
+def test_no_maximum_is_no_maximum(data):
+    y = (data["x"][:, 1] > 0).astype(float)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mle.ConvergenceWarning)
+        fit = mle.fit(mle.models.logistic_regression(), {"x": data["x"], "y": y})
+    assert not fit.converged and fit.status.name == "rising" and "w[1]" in fit.message
+
+
+def test_bad_rows_of_files_are_named(data, tmp_path):
+    spoiled = data["y"].copy()
+    spoiled[4_321] = np.nan
+    with pytest.raises(ValueError, match=r"'y' has NaN or infinite values, the first in row 4321"):
+        mle.fit(MODEL, mapped(tmp_path, {**data, "y": spoiled}))
+
+
+def test_what_needs_all_rows_at_once_says_so(data, tmp_path):
+    files = mapped(tmp_path, data)
+    for options in ({"missing": "drop"}, {"starts": 4}, {"dtype": "float32"}, {"clusters": np.arange(N)}):
+        with pytest.raises(ValueError, match=f"{next(iter(options))} needs all rows at once, but they are in files"):
+            mle.fit(MODEL, files, **options)
+    with pytest.raises(ValueError, match=r"fitted by Newton\(\) alone"):
+        mle.fit(MODEL, files, optimizer=mle.optimizers.LBFGS())
+    with pytest.raises(ValueError, match="smooth=False, which needs them all at once"):
+        mle.fit(mle.models.laplace_regression(), files)
+    with pytest.raises(FileNotFoundError, match="no such Parquet file"):
+        mle.fit(MODEL, tmp_path / "absent.parquet")
+
+
+def test_several_devices_change_nothing():
+    script = """
+        import jax, numpy as np, mle_jax as mle
+        assert len(jax.devices()) == 8
+        rng = np.random.default_rng(0)
+        n = 2003
+        x = np.column_stack([np.ones(n), rng.normal(size=n)])
+        data = {"x": x, "y": rng.poisson(np.exp(x @ [0.3, -0.5]))}
+        model, weights = mle.models.poisson_regression(), rng.integers(0, 3, n)
+        one = mle.fit(model, data, weights=weights)
+        many = mle.fit(model, data, weights=weights, devices=jax.devices())
+        assert one.status == many.status and many.converged
+        np.testing.assert_allclose(many.params["w"], one.params["w"], rtol=1e-12)
+        np.testing.assert_allclose(many.log_likelihood, one.log_likelihood, rtol=1e-12)
+        np.testing.assert_allclose(many.standard_errors()["w"], one.standard_errors()["w"], rtol=1e-12)
+    """
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
