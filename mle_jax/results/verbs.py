@@ -153,13 +153,19 @@ def fit(
         constraints=constraint_texts(constraints),
         in_memory=files is None,
     )
-    if sought.maxima is not None:
-        result = replace(result, maxima=maxima_table(result.names, sought.maxima))
+    return _announced(result, sought.maxima, by_hand=plan.handwritten)
+
+
+def _announced(result: Fit, maxima: Any, *, by_hand: bool) -> Fit:
+    """Return the fit with the table of its maxima, and warn where it is not certified."""
+    if maxima is not None:
+        result = replace(result, maxima=maxima_table(result.names, maxima))
     if result.converged:
         return result
-    if plan.handwritten:
+    if by_hand:
         result = replace(result, message=f"{result.message} {FOLLOWED_BY_HAND}")
-    warnings.warn(f"{model.label}: {result.status.name}. {result.message}", ConvergenceWarning, stacklevel=3)
+    label = result._record.model.label
+    warnings.warn(f"{label}: {result.status.name}. {result.message}", ConvergenceWarning, stacklevel=4)
     return result
 
 
