@@ -10,6 +10,7 @@ from mle_jax._text import plural, significant
 from mle_jax._whole import is_whole
 from mle_jax.inference.deletion import Deletions, delete_each_row
 from mle_jax.likelihood.programs import verb_program
+from mle_jax.results.from_files import is_described
 from mle_jax.tables import Table
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def influence(fit: "Fit") -> Influence:
     Raises:
         TypeError: not a fit, or a batch of fits.
         ValueError: a joint likelihood, which has no rows; a model with kinks; a fit without a certificate, or in which
-            nothing was estimated.
+            nothing was estimated; rows of a Parquet file, which were not kept.
 
     Reference:
         Pregibon (1981), Annals of Statistics 9, 705-724, section 4; Cook and Weisberg (1982), Residuals and Influence
@@ -182,6 +183,11 @@ def _check(fit: Any) -> None:
         raise ValueError(
             f"influence needs second derivatives, but {model.label} is declared smooth=False; fit again with weight 0 "
             "for the rows in question"
+        )
+    if is_described(fit._record.data):
+        raise ValueError(
+            "influence needs the rows, but those of a Parquet file were read piece by piece and not kept; read the "
+            "table into memory and call evaluate(model, table, fit.params)"
         )
     if not fit.converged:
         raise ValueError(

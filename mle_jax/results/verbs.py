@@ -122,9 +122,8 @@ def fit(
         where = "on several devices" if clean.files is None else "in files"
         asked = {"dtype": dtype, "missing": missing, "starts": starts, "clusters": clusters, "gradient": gradient}
         optimizer = check_suits_pieces(model, where, optimizer, asked)
-    space = checked_space(model, clean, start)
+    place = checked_place(checked_space(model, clean, start), fixed, constraints, [start])
     labels = kept_labels(clusters, clean, count_rows(model, clean.data))
-    place = checked_place(space, fixed, constraints, [start])
     plan = make_plan(
         model,
         place,
