@@ -112,16 +112,15 @@ def fit_batch(
         constraints=constraint_texts(constraints),
     )
     record = look_again(record, solution, tolerance=tolerance, max_steps=plan.max_steps, start_given=start is not None)
-    fits = build_batch(record, solution, sample)
-    _warn_of_failures(fits)
-    return fits
+    return _with_warning(build_batch(record, solution, sample))
 
 
-def _warn_of_failures(fits: Fit) -> None:
+def _with_warning(fits: Fit) -> Fit:
     failures = int((~fits.converged).sum())
     if failures:
         message = f"{failures} of {len(fits)} fits were not certified; fits.failed() lists them"
         warnings.warn(f"{fits._record.model.label}: {message}", ConvergenceWarning, stacklevel=4)
+    return fits
 
 
 def _checked_start(space: ParameterSpace, start: Any, lanes: int) -> tuple[dict[str, Any], dict[str, Any]]:
