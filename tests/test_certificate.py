@@ -326,3 +326,25 @@ def test_which_ends_the_maximum_is_on_does_not_depend_on_units():
         fit = fit_with_warning(model, {"y": unit * y})
         assert fit.status is Status.at_boundary and fit.params["sa2"] == 0.0
         assert fit.params["se2"] == pytest.approx(unit**2 * y.var(), rel=1e-7)
+
+
+def test_higher_ground_beside_a_local_maximum_is_climbed():
+    """A broad peak with one at 1 standard error that is higher: the certificate comes upon it, and the fit goes on."""
+
+    def log_likelihood(params, data):
+        t = params["t"]
+        return jnp.logaddexp(-(t**2) / 2, data["height"] - 200 * (t - 1) ** 2)
+
+    model = mle.Model.joint(log_likelihood, {"t": mle.Real()}, n_observations=1)
+    # By bisection: between 0.9 and 1.1 the narrow peak, height 2, has its root of the derivative.
+    low, high = 0.9, 1.1
+    for _ in range(60):
+        t = (low + high) / 2
+        broad, narrow = np.exp(-(t**2) / 2), np.exp(2 - 200 * (t - 1) ** 2)
+        low, high = (t, high) if -t * broad - 400 * (t - 1) * narrow > 0 else (low, t)
+    fit = mle.fit(model, {"height": np.array(2.0)}, start={"t": 0.0})
+    assert fit.converged
+    np.testing.assert_allclose(fit.params["t"], low, rtol=1e-10)
+    fits = mle.fit_batch(model, {"height": np.array([2.0, -2.0])}, start={"t": 0.0})
+    np.testing.assert_allclose(fits.params["t"], [low, 0.0], atol=1e-10)  # too low to be worth the way
+    assert fits.converged.all()

@@ -17,7 +17,7 @@ from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
 from mle_jax.fitting.verdicts import taking_part, touching
 from mle_jax.likelihood.evaluation import sample, total_and_magnitude
-from mle_jax.likelihood.programs import verb_program
+from mle_jax.likelihood.programs import quick_program, verb_program
 from mle_jax.optimizers import Newton
 from mle_jax.parameters import Coordinates, Interval, ParameterSpace, Positive, hold_more
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 HIGHER = 1e-6  # log-likelihood units that the point on the boundary may lack: the search stopped as near to it
 NEAR = 1e-2  # of the distance from the start to the end: closer than this, an entry may be on its way there
 OPEN_ENDED = (Status.rising, Status.not_identified, Status.max_steps, Status.precision_lost, Status.saddle)
+
+_touching = quick_program(touching)  # asked of many lanes, one by one
 
 
 def on_boundary(
@@ -51,7 +53,7 @@ def on_boundary(
     ends = _ends_ahead(place.space, np.asarray(place.flat(solution.theta)), np.asarray(place.fixed))
     # A small entry is not yet on its way to zero: those that take part in the climb go first.
     certificate = solution.certificate
-    climbing = touching(place, solution.theta, taking_part(certificate.uphill, certificate.information))
+    climbing = _touching(place, solution.theta, taking_part(certificate.uphill, certificate.information))
     ends = _with_tied({i: end for i, end in ends.items() if climbing[i]} or ends, groups)
     steps = solution.steps
     while ends:

@@ -53,6 +53,8 @@ class Certificate(NamedTuple):
     signs: Array  # (k,) of the eigenvalues: 0 where they are nothing but rounding
     flat: Array  # () bool: the log-likelihood does not change along +- the weakest direction
     undetermined: Array  # (k,) bool: takes part in a direction along which the information vanishes
+    rise: Array  # () of the log-likelihood over the best of all moves tried; below 0 where all lead down
+    higher: Array  # (k,) that move
 
     @property
     def is_definite(self) -> Array:
@@ -76,19 +78,22 @@ def certify(objective: Objective, here: Evaluation, scale: Array | float) -> Cer
     curvature = curve(here, scale)
     if here.point.size == 0:
         return curvature
-    each = lambda: _falls(objective, here, both_sides(curvature, PROBE), scale)  # noqa: E731
     if here.point.size < MANY:
-        forward = _falls(objective, here, ahead(curvature), scale)
-        return judged(curvature, here, jnp.concatenate([forward, each()]), scale)
+        return judged(curvature, here, _falls(objective, here, all_moves(curvature), scale), scale)
     falls = _falls(objective, here, jnp.concatenate([ahead(curvature), along_sums(curvature)]), scale)
     by_sums, enough = judged_by_sums(curvature, here, falls, scale)
-    one_by_one = lambda: judged(curvature, here, jnp.concatenate([falls[:3], each()]), scale)  # noqa: E731
+    one_by_one = lambda: judged(curvature, here, _falls(objective, here, all_moves(curvature), scale), scale)  # noqa: E731
     return jax.tree_util.tree_map(jnp.asarray, jax.lax.cond(enough, lambda: by_sums, one_by_one))
 
 
 def ahead(curvature: Certificate) -> Array:
     """Return the moves of condition (c), (3, k): uphill, and along the weakest direction both ways."""
     return jnp.stack([curvature.uphill, curvature.weakest, -curvature.weakest])
+
+
+def all_moves(curvature: Certificate) -> Array:
+    """Return the moves of condition (c), and those along every eigenvector both ways, (3 + 2 k, k)."""
+    return jnp.concatenate([ahead(curvature), both_sides(curvature, PROBE)])
 
 
 def along_sums(curvature: Certificate) -> Array:
@@ -113,11 +118,12 @@ def judged_by_sums(
     seen = (noise(here, scale) <= 0.1 * PROBE**2 * apart) & jnp.all(curvature.signs > 0)
     as_said = jnp.full(2 * here.point.size, 0.5 * PROBE**2, falls.dtype)
     certificate = judged(curvature, here, jnp.concatenate([falls[:3], as_said]), scale)
-    return certificate, seen & jnp.all(jnp.abs(bends - 1.0) <= apart)
+    return certificate, seen & jnp.all(falls[3:] > 0) & jnp.all(jnp.abs(bends - 1.0) <= apart)
 
 
 def judged(curvature: Certificate, here: Evaluation, falls: Array, scale: Array | float) -> Certificate:
-    """Complete a certificate by the falls over the moves `ahead` and `both_sides`, (3 + 2 k,)."""
+    """Complete a certificate by the falls over `all_moves`, (3 + 2 k,)."""
+    highest = jnp.argmin(falls)
     # Where the score is exactly zero there is no uphill direction to try.
     climb = jnp.where(jnp.any(curvature.uphill != 0), falls[0], jnp.inf)
     across = falls[1:3]
@@ -130,6 +136,8 @@ def judged(curvature: Certificate, here: Evaluation, falls: Array, scale: Array 
         sound=~jnp.any(mismatched),
         unsound=curvature.directions[:, jnp.argmax(mismatch)],
         mismatched=mismatched,
+        rise=-falls[highest],
+        higher=all_moves(curvature)[highest],
     )
 
 
@@ -217,4 +225,6 @@ def curve(here: Evaluation, scale: Array | float) -> Certificate:
         signs=jnp.where(jnp.abs(eigen.values) > eigen.floor, jnp.sign(eigen.values), 0.0),
         flat=jnp.asarray(False),
         undetermined=jnp.any(null > SHARE, axis=1),
+        rise=-unknown,
+        higher=jnp.zeros_like(step),
     )

@@ -199,6 +199,8 @@ def _certificate(point: Array, found: Identification | None, decrement: Array) -
         signs=line,
         flat=jnp.asarray(True),
         undetermined=found.undetermined,
+        rise=-unknown,
+        higher=line,
     )
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 HIGHER = 1e-3  # log-likelihood units by which a point must be above a stationary one
 LENGTHS = 10.0 ** np.arange(-4, 5)  # of the moves, in free coordinates or in sizes of the first start
+STATIONARY = (Status.converged, Status.converged_to_rounding, Status.rising, Status.precision_lost)
+ROUNDS = 5  # of going on to higher ground
 ACROSS = 12  # moves of every length in which all coordinates take part
 MANY = 50  # coordinates: with more, single ones are not tried
 
@@ -57,6 +59,41 @@ def begin_elsewhere(
     begin = jnp.asarray(points[best])
     found = verb_program(model, _solve_from)(place, begin, data, weights, tolerance, max_steps)
     return solution if Status(int(found.status)) is Status.non_finite else found._replace(trace=solution.trace)
+
+
+def climb_on(
+    model: "Model",
+    place: Coordinates,
+    solution: Solution,
+    data: Any,
+    weights: Any,
+    *,
+    tolerance: float,
+    max_steps: int,
+) -> Solution:
+    """Search on from a higher point that the certificate came upon beside a local maximum, if there is one.
+
+    A log-likelihood with several maxima (a t regression of few rows) may be higher a fraction of a standard error away
+    from one of them. If that way leads to no certified maximum, as toward a singularity, this one stands.
+    """
+    for _ in range(ROUNDS):
+        if max_steps == 0 or not beside_higher_ground(solution):
+            return solution
+        begin = jnp.asarray(solution.theta) + jnp.asarray(solution.certificate.higher)
+        found = verb_program(model, _solve_from)(place, begin, data, weights, tolerance, max_steps)
+        higher = float(found.log_likelihood) > float(solution.log_likelihood)
+        if not (higher and Status(int(found.status)).certified):
+            return solution
+        solution = found._replace(steps=found.steps + solution.steps, trace=solution.trace)
+    return solution
+
+
+def beside_higher_ground(found: Solution) -> np.ndarray:
+    """Say of one solution, or of many that are stacked, whether it is stationary and a point beside it is higher."""
+    status, certificate = np.asarray(found.status), found.certificate
+    # Where it rises along the very step, as toward infinity, the search has gone that way already.
+    stationary = np.isin(status, [int(s) for s in STATIONARY]) & ~np.asarray(certificate.rises)
+    return stationary & (np.asarray(certificate.rise) > HIGHER)
 
 
 def _moves(theta: np.ndarray) -> np.ndarray:

@@ -24,11 +24,10 @@ from jax import Array
 from mle_jax._objective import Evaluation, Objective
 from mle_jax.data.pieces import Fetch, Rows, RowsInMemory
 from mle_jax.fitting.certificate import (
-    PROBE,
     Certificate,
     ahead,
+    all_moves,
     along_sums,
-    both_sides,
     curve,
     judged,
     judged_by_sums,
@@ -226,7 +225,7 @@ def _judge_sums(curvature: Certificate, here: Evaluation, losses: Array, scale: 
 @quick_program
 def _everywhere(curvature: Certificate, here: Evaluation) -> Array:
     """Return all points of the certificate, the maximum first."""
-    return _points(here, jnp.concatenate([ahead(curvature), both_sides(curvature, PROBE)]))
+    return _points(here, all_moves(curvature))
 
 
 @quick_program

@@ -11,7 +11,7 @@ from mle_jax._status import Status
 from mle_jax.fitting.boundary import OPEN_ENDED, on_boundary
 from mle_jax.fitting.certificate import LEAST_DROP, Certificate, is_sound_nearby
 from mle_jax.fitting.edges import on_edge
-from mle_jax.fitting.elsewhere import begin_elsewhere
+from mle_jax.fitting.elsewhere import begin_elsewhere, beside_higher_ground, climb_on
 from mle_jax.fitting.rotation import Rotated, ScoreBasis, score_basis
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
@@ -75,6 +75,7 @@ def second_look(
             max_steps=max_steps,
         ),
     )
+    solution = climb_on(model, place, solution, data, weights, tolerance=tolerance, max_steps=max_steps)
     nearer = look_nearer(model, place, solution, data, weights, tolerance=tolerance)
     if nearer is not solution:
         return place, nearer
@@ -118,14 +119,14 @@ def _is_sound_nearby(
     return is_sound_nearby(objective, objective.with_gradient(theta), certificate, loss_scale(model, data, weights))
 
 
-def needs_second_look(
-    status: np.ndarray, smallest_eigenvalue: np.ndarray, sound: np.ndarray, place: Coordinates
-) -> np.ndarray:
-    """Say for each of many solutions whether a second look could change its verdict, bool (B,)."""
+def needs_second_look(found: Solution, place: Coordinates) -> np.ndarray:
+    """Say for each of many solutions (NumPy, stacked) whether a second look could change its verdict, bool (B,)."""
+    status, certificate = np.asarray(found.status), found.certificate
     closed = any(getattr(declaration, "closed", False) for declaration in place.space.declarations)
     on_boundary_perhaps = np.isin(status, [int(s) for s in OPEN_ENDED]) & closed
-    bent_perhaps = (status == int(Status.precision_lost)) & ~np.asarray(sound)
-    return on_boundary_perhaps | bent_perhaps | _is_unclear(status, smallest_eigenvalue, place.size)
+    bent_perhaps = (status == int(Status.precision_lost)) & ~np.asarray(certificate.sound)
+    unclear = _is_unclear(status, np.asarray(certificate.smallest_eigenvalue), place.size)
+    return on_boundary_perhaps | bent_perhaps | unclear | beside_higher_ground(found)
 
 
 def _is_unclear(status: np.ndarray, smallest_eigenvalue: np.ndarray, size: int) -> np.ndarray:

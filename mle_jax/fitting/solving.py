@@ -27,6 +27,9 @@ from mle_jax.optimizers.newton import Newton
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
 
+MEASURED = ("drop", "uphill_drop", "flat", "sound", "unsound", "mismatched", "rise", "higher")
+"""The part of a certificate that took evaluations beside the point."""
+
 
 def solve(
     model: "Model",
@@ -150,9 +153,7 @@ def _polished(
     objective: Objective, here: Evaluation, certificate: Certificate, scale: Array | float, *, allowed: Array
 ) -> tuple[Evaluation, Certificate]:
     trial = objective.with_hessian(here.point + certificate.step)
-    measured = {
-        name: getattr(certificate, name) for name in ("drop", "uphill_drop", "flat", "sound", "unsound", "mismatched")
-    }
+    measured = {name: getattr(certificate, name) for name in MEASURED}
     after = curve(trial, scale)._replace(**measured)
     rounding = 10 * jnp.finfo(here.point.dtype).eps * here.magnitude
     keeps_height = trial.is_finite & (trial.value <= here.value + rounding)

@@ -77,8 +77,7 @@ def look_again(record: Record, solution: Solution, *, tolerance: float, max_step
         return record
     found = to_numpy(solution._replace(trace=None))
     unclear = np.flatnonzero(
-        needs_second_look(found.status, found.certificate.smallest_eigenvalue, found.certificate.sound, record.place)
-        | ((found.status == int(Status.non_finite)) & (not start_given))
+        needs_second_look(found, record.place) | ((found.status == int(Status.non_finite)) & (not start_given))
     )
     settled = {}
     for lane in unclear.tolist():
