@@ -98,7 +98,7 @@ class RowsInMemory:
             at = min(first, self._size - height)
             rows = layout.with_rows([leaf[at : at + height] for leaf in layout.rows])
             weights = None if self.weights is None else self.weights[at : at + height]
-            if first < end:
+            if first < end and _has_valid(weights):
                 rows, weights = jax.device_put((rows, weights), device)
                 shares.append(Piece(rows, weights, first - at, end - at))
         return tuple(shares)
@@ -180,7 +180,12 @@ class RowsInFiles:
         weights = None if self.weights is None else np.asarray(self.weights[begin:end])
         _let_go(layout)
         _check(rows, weights, begin, self.constants)
-        return Piece(rows, weights, first - begin, height)
+        return Piece(rows, weights, first - begin, height if _has_valid(weights) else first - begin)
+
+
+def _has_valid(weights: np.ndarray | None) -> bool:
+    """Say whether a row counts: else nothing is valid that could stand for the masked ones, and no row is meant."""
+    return weights is None or bool(np.any(weights > 0))
 
 
 def _let_go(layout: RowLayout) -> None:
@@ -230,8 +235,9 @@ class RowsInParquet:
 
     def some_rows(self) -> tuple[Any, np.ndarray | None]:
         """Return rows of row groups spread over the files."""
-        chosen = np.unique(np.linspace(0, len(self.groups) - 1, SPREAD).astype(int))
-        read = (self._read(int(number)) for number in chosen)
+        valid = [number for number in range(len(self.groups)) if _has_valid(self._weights_of(number))]
+        chosen = np.unique(np.linspace(0, len(valid) - 1, SPREAD).astype(int))
+        read = (self._read(valid[place]) for place in chosen)
         most = START_ROWS // len(chosen)
         parts = [_chosen_rows(row_layout(piece.data), piece.weights, of=piece.end, most=most) for piece in read]
         data = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
@@ -243,15 +249,18 @@ class RowsInParquet:
         table = _parquet().ParquetFile(path).read_row_group(group, columns=named)
         return {name: widened(leaf) for name, leaf in read_table(table, self.columns)[0].items()}
 
+    def _weights_of(self, number: int) -> np.ndarray | None:
+        _, _, before, rows = self.groups[number]
+        return None if self.weights is None else self.weights[before : before + rows]
+
     def _read(self, number: int) -> Piece:
         _, _, before, rows = self.groups[number]
-        data = self._leaves(number)
-        weights = None if self.weights is None else self.weights[before : before + rows]
+        data, weights = self._leaves(number), self._weights_of(number)
         _check(data, weights, before, ())
         missing = self.height - rows
         fill = lambda leaf: np.concatenate([leaf, np.broadcast_to(leaf[-1:], (missing, *leaf.shape[1:]))])  # noqa: E731
         whole = {name: fill(leaf) for name, leaf in data.items()}
-        return Piece(whole, None if weights is None else fill(weights), 0, rows)
+        return Piece(whole, None if weights is None else fill(weights), 0, rows if _has_valid(weights) else 0)
 
 
 def rows_in_parquet(path: str | Path, columns: Mapping[str, Any] | None, weights: np.ndarray | None) -> RowsInParquet:

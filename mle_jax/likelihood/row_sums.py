@@ -117,7 +117,9 @@ class RowSums:
         terms = self._sum(of_block, width=split.sizes[0] * theta.size)
         cross = slopes.T @ terms.mixed
         hessian = terms.hessian + cross + cross.T + slopes.T @ terms.common_hessian @ slopes
-        return (terms.value, terms.magnitude), terms.gradient + slopes.T @ terms.common_gradient, hessian
+        gradient = terms.gradient + slopes.T @ terms.common_gradient
+        # A density may compute in another type than that of theta, which its derivatives have all the same.
+        return (terms.value, terms.magnitude), gradient.astype(theta.dtype), hessian.astype(theta.dtype)
 
     def diagonal(self, theta: Array) -> Array | None:
         """Return the diagonal of the Hessian, (k,); None where there are no predictors to have it by."""
@@ -134,7 +136,7 @@ class RowSums:
             return squares, mixed, jnp.sum(bends[:, own:, own:], axis=0)
 
         squares, mixed, both = self._sum(of_block, width=split.sizes[0] * theta.size)
-        return squares + jnp.sum(slopes * (2 * mixed + both @ slopes), axis=0)
+        return (squares + jnp.sum(slopes * (2 * mixed + both @ slopes), axis=0)).astype(theta.dtype)
 
     def _split(self, theta: Array) -> Split | None:
         one = [jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in self._rows]
@@ -188,8 +190,12 @@ class RowSums:
                 leaves = self._valid(leaves, weights)
             return _plus(*sums, function(leaves, weights))
 
-        shapes = jax.eval_shape(function, tuple(leaf[:height] for leaf in self._rows), None)
+        one = tuple(leaf[:height] for leaf in self._rows)
+        shapes = jax.eval_shape(function, one, None)
         dtype = jax.tree_util.tree_leaves(shapes)[0].dtype
+        if self._weights is not None and jnp.result_type(dtype, self._weights.dtype) != dtype:
+            dtype = jnp.result_type(dtype, self._weights.dtype)
+            shapes = jax.eval_shape(function, one, jax.ShapeDtypeStruct((height,), dtype))
         nothing = jax.tree_util.tree_map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         high, low = jax.lax.fori_loop(0, (end - begin + height - 1) // height, add, (nothing, nothing))
         return jax.tree_util.tree_map(jnp.add, high, low)
@@ -251,11 +257,12 @@ def _bends(
             return jnp.concatenate(slopes), value
 
         slopes, push, value = jax.linearize(gradient_first, z, common, has_aux=True)
-        return value, slopes, jax.vmap(push)(directions[:, :own], directions[:, own:])
+        parts = directions[:, :own].astype(z.dtype), directions[:, own:].astype(common.dtype)
+        return value, slopes, jax.vmap(push)(*parts)
 
     def jacobian(*row: Array) -> Array:
-        _, pull = jax.vjp(lambda at: split.of_row(at, row), theta)
-        through: Array = jax.vmap(pull)(directions[:own, :own])[0]
+        predictors, pull = jax.vjp(lambda at: split.of_row(at, row), theta)
+        through: Array = jax.vmap(pull)(directions[:own, :own].astype(predictors.dtype))[0]
         return through
 
     predictors = jax.vmap(lambda *row: split.of_row(theta, row))(*rows)
