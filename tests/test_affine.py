@@ -122,3 +122,34 @@ def test_derivatives_by_blocks_are_those_of_the_plain_sum(monkeypatch):
             np.testing.assert_allclose(jax.jit(sums.with_gradient)(theta)[1], gradient, **close)
             points = jnp.stack([theta, theta + 0.1])
             np.testing.assert_allclose(jax.jit(sums.values)(points), [plain(at) for at in points], **close)
+
+
+def test_a_density_that_computes_in_another_precision_is_summed(monkeypatch):
+    """The predictors, the contributions and the weights have types of their own, and none is that of theta."""
+    monkeypatch.setattr(row_sums, "MANY", 10)
+    monkeypatch.setattr(row_sums, "LEAST", 16)
+    monkeypatch.setattr(row_sums, "BLOCK", 1)
+
+    def log_density(params, row):
+        narrow = jnp.float32
+        line = row["x"].astype(narrow) @ params["w"].astype(narrow)
+        return norm.logpdf(row["y"].astype(narrow), line, params["s"].astype(narrow))
+
+    rng = np.random.default_rng(0)
+    data = {"x": rng.normal(size=(50, 4)), "y": rng.normal(size=50)}
+    weights = rng.integers(1, 3, 50).astype(float)
+    with jax.enable_x64(True):
+        model = mle.Model(log_density, W | {"s": mle.Positive()})
+        place = coordinates(model_space(model, data), None)
+        theta = jnp.linspace(-0.7, 0.9, place.size)
+
+        def plain(at):
+            return jnp.sum(weights * jax.vmap(lambda row: log_density(place.params(at), row))(data))
+
+        sums = RowSums(model, place, data, jnp.asarray(weights))
+        (value, magnitude), gradient, hessian = sums.with_hessian(theta)
+        close = {"rtol": 1e-5, "atol": 1e-6 * float(magnitude)}  # float32 has 7 digits
+        np.testing.assert_allclose(value, plain(theta), **close)
+        np.testing.assert_allclose(gradient, jax.grad(plain)(theta), **close)
+        np.testing.assert_allclose(hessian, jax.hessian(plain)(theta), **close)
+        assert gradient.dtype == hessian.dtype == theta.dtype

@@ -128,6 +128,42 @@ def test_bad_rows_of_files_are_named(data, tmp_path):
         mle.fit(MODEL, mapped(tmp_path, {**data, "y": spoiled}))
 
 
+def test_pieces_of_weight_zero_may_contain_anything(data, usual, tmp_path):
+    """Of a piece without a valid row nothing can be put in place of the others: it is left out."""
+    left = np.ones(N)
+    left[1_024:2_048] = 0.0
+    spoiled = {
+        name: np.where(left.reshape(-1, *[1] * (leaf.ndim - 1)) > 0, leaf, np.nan) for name, leaf in data.items()
+    }
+    kept = {name: leaf[left > 0] for name, leaf in data.items()}
+    fit, reference = mle.fit(MODEL, mapped(tmp_path, spoiled), weights=left), usual(MODEL, kept)
+    assert fit.status.name == "converged"
+    np.testing.assert_allclose(fit.params["w"], reference.params["w"], rtol=1e-12)
+
+
+def test_nothing_is_searched_where_all_is_fixed(data):
+    fit = mle.fit(MODEL, data, fixed={"w": np.array([0.3, -0.5, 0.2])})
+    assert fit.status.name == "converged" and fit.n_parameters == 0
+
+
+@pytest.mark.parametrize("declared", [False, True])
+def test_a_sample_may_not_tell_where_the_support_ends(declared):
+    """The smallest of all rows is lower than the maximum of a sample, and than a start, computed without it, allow."""
+
+    def log_density(params, row):  # a gamma density of shape 3 above its threshold
+        above = row["y"] - params["t"]
+        return jax.numpy.where(above > 0, 2 * jax.numpy.log(jax.numpy.where(above > 0, above, 1.0)) - above, -np.inf)
+
+    y = np.random.default_rng(3).gamma(3.0, size=N) + 50.0
+    y[4_444] = 20.0
+    start = (lambda data: {"t": data["y"].min() - 0.1}) if declared else None
+    model = mle.Model(log_density, {"t": mle.Real(start=10.0)}, start=start)
+    fit = mle.fit(model, {"y": y})
+    assert fit.status.name == "converged"
+    # Its score: the sum of 2 / (y - t) is n.
+    np.testing.assert_allclose(np.sum(2 / (y - fit.params["t"])), N, rtol=1e-6)
+
+
 def test_what_needs_all_rows_at_once_says_so(data, tmp_path):
     files = mapped(tmp_path, data)
     for options in ({"missing": "drop"}, {"starts": 4}, {"dtype": "float32"}, {"clusters": np.arange(N)}):

@@ -4,6 +4,7 @@ A piece is a dataset and the range of its rows that is meant, so that the pieces
 those read from files all have the same shape, for which one program is compiled.
 """
 
+import difflib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import jax
 import numpy as np
 
 from mle_jax._optional import optional
+from mle_jax._text import listing
 from mle_jax._trees import named_leaves
 from mle_jax.data.tables import read_table
 from mle_jax.likelihood.rows import RowLayout, row_layout
@@ -98,7 +100,7 @@ class RowsInMemory:
             at = min(first, self._size - height)
             rows = layout.with_rows([leaf[at : at + height] for leaf in layout.rows])
             weights = None if self.weights is None else self.weights[at : at + height]
-            if first < end:
+            if first < end and _has_valid(weights):
                 rows, weights = jax.device_put((rows, weights), device)
                 shares.append(Piece(rows, weights, first - at, end - at))
         return tuple(shares)
@@ -180,7 +182,12 @@ class RowsInFiles:
         weights = None if self.weights is None else np.asarray(self.weights[begin:end])
         _let_go(layout)
         _check(rows, weights, begin, self.constants)
-        return Piece(rows, weights, first - begin, height)
+        return Piece(rows, weights, first - begin, height if _has_valid(weights) else first - begin)
+
+
+def _has_valid(weights: np.ndarray | None) -> bool:
+    """Say whether a row counts: else nothing is valid that could stand for the masked ones, and no row is meant."""
+    return weights is None or bool(np.any(weights > 0))
 
 
 def _let_go(layout: RowLayout) -> None:
@@ -230,8 +237,9 @@ class RowsInParquet:
 
     def some_rows(self) -> tuple[Any, np.ndarray | None]:
         """Return rows of row groups spread over the files."""
-        chosen = np.unique(np.linspace(0, len(self.groups) - 1, SPREAD).astype(int))
-        read = (self._read(int(number)) for number in chosen)
+        valid = [number for number in range(len(self.groups)) if _has_valid(self._weights_of(number))]
+        chosen = np.unique(np.linspace(0, len(valid) - 1, SPREAD).astype(int))
+        read = (self._read(valid[place]) for place in chosen)
         most = START_ROWS // len(chosen)
         parts = [_chosen_rows(row_layout(piece.data), piece.weights, of=piece.end, most=most) for piece in read]
         data = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
@@ -240,18 +248,21 @@ class RowsInParquet:
     def _leaves(self, number: int) -> dict[str, np.ndarray]:
         path, group, _, _ = self.groups[number]
         named = [name for choice in self.columns.values() for name in ([choice] if isinstance(choice, str) else choice)]
-        table = _parquet().ParquetFile(path).read_row_group(group, columns=named)
+        table = _opened(path).read_row_group(group, columns=named)
         return {name: widened(leaf) for name, leaf in read_table(table, self.columns)[0].items()}
+
+    def _weights_of(self, number: int) -> np.ndarray | None:
+        _, _, before, rows = self.groups[number]
+        return None if self.weights is None else self.weights[before : before + rows]
 
     def _read(self, number: int) -> Piece:
         _, _, before, rows = self.groups[number]
-        data = self._leaves(number)
-        weights = None if self.weights is None else self.weights[before : before + rows]
+        data, weights = self._leaves(number), self._weights_of(number)
         _check(data, weights, before, ())
         missing = self.height - rows
         fill = lambda leaf: np.concatenate([leaf, np.broadcast_to(leaf[-1:], (missing, *leaf.shape[1:]))])  # noqa: E731
         whole = {name: fill(leaf) for name, leaf in data.items()}
-        return Piece(whole, None if weights is None else fill(weights), 0, rows)
+        return Piece(whole, None if weights is None else fill(weights), 0, rows if _has_valid(weights) else 0)
 
 
 def rows_in_parquet(path: str | Path, columns: Mapping[str, Any] | None, weights: np.ndarray | None) -> RowsInParquet:
@@ -270,7 +281,7 @@ def rows_in_parquet(path: str | Path, columns: Mapping[str, Any] | None, weights
     groups: list[tuple[Path, int, int, int]] = []
     size = 0
     for one in paths:
-        metadata = _parquet().ParquetFile(one).metadata
+        metadata = _opened(one).metadata
         for number in range(metadata.num_row_groups):
             rows = metadata.row_group(number).num_rows
             if rows:
@@ -278,11 +289,30 @@ def rows_in_parquet(path: str | Path, columns: Mapping[str, Any] | None, weights
                 size += rows
     if not groups:
         raise ValueError(f"'{path}' has 0 rows; pass at least one observation")
-    chosen = (
-        {name: name for name in _parquet().ParquetFile(paths[0]).schema_arrow.names} if columns is None else columns
-    )
+    known = _opened(paths[0]).schema_arrow.names
+    chosen = {name: name for name in known} if columns is None else columns
+    wanted = [name for choice in chosen.values() for name in ([choice] if isinstance(choice, str) else choice)]
+    unknown = [str(name) for name in wanted if name not in known]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"choose among {listing(known)}"
+        raise ValueError(f"columns names {listing(unknown)}, but '{paths[0]}' has no such column; {hint}")
     names = {leaf: tuple(map(str, choice)) for leaf, choice in chosen.items() if not isinstance(choice, str)}
     return RowsInParquet(tuple(groups), max(group[3] for group in groups), size, chosen, names, weights)
+
+
+def _opened(path: Path) -> Any:
+    """Open a Parquet file, or raise where it is none."""
+    parquet = _parquet()
+    try:
+        return parquet.ParquetFile(path)
+    except OSError:
+        raise
+    except Exception as error:  # pyarrow's own errors are no subclasses of one of ours
+        raise ValueError(
+            f"'{path}' cannot be read as a Parquet file ({error}); read other files into a table first, with "
+            "pandas.read_csv, say"
+        ) from error
 
 
 def _parquet() -> Any:
@@ -311,6 +341,7 @@ def widened(leaf: np.ndarray) -> np.ndarray:
     """Return floats as float64, integers as int64, booleans as they are; without a copy where that is so already."""
     if leaf.dtype == bool:
         return leaf
+    # By name of the type, so that another byte order is turned, too.
     return leaf.astype(np.int64 if np.issubdtype(leaf.dtype, np.integer) else np.float64, copy=False)
 
 

@@ -14,6 +14,7 @@ the same as everywhere: only who asks for the evaluations differs.
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -40,7 +41,7 @@ from mle_jax.fitting.starts import start_theta
 from mle_jax.likelihood.layout import count_rows
 from mle_jax.likelihood.loss import evaluation_of, part_derivatives, part_values
 from mle_jax.likelihood.programs import program, quick_program, verb_program
-from mle_jax.optimizers._loop import Run, advance, begin, goes_on
+from mle_jax.optimizers._loop import NON_FINITE, Run, advance, begin, goes_on
 from mle_jax.optimizers.newton import Newton
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def solve_in_pieces(model: "Model", plan: Plan, rows: Rows, start: Any, toleranc
         start: start values, partial or None.
         tolerance: of the decrement, in standard errors.
     """
-    theta = verb_program(model, start_theta, hurry=True)(plan.coordinates, *rows.some_rows(), start)
+    begin_at = lambda *some: verb_program(model, start_theta, hurry=True)(plan.coordinates, *some, start)  # noqa: E731
     threads = max(_cores(), len(rows.devices) if isinstance(rows, RowsInMemory) else 1)
     place, newton = plan.coordinates, plan.optimizer
     assert isinstance(newton, Newton)
@@ -82,16 +83,17 @@ def solve_in_pieces(model: "Model", plan: Plan, rows: Rows, start: Any, toleranc
         few = Passes(model, place, rows.sample(), pool)
         many = Passes(model, place, rows.pieces(PIECES * threads), pool)
         # 1
-        begin_at = _maximum_of(few, newton, theta) if few.pieces else theta
+        theta = begin_at(*rows.some_rows())
+        first = _maximum_of(few, newton, theta) if few.pieces and theta.size else theta
         # 2
-        run = _search(
-            many,
-            newton,
-            begin_at,
-            tolerance=tolerance,
-            max_steps=plan.max_steps,
-            record=plan.max_steps if plan.record else None,
-        )
+        record = plan.max_steps if plan.record else None
+        search = partial(_search, many, newton, tolerance=tolerance, max_steps=plan.max_steps, record=record)
+        run = search(first)
+        # Some rows do not tell where the support of all ends.
+        if int(run.outcome) == NON_FINITE and first is not theta:
+            run = search(theta)
+        if int(run.outcome) == NON_FINITE and isinstance(rows, RowsInMemory):
+            run = search(begin_at(rows.data, rows.weights))
         # 3
         certificate = _certified(many, run.state.evaluation)
     return _finish(place, run, certificate, many.total_weight, tolerance)

@@ -65,6 +65,7 @@ class Program(NamedTuple):
 
     steps: tuple[Step, ...]
     shapes: tuple[tuple[int, ...], ...]  # of all values
+    types: tuple[Any, ...]
     constants: dict[int, Any]
     result: Any  # the number of a value, or a Literal
 
@@ -124,7 +125,11 @@ def _taken_apart(program: Program, values: list[int], joined: Array | None) -> d
         return {}
     ends = np.cumsum([_size(program, value) for value in values])
     pieces = jnp.split(joined, ends[:-1]) if values else []
-    return {value: piece.reshape(program.shapes[value]) for value, piece in zip(values, pieces, strict=True)}
+    # Back in its own type: joined, a float32 next to a float64 is one as well.
+    return {
+        value: piece.reshape(program.shapes[value]).astype(program.types[value])
+        for value, piece in zip(values, pieces, strict=True)
+    }
 
 
 def _size(program: Program, value: int) -> int:
@@ -135,11 +140,13 @@ def _program(function: Callable[..., Array], theta: Any, leaves: Sequence[Any]) 
     """Trace the function and number its values: theta 0, the leaves 1, 2, ..., and then the others."""
     closed = jax.make_jaxpr(function)(theta, *leaves)
     shapes: list[tuple[int, ...]] = []
+    types: list[Any] = []
     steps: list[Step] = []
     constants: dict[int, Any] = {}
 
     def new(variable: Any) -> int:
         shapes.append(tuple(variable.aval.shape))
+        types.append(variable.aval.dtype)
         return len(shapes) - 1
 
     def constant(variable: Any, value: Any) -> int:
@@ -166,7 +173,7 @@ def _program(function: Callable[..., Array], theta: Any, leaves: Sequence[Any]) 
 
     arguments = [new(variable) for variable in closed.jaxpr.invars]
     result = follow(closed.jaxpr, closed.consts, arguments)[0]
-    return Program(tuple(steps), tuple(shapes), constants, result)
+    return Program(tuple(steps), tuple(shapes), tuple(types), constants, result)
 
 
 def _classify(program: Program, leaves: int) -> tuple[list[int], list[bool]]:

@@ -114,11 +114,14 @@ class RowSums:
 
         terms = self._sum(of_block, width=split.sizes[0] * theta.size)
         if terms.common is None:
-            return (terms.value, terms.magnitude), terms.gradient, terms.hessian
-        first, mixed, second = terms.common
-        cross = slopes.T @ mixed
-        hessian = terms.hessian + cross + cross.T + slopes.T @ second @ slopes
-        return (terms.value, terms.magnitude), terms.gradient + slopes.T @ first, hessian
+            gradient, hessian = terms.gradient, terms.hessian
+        else:
+            first, mixed, second = terms.common
+            cross = slopes.T @ mixed
+            gradient = terms.gradient + slopes.T @ first
+            hessian = terms.hessian + cross + cross.T + slopes.T @ second @ slopes
+        # A density may compute in another type than that of theta, which its derivatives have all the same.
+        return (terms.value, terms.magnitude), gradient.astype(theta.dtype), hessian.astype(theta.dtype)
 
     def diagonal(self, theta: Array) -> Array | None:
         """Return the diagonal of the Hessian, (k,); None where there are no predictors to have it by."""
@@ -138,10 +141,11 @@ class RowSums:
             return squares, (mixed, jnp.sum(bends[:, own:, own:], axis=0)) if size else None
 
         squares, shared = self._sum(of_block, width=own * theta.size)
-        if shared is None:
-            return squares
-        mixed, both = shared
-        return squares + jnp.sum(slopes * (2 * mixed + both @ slopes), axis=0)
+        if shared is not None:
+            mixed, both = shared
+            squares = squares + jnp.sum(slopes * (2 * mixed + both @ slopes), axis=0)
+        diagonal: Array = squares.astype(theta.dtype)
+        return diagonal
 
     def _split(self, theta: Array) -> Split | None:
         one = [jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in self._rows]
@@ -194,8 +198,12 @@ class RowSums:
                 leaves = self._valid(leaves, weights)
             return _plus(*sums, function(leaves, weights))
 
-        shapes = jax.eval_shape(function, tuple(leaf[:height] for leaf in self._rows), None)
+        one = tuple(leaf[:height] for leaf in self._rows)
+        shapes = jax.eval_shape(function, one, None)
         dtype = jax.tree_util.tree_leaves(shapes)[0].dtype
+        if self._weights is not None and jnp.result_type(dtype, self._weights.dtype) != dtype:
+            dtype = jnp.result_type(dtype, self._weights.dtype)
+            shapes = jax.eval_shape(function, one, jax.ShapeDtypeStruct((height,), dtype))
         nothing = jax.tree_util.tree_map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         high, low = jax.lax.fori_loop(0, (end - begin + height - 1) // height, add, (nothing, nothing))
         return jax.tree_util.tree_map(jnp.add, high, low)
@@ -256,7 +264,7 @@ def _bends(
     parts = [part for part, count in ((slice(0, own), own), (slice(own, None), size)) if count]
 
     def derivatives(z: Array | None, *row: Array) -> tuple[Array, Array, Array]:
-        at = [value for value, count in ((z, own), (common, size)) if count]
+        at = [value for value in (z, common) if value is not None]
 
         def density(*some: Array) -> Array:
             both = iter(some)
@@ -267,11 +275,12 @@ def _bends(
             return jnp.concatenate(slopes), value
 
         slopes, push, value = jax.linearize(gradient_first, *at, has_aux=True)
-        return value, slopes, jax.vmap(push)(*(directions[:, part] for part in parts))
+        basis = (directions[:, part].astype(value_at.dtype) for part, value_at in zip(parts, at, strict=True))
+        return value, slopes, jax.vmap(push)(*basis)
 
     def jacobian(*row: Array) -> Array:
-        _, pull = jax.vjp(lambda at: split.of_row(at, row), theta)
-        through: Array = jax.vmap(pull)(directions[:own, :own])[0]
+        predictors, pull = jax.vjp(lambda at: split.of_row(at, row), theta)
+        through: Array = jax.vmap(pull)(directions[:own, :own].astype(predictors.dtype))[0]
         return through
 
     through = None

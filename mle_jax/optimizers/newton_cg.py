@@ -103,6 +103,7 @@ class NewtonCG:
         smaller = jnp.sum((trial.gradient / scale) ** 2) <= jnp.sum(slope**2)
         accepted = trial.is_finite & jnp.where(tie, smaller, fall > 1e-4 * predicted)
         length = jnp.sqrt(jnp.sum(found.move**2))
+        length = jnp.where(jnp.isfinite(length), length, radius)  # a product with the Hessian was not a number
         poor = ~trial.is_finite | ((fall < 0.25 * predicted) & ~(tie & smaller))
         good = trial.is_finite & (fall > 0.75 * predicted) & (length > 0.9 * radius)
         radius = jnp.where(poor, 0.25 * length, jnp.where(good, 3.0 * radius, radius))

@@ -118,6 +118,8 @@ def fit(
     """
     check_verb("fit", model, data, start, weights)
     clean = read_rows(model, data, columns=columns, weights=weights, missing=missing)
+    if clean.files is not None and devices is not None:
+        raise ValueError("devices share rows in memory, but these rows stay in files; leave devices out, or load them")
     if clean.files is not None or devices is not None:
         where = "on several devices" if clean.files is None else "in files"
         asked = {"dtype": dtype, "missing": missing, "starts": starts, "clusters": clusters, "gradient": gradient}
