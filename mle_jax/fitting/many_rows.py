@@ -84,7 +84,8 @@ def solve_in_pieces(model: "Model", plan: Plan, rows: Rows, start: Any, toleranc
         many = Passes(model, place, rows.pieces(PIECES * threads), pool)
         # 1
         theta = begin_at(*rows.some_rows())
-        first = _maximum_of(few, newton, theta) if few.pieces and theta.size else theta
+        searches = few.pieces and theta.size and plan.max_steps > 0
+        first = _maximum_of(few, newton, theta) if searches else theta
         # 2
         record = plan.max_steps if plan.record else None
         search = partial(_search, many, newton, tolerance=tolerance, max_steps=plan.max_steps, record=record)

@@ -62,29 +62,19 @@ def second_look(
         The coordinates to read the solution in, and the solution.
     """
     seen: Any
-    first, solution = (
-        solution,
-        begin_elsewhere(
-            model,
-            place,
-            solution,
-            data,
-            weights,
-            start_given=start_given,
-            tolerance=tolerance,
-            max_steps=max_steps,
-        ),
-    )
-    solution = climb_on(model, place, solution, data, weights, tolerance=tolerance, max_steps=max_steps)
-    nearer = look_nearer(model, place, solution, data, weights, tolerance=tolerance)
+    first, problem = solution, (data, weights)
+    limits: dict[str, Any] = {"tolerance": tolerance, "max_steps": max_steps}
+    solution = begin_elsewhere(model, place, solution, *problem, start_given=start_given, **limits)
+    solution = climb_on(model, place, solution, *problem, **limits)
+    nearer = look_nearer(model, place, solution, *problem, tolerance=tolerance)
     if nearer is not solution:
         return place, nearer
-    seen, found = on_boundary(model, place, solution, data, weights, tolerance=tolerance, max_steps=max_steps)
+    seen, found = on_boundary(model, place, solution, *problem, **limits)
     if seen is place:
-        seen, found = on_edge(model, place, solution, data, weights, tolerance=tolerance, max_steps=max_steps)
+        seen, found = on_edge(model, place, solution, *problem, **limits)
     if seen is place:
-        seen, found = refine(model, place, solution, data, weights, tolerance=tolerance, max_steps=max_steps)
-        found = look_nearer(model, seen, found, data, weights, tolerance=tolerance)
+        seen, found = refine(model, place, solution, *problem, **limits)
+        found = look_nearer(model, seen, found, *problem, tolerance=tolerance)
     if found is solution:
         return place, solution
     # The history stays that of the first search, whose coordinates were the declared ones.
