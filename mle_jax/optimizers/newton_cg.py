@@ -71,7 +71,7 @@ class NewtonCG:
         >>> bowl = lambda w: (np.arange(1, 1001.0) * (w - 1.0) ** 2).sum() + (w**4).sum()
         >>> run = mle.minimize(bowl, np.zeros(1000), optimizer=mle.optimizers.NewtonCG(), max_steps=30)
         >>> round(float(run.params[999]), 6)  # 2000 (w - 1) + 4 w^3 = 0
-        0.998014
+        0.998012
     """
 
     initial_radius: float = 0.0
