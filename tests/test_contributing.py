@@ -83,7 +83,15 @@ def test_the_walk_gives_a_model_that_the_command_line_lists(checkout):
 
 def test_the_walk_keeps_the_rules_of_the_house(checkout):
     code, told = run(
-        checkout, "-m", "pytest", "-q", "-p", "no:xdist", "tests/test_house.py", "-k", "geometric or readme"
+        checkout,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:xdist",
+        "tests/test_house.py",
+        "-k",
+        "keeps_the_rule or short or readme",
     )
     assert code == 0, told
     assert re.search(r"(\d+) passed", told)
