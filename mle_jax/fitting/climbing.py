@@ -47,30 +47,21 @@ def search(
     """
     first = begin(objective, optimizer, theta, record=record)
     if isinstance(optimizer, Newton):
-        stop, last = newton_rules(scale=scale, tolerance=tolerance, polish=polish)
-        return proceed(objective, optimizer, first, max_steps=max_steps, stop=stop, last_step_from=last)
+        rules = newton_rules(scale=scale, tolerance=tolerance, polish=polish)
+        return proceed(objective, optimizer, first, max_steps=max_steps, **rules)
     return _in_rounds(objective, optimizer, first, scale=scale, tolerance=tolerance, max_steps=max_steps)
 
 
-def stalled(run: Run, *, scale: Array | float, tolerance: Array | float) -> Array:
-    """Say whether Newton's method ended because no step gains anything.
-
-    That is so as well where it had arrived and the last step, which should have polished the maximum, led away from it:
-    such a decrement is made of rounding errors.
-    """
-    state = run.state
-    if not isinstance(state, NewtonState):
-        return jnp.asarray(False)
-    away = state.decrement * jnp.sqrt(jnp.asarray(scale, state.decrement.dtype)) >= tolerance
-    return (state.stalls >= STALLS) | ((run.outcome == STOPPED) & away)
+def stalled(run: Run) -> Array:
+    """Say whether Newton's method ended because no step gains anything."""
+    return run.state.stalls >= STALLS if isinstance(run.state, NewtonState) else jnp.asarray(False)
 
 
-def newton_rules(
-    *, scale: Array | float, tolerance: Array | float, polish: bool
-) -> tuple[Callable[[Any, NewtonState], Array], Callable[[NewtonState], Array]]:
-    """Return when Newton's method stops, and from where one more step is its last.
+def newton_rules(*, scale: Array | float, tolerance: Array | float, polish: bool) -> dict[str, Callable[..., Array]]:
+    """Return when Newton's method stops, from where one more step is its last, and whether that is kept.
 
-    It stops where the decrement is below the tolerance or nothing is gained; a maximum is polished by a last step.
+    It stops where the decrement is below the tolerance or nothing is gained; a maximum is polished by a last step, if
+    that brings it nearer: where rounding errors are larger than the decrement, it may lead away.
     """
 
     def near(state: NewtonState) -> Array:
@@ -89,7 +80,10 @@ def newton_rules(
     def stop(_: Any, state: NewtonState) -> Array:
         return (state.stalls >= STALLS) | (near(state) & ~at_maximum(state))
 
-    return stop, at_maximum
+    def nearer(before: NewtonState, after: NewtonState) -> Array:
+        return after.decrement <= before.decrement
+
+    return {"stop": stop, "last_step_from": at_maximum, "gains": nearer}
 
 
 def _in_rounds(

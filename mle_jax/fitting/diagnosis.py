@@ -201,6 +201,8 @@ def _is_open(declaration: Any) -> bool:
 def _unidentified(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
     direction = _in_original(place, np.asarray(solution.certificate.weakest))
     sizes = np.abs(direction) if model.smooth else _sizes(place, solution, direction)
+    taking_part = np.flatnonzero(sizes > SHARE * np.max(sizes, initial=0.0))
+    direction = direction * (-1.0 if taking_part.size and direction[taking_part[0]] < 0 else 1.0)  # it has no sign
     return f"The combination is {combination(direction, _names(place), sizes)}{_eigenvalue(solution)}."
 
 

@@ -98,8 +98,10 @@ def on_edge(
     Returns:
         The coordinates to read the solution in, and the solution; both unchanged where there is no such maximum.
     """
+    if Status(int(solution.status)) not in OPEN_ENDED:  # asked first: the scores of all rows cost a pass
+        return place, solution
     terrain = terrain_around(model, place, solution, data, weights)
-    if terrain is None or Status(int(solution.status)) not in OPEN_ENDED:
+    if terrain is None:
         return place, solution
     point, steps = np.asarray(solution.theta) / terrain.unit, int(solution.steps)
     normals: dict[int, np.ndarray] = {}

@@ -184,9 +184,9 @@ def _advance(
 ) -> tuple[Run, Array]:
     """Take the step whose evaluation is there, and say whether another one is wanted."""
     objective = Objective(_unknown, second=lambda _: (found.value, found.magnitude, found.gradient, found.hessian))
-    stop, last = newton_rules(scale=scale, tolerance=tolerance, polish=run.state.evaluation.point.size > 0)
-    after = advance(objective, newton, run, stop=stop, last_step_from=last)
-    return after, goes_on(after, max_steps=max_steps, last_step_from=last)
+    rules = newton_rules(scale=scale, tolerance=tolerance, polish=run.state.evaluation.point.size > 0)
+    after = advance(objective, newton, run, **rules)
+    return after, goes_on(after, max_steps=max_steps, last_step_from=rules["last_step_from"])
 
 
 def _unknown(_: Array) -> tuple[Array, Array]:

@@ -143,7 +143,7 @@ def _status(
         certificate,
         tolerance=tolerance,
         finite=finite,
-        stalled=stalled(run, scale=scale, tolerance=tolerance),
+        stalled=stalled(run),
         collapsed=collapse(coordinates, here.point, here.magnitude, certificate.information, scale),
         certain=predicts_all(certificate, here.magnitude * scale),
     )

@@ -57,6 +57,7 @@ def proceed(
     max_steps: Array | int,
     stop: Stop | None = None,
     last_step_from: Callable[[Any], Array] | None = None,
+    gains: Callable[[Any, Any], Array] | None = None,
 ) -> Run:
     """Step on until the rule holds, the steps run out, or the objective is no longer finite.
 
@@ -70,13 +71,14 @@ def proceed(
         max_steps: the most steps, counted from the start; traced, so another number does not recompile.
         stop: rule on two successive states.
         last_step_from: says of a state whether it needs no more than one last step, which is neither counted nor noted.
+        gains: says of the states before and after that last step whether it is kept.
     """
 
     def unfinished(now: Run) -> Array:
         return goes_on(now, max_steps=max_steps, last_step_from=last_step_from)
 
     def one(now: Run) -> Run:
-        return advance(objective, optimizer, now, stop=stop, last_step_from=last_step_from)
+        return advance(objective, optimizer, now, stop=stop, last_step_from=last_step_from, gains=gains)
 
     return jax.lax.while_loop(unfinished, one, first)
 
@@ -94,6 +96,7 @@ def advance(
     *,
     stop: Stop | None,
     last_step_from: Callable[[Any], Array] | None,
+    gains: Callable[[Any, Any], Array] | None = None,
 ) -> Run:
     """Take one step; arguments as in `proceed`."""
     last = jnp.asarray(False) if last_step_from is None else last_step_from(now.state)
@@ -101,6 +104,8 @@ def advance(
     trial = optimizer.step(objective, now.state)
     there = trial.evaluation
     kept = there.is_finite | (now.steps < 0)  # nothing is older than the start
+    if gains is not None:
+        kept = kept & (~last | gains(now.state, trial))
     state = jax.tree_util.tree_map(lambda new, old: jnp.where(kept, new, old), trial, now.state)
     done = last if stop is None else last | stop(now.state, trial)
     outcome = jnp.where(there.is_finite, jnp.where(done, STOPPED, RUNNING), NON_FINITE).astype(jnp.int32)
