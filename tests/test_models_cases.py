@@ -116,7 +116,7 @@ def test_dispersion_of_counts_with_too_little_variance_is_on_its_boundary():
     with pytest.warns(mle.ConvergenceWarning):
         nothing = mle.fit(case.make(), {**dataset(name, case), "y": np.zeros(100)})  # counts of 0, which R refuses
     # The mean goes to 0; the dispersion then counts for nothing, which may be seen first.
-    assert nothing.status in (Status.rising, Status.not_identified) and "w[0]" in nothing.message
+    assert nothing.status in (Status.rising, Status.not_identified)
 
 
 @pytest.mark.slow

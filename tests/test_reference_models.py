@@ -123,6 +123,10 @@ def test_linear_regression_by_search(name):
     if name == "filip" and not fit.converged:  # digits, or an honest status
         assert fit.status is Status.max_steps and np.isnan(fit.standard_errors()["w"]).all()
         return
+    if fit.status is Status.converged_to_rounding:  # it says how near: so many standard errors, no more than these
+        far = np.abs(fit.params["w"] - certified["estimates"]) / fit.standard_errors()["w"]
+        assert name == "filip" and fit.decrement < 1e-3 and far.max() <= 2 * fit.decrement
+        return
     assert nist_digits(fit.params["w"], certified["estimates"]) >= certified["digits"]["estimates"]
     if name in PERFECT:
         assert fit.status is Status.scale_collapsed
