@@ -56,10 +56,14 @@ def read_data(data: Any, columns: Mapping[str, Any] | None) -> tuple[Any, Column
 def _widened(leaf: Any) -> np.ndarray:
     if isinstance(leaf, np.ma.MaskedArray):
         leaf = np.where(np.ma.getmaskarray(leaf), np.nan, np.asarray(leaf, np.float64))  # masked means missing
-    array = np.asarray(leaf)
-    if array.dtype == bool:
-        return array
-    return array.astype(np.int64 if np.issubdtype(array.dtype, np.integer) else np.float64)
+    return widened(np.asarray(leaf), copy=True)
+
+
+def widened(leaf: np.ndarray, *, copy: bool = False) -> np.ndarray:
+    """Return floats as float64, integers as int64 (both in the machine's byte order), booleans as they are."""
+    if leaf.dtype == bool:
+        return leaf
+    return leaf.astype(np.int64 if np.issubdtype(leaf.dtype, np.integer) else np.float64, copy=copy)
 
 
 def clean_data(

@@ -4,7 +4,6 @@ A piece is a dataset and the range of its rows that is meant, so that the pieces
 those read from files all have the same shape, for which one program is compiled.
 """
 
-import difflib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ import numpy as np
 from mle_jax._optional import optional
 from mle_jax._text import listing
 from mle_jax._trees import named_leaves
-from mle_jax.data.tables import read_table
+from mle_jax.data.arrays import widened
+from mle_jax.data.tables import column_hint, read_table
 from mle_jax.likelihood.rows import RowLayout, row_layout
 
 HEIGHT = 2**17
@@ -46,11 +46,6 @@ Fetch = Callable[[], Piece]
 
 class Rows(Protocol):
     """Rows that can be gone through again and again."""
-
-    @property
-    def shapes(self) -> Any:
-        """Describe a dataset of all rows by shapes and types: what the declaration of the parameters may look at."""
-        ...
 
     def pieces(self, count: int) -> Sequence[Fetch]:
         """Return functions that fetch all rows, in about so many pieces where that can be chosen."""
@@ -80,11 +75,6 @@ class RowsInMemory:
     weights: np.ndarray | None
     constants: tuple[str, ...]
     devices: tuple[jax.Device, ...] = ()
-
-    @property
-    def shapes(self) -> Any:
-        """The dataset itself."""
-        return self.data
 
     @cached_property
     def _shares(self) -> tuple[Piece, ...]:
@@ -294,8 +284,7 @@ def rows_in_parquet(path: str | Path, columns: Mapping[str, Any] | None, weights
     wanted = [name for choice in chosen.values() for name in ([choice] if isinstance(choice, str) else choice)]
     unknown = [str(name) for name in wanted if name not in known]
     if unknown:
-        near = difflib.get_close_matches(unknown[0], known, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"choose among {listing(known)}"
+        hint = column_hint(unknown[0], known)
         raise ValueError(f"columns names {listing(unknown)}, but '{paths[0]}' has no such column; {hint}")
     names = {leaf: tuple(map(str, choice)) for leaf, choice in chosen.items() if not isinstance(choice, str)}
     return RowsInParquet(tuple(groups), max(group[3] for group in groups), size, chosen, names, weights)
@@ -306,9 +295,7 @@ def _opened(path: Path) -> Any:
     parquet = _parquet()
     try:
         return parquet.ParquetFile(path)
-    except OSError:
-        raise
-    except Exception as error:  # pyarrow's own errors are no subclasses of one of ours
+    except ValueError as error:  # pyarrow's ArrowInvalid is one
         raise ValueError(
             f"'{path}' cannot be read as a Parquet file ({error}); read other files into a table first, with "
             "pandas.read_csv, say"
@@ -335,14 +322,6 @@ def _chosen_rows(
         places = positive[np.unique(np.linspace(0, len(positive) - 1, most).astype(int))] if len(positive) else places
     rows = layout.with_rows([widened(np.asarray(leaf[places])) for leaf in layout.rows])
     return rows, None if weights is None else np.asarray(weights)[places]
-
-
-def widened(leaf: np.ndarray) -> np.ndarray:
-    """Return floats as float64, integers as int64, booleans as they are; without a copy where that is so already."""
-    if leaf.dtype == bool:
-        return leaf
-    # By name of the type, so that another byte order is turned, too.
-    return leaf.astype(np.int64 if np.issubdtype(leaf.dtype, np.integer) else np.float64, copy=False)
 
 
 def _check(rows: Any, weights: np.ndarray | None, before: int, constants: tuple[str, ...]) -> None:

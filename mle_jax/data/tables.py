@@ -1,7 +1,7 @@
 """Read tables (pandas, polars, pyarrow and whatever else narwhals knows) into dicts of NumPy arrays."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -92,8 +92,7 @@ def _column(frame: Any, name: str, leaf: str) -> np.ndarray:
     """Read one column as float64, int64 or bool."""
     if name not in frame.columns:
         known = [str(column) for column in frame.columns]
-        near = difflib.get_close_matches(str(name), known, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"choose among {listing(known)}"
+        hint = column_hint(str(name), known)
         raise ValueError(f"leaf '{leaf}' is to be column '{name}', but the table has no such column; {hint}")
     series = frame.get_column(name)  # frame[0] would be a row
     narwhals = _narwhals("reading a table")
@@ -108,6 +107,12 @@ def _column(frame: Any, name: str, leaf: str) -> np.ndarray:
         if series.dtype.is_integer() and (len(values) == 0 or values.max() <= np.iinfo(np.int64).max):
             return np.asarray(values, dtype=np.int64)
     return np.asarray(series.cast(narwhals.Float64).to_numpy(), dtype=np.float64)
+
+
+def column_hint(name: str, known: Sequence[str]) -> str:
+    """Say what a column that is not there may have been meant to be."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean '{near[0]}'?" if near else f"choose among {listing(known)}"
 
 
 def _refusal(dtype: str, name: str) -> tuple[str, str]:

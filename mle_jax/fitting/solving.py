@@ -87,7 +87,7 @@ def solve(
     if polish and theta.size and not by_hessian:
         allowed = are_certified(judged.status)
         polished = _polished(objective, here, certificate, scale, allowed=allowed)
-        return _at(judged, coordinates, *polished, scale=scale)
+        return judged._replace(**_numbers_at(coordinates, *polished, scale))
     return judged
 
 
@@ -104,30 +104,24 @@ def solution_of(
     certain = predicts_all(certificate, here.magnitude * scale)
     status = _status(coordinates, run, here, certificate, scale, tolerance)
     return Solution(
-        params=coordinates.params(here.point),
-        log_likelihood=to_log_likelihood(here.value, scale),
         status=status,
-        decrement=jnp.where(certificate.is_definite, certificate.decrement, jnp.nan),
         steps=run.steps,
-        theta=here.point,
-        certificate=certificate,
         reliable=reliable_entries(coordinates, here.point, certificate, status, certain=certain),
         edge=jnp.zeros(len(coordinates.fixed), here.point.dtype),
         trace=run.trace,
+        **_numbers_at(coordinates, here, certificate, scale),
     )
 
 
-def _at(
-    judged: Solution, coordinates: Place, here: Evaluation, certificate: Certificate, *, scale: Array | float
-) -> Solution:
-    """Return a solution at another point, its verdict unchanged."""
-    return judged._replace(
-        params=coordinates.params(here.point),
-        log_likelihood=to_log_likelihood(here.value, scale),
-        decrement=jnp.where(certificate.is_definite, certificate.decrement, jnp.nan),
-        theta=here.point,
-        certificate=certificate,
-    )
+def _numbers_at(coordinates: Place, here: Evaluation, certificate: Certificate, scale: Array | float) -> dict[str, Any]:
+    """Return what a solution says of its point, the verdict left out."""
+    return {
+        "params": coordinates.params(here.point),
+        "log_likelihood": to_log_likelihood(here.value, scale),
+        "decrement": jnp.where(certificate.is_definite, certificate.decrement, jnp.nan),
+        "theta": here.point,
+        "certificate": certificate,
+    }
 
 
 def _status(
