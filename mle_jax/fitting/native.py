@@ -28,7 +28,7 @@ from mle_jax.fitting.climbing import LAST_DIGITS, QUADRATIC
 from mle_jax.likelihood.lane_sums import Entries, LaneLikelihood, LaneRows
 from mle_jax.optimizers.newton import next_radius
 
-RUNNING, LAST, DONE, LEFT = 0, 1, 2, 3
+RUNNING, LAST, DONE, LEFT, LATE = 0, 1, 2, 3, 4
 SECULAR_STEPS = 4  # for the damping: only its order of magnitude matters
 SHIFT = 0.1  # of the scaled curvature, beyond what makes it positive definite
 POWERS = 3  # of the inverse: enough to tell the weakest direction
@@ -61,7 +61,7 @@ class Climb(NamedTuple):
     radius: Array
     decrement: Array  # in the units of the loss; infinite where the curvature is indefinite
     accepted: Array
-    stage: Array  # int32: RUNNING, LAST (one more step), DONE, or LEFT to others
+    stage: Array  # int32: RUNNING, LAST (one more step), DONE, LEFT to others, or LATE: out of steps
     steps: Array  # int32
     trial: Vector
     predicted: Array
@@ -80,6 +80,7 @@ class Arrived(NamedTuple):
     hessian: Array  # (k, k, L)
     steps: Array
     clear: Array  # bool: a maximum beyond doubt
+    unfinished: Array  # bool: the steps ran out
     smallest_eigenvalue: Array
     decrement: Array  # in standard errors
     uphill: Array  # (k, L) one standard error along the step
@@ -87,7 +88,7 @@ class Arrived(NamedTuple):
     falls: Array  # (3, L) of the log-likelihood: ahead, and along the weakest direction both ways
 
 
-def climb_natively(
+def climb(
     likelihood: LaneLikelihood, rows: LaneRows, start: Array, *, radius: Array, tolerance: Array, max_steps: Array
 ) -> Arrived:
     """Climb from the starts (k, L), and look around at the top.
@@ -182,7 +183,7 @@ def _step(now: Climb, found: Here, *, bar: Array, max_steps: Array) -> Climb:
     idle = ~now.first & tie & ~accepted
     stage = jnp.where(near & quadratic, jnp.where(changes, LAST, DONE), RUNNING)
     stage = jnp.where((near & ~quadratic) | idle | (now.first & ~usable), LEFT, stage)
-    stage = jnp.where((stage == RUNNING) & (steps >= max_steps), LEFT, stage)
+    stage = jnp.where((stage == RUNNING) & (steps >= max_steps), LATE, stage)
     stage = jnp.where(last, DONE, stage)
     after = Climb(
         here=there,
@@ -221,7 +222,7 @@ def _damped(scaled: Entries, slope: Vector, full: Vector, definite: Array, radiu
     damping = jnp.where(definite, 0.0, shift)
     waits = ~definite | (length > radius)
 
-    def climb(now: tuple[Array, Array, Vector, Array]) -> tuple[Array, Array, Vector, Array]:
+    def shorten(now: tuple[Array, Array, Vector, Array]) -> tuple[Array, Array, Vector, Array]:
         trip, damping, move, waits = now
         factor = cholesky({(i, j): e + damping if i == j else e for (i, j), e in scaled.items()})
         move = [jnp.where(waits, new, old) for new, old in zip(solve(factor, slope), move, strict=True)]
@@ -232,10 +233,10 @@ def _damped(scaled: Entries, slope: Vector, full: Vector, definite: Array, radiu
         return trip + 1, damping + jnp.where(long, jnp.maximum(gain, 0.0), 0.0), move, long
 
     begin = jnp.int32(0), damping, full, waits
-    _, damping, move, _ = jax.lax.while_loop(lambda now: (now[0] <= SECULAR_STEPS) & jnp.any(now[3]), climb, begin)
+    _, damping, move, _ = jax.lax.while_loop(lambda now: (now[0] <= SECULAR_STEPS) & jnp.any(now[3]), shorten, begin)
     length = jnp.sqrt(_dot(move, move))
-    shorten = jnp.minimum(1.0, 1.05 * radius / jnp.where(length > 0, length, 1.0))
-    return damping, [entry * shorten for entry in move]
+    share = jnp.minimum(1.0, 1.05 * radius / jnp.where(length > 0, length, 1.0))
+    return damping, [entry * share for entry in move]
 
 
 def _look_around(likelihood: LaneLikelihood, rows: LaneRows, end: Climb, scale: Array) -> Arrived:
@@ -283,6 +284,7 @@ def _look_around(likelihood: LaneLikelihood, rows: LaneRows, end: Climb, scale: 
         hessian=whole,
         steps=end.steps,
         clear=(end.stage == DONE) & sized & regular,
+        unfinished=end.stage == LATE,
         smallest_eigenvalue=1.0 / reciprocal,
         decrement=decrement * jnp.sqrt(scale),
         uphill=jnp.stack(uphill),

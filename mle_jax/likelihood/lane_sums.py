@@ -90,14 +90,14 @@ class LaneLikelihood:
         outer = own * self.size * (own + common) + (self.size * (self.size + 1) // 2) * max(own, 1)
         return inner + outer + common * self.size * (common + self.size) // 2 <= MOST_PRODUCTS
 
-    def prepare(self, leaves: Sequence[Array], weights: Array | None, *, lanes: int) -> LaneRows:
-        """Lay the rows of a few datasets out, and work out what does not depend on the point.
+    def prepare(self, leaves: Sequence[Array], weights: Array | None) -> LaneRows:
+        """Lay the rows of L datasets out, and work out what does not depend on the point.
 
         Args:
-            leaves: those that count rows: (L, n, ...) by lane.
+            leaves: those that count rows, (L, n, ...).
             weights: (L, n) or None.
-            lanes: L.
         """
+        lanes = leaves[0].shape[0]
         if weights is not None:
             spare = jnp.argmax(weights > 0, axis=1)
             leaves = [_with_valid_rows(leaf, weights, spare) for leaf in leaves]
