@@ -144,7 +144,7 @@ class Streams:
             each = min(each, memory // (COPIES * self.count))
         most = MOST_PIECE if on_cpu else 2**20
         self._lanes = min(max(_power_of_two(each // batch.bytes_per_lane + 1) // 2, LEAST_PIECE), most)
-        self._bar = optional("tqdm", "progress=True").tqdm(total=batch.size, unit="fits") if progress else None
+        self._bar = optional("tqdm", "data", "progress=True").tqdm(total=batch.size, unit="fits") if progress else None
 
     def close(self) -> None:
         """Take the bar away."""

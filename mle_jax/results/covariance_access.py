@@ -89,10 +89,8 @@ def unflatten_numpy(space: Any, flat: np.ndarray) -> Any:
     """Lay out flat values (..., k) like params, keeping their type; leading axes stay in front of every leaf."""
     leaves = []
     for declaration, part in zip(space.declarations, space.flat_slices, strict=True):
-        lead = flat.shape[:-1]
-        rows = flat[..., part].reshape(-1, declaration.flat_size)
-        stacked = np.stack([np.asarray(declaration.unflatten(row)) for row in rows]) if len(rows) else rows
-        leaves.append(stacked.reshape((*lead, *declaration.shape))[()])
+        places = np.asarray(declaration.unflatten(np.arange(part.start, part.stop)), int)
+        leaves.append(flat[..., places][()])
     return in_order(space.rebuild(leaves), space.leaf_names)
 
 
