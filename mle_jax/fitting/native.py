@@ -10,7 +10,7 @@ asks for is clear:
 - the information, scaled by its diagonal, is far from singular: 1 / trace of its inverse, which is no more than its
   smallest eigenvalue, is above k sqrt(eps);
 - over one standard error along the step, and along the weakest direction both ways, the log-likelihood falls by what a
-  quadratic says to a factor of five.
+  quadratic says to a factor of two.
 
 Every other lane is for `fitting.solving`, which can tell what is the matter with it.
 
@@ -31,8 +31,8 @@ from mle_jax.optimizers.newton import next_radius
 RUNNING, LAST, DONE, LEFT, LATE = 0, 1, 2, 3, 4
 SECULAR_STEPS = 4  # for the damping: only its order of magnitude matters
 SHIFT = 0.1  # of the scaled curvature, beyond what makes it positive definite
-POWERS = 3  # of the inverse: enough to tell the weakest direction
-CLEAR_FALL = 0.1, 2.5  # of 0.5, over one standard error
+POWERS = 8  # of the inverse: enough to tell the weakest direction
+CLEAR_FALL = 0.25, 1.0  # over one standard error, where a quadratic falls by 0.5
 
 Vector = list[Array]  # k entries, each a vector over the lanes
 
