@@ -33,6 +33,9 @@ class Record:
         dropped: rows left out because of missing values.
         given: whether the point was given and not sought.
         constraints: the linear equations that the parameters satisfy, as the user wrote them.
+        keys: what tells the lanes of a batch apart besides their numbers, such as the columns that `fit_groups` was
+            given as `by`: name -> (B,); they come first in every table of the batch. None where lanes have numbers
+            alone.
     """
 
     model: "Model"
@@ -52,3 +55,4 @@ class Record:
     dropped: int = 0
     given: bool = False
     constraints: tuple[str, ...] = ()
+    keys: dict[str, np.ndarray] | None = None

@@ -78,7 +78,7 @@ def tidy_table(fit: "Fit", level: float) -> Table:
     lanes, k = estimates.shape
     table = coefficient_table(fit.names * lanes, estimates.ravel(), errors.ravel(), level=level)
     columns = {"lane": np.repeat(np.arange(lanes), k), **{name: table[name] for name in table.columns}}
-    return Table(columns, notes=notes_on(fit))
+    return Table(with_keys(fit, np.repeat(np.arange(lanes), k), columns), notes=notes_on(fit))
 
 
 def interval_table(fit: "Fit", level: float, method: str) -> Table:
@@ -107,6 +107,15 @@ def glance_table(fit: "Fit") -> Table:
     return Table({name: np.broadcast_to(np.asarray(value), status.shape) for name, value in columns.items()})
 
 
+def with_keys(fit: "Fit", lanes: np.ndarray, columns: dict[str, Any]) -> dict[str, Any]:
+    """Put the keys of the lanes, where a batch has some, before the columns of a table with one row for each of these.
+
+    A key that is called like one of the columns becomes ``key[<name>]``.
+    """
+    keys = fit._record.keys or {}
+    return {f"key[{k}]" if k in columns else k: np.asarray(values)[lanes] for k, values in keys.items()} | columns
+
+
 def wide_table(fit: "Fit") -> Table:
     """Return one row per dataset of a batch: flat names, se[<name>], log_likelihood, status, decrement, steps."""
     estimates, errors = flat_numbers(fit, fit.params), errors_of(fit)
@@ -118,20 +127,19 @@ def wide_table(fit: "Fit") -> Table:
         "decrement": fit.decrement,
         "steps": fit.steps,
     }
-    return Table(columns)
+    return Table(with_keys(fit, np.arange(len(fit)), columns))
 
 
 def failed_table(fit: "Fit") -> Table:
     """Return the lanes that were not certified and why."""
     lanes = np.flatnonzero(~fit.converged)
     statuses = [Status(int(fit.status[lane])) for lane in lanes]
-    return Table(
-        {
-            "lane": lanes,
-            "status": np.array([status.name for status in statuses], dtype=np.str_),
-            "message": np.array([status.text for status in statuses], dtype=np.str_),
-        }
-    )
+    columns = {
+        "lane": lanes,
+        "status": np.array([status.name for status in statuses], dtype=np.str_),
+        "message": np.array([status.text for status in statuses], dtype=np.str_),
+    }
+    return Table(with_keys(fit, lanes, columns))
 
 
 def maxima_table(names: Sequence[str], maxima: Maxima) -> Table:
