@@ -119,7 +119,8 @@ class Fit:
     @property
     def bic(self) -> Any:
         """Schwarz' criterion: log(n_observations) n_parameters - 2 log_likelihood, smaller is better."""
-        return np.log(np.asarray(self.n_observations, float)) * self.n_parameters - 2 * self.log_likelihood
+        count = np.asarray(self.n_observations, float)
+        return np.log(np.where(count > 0, count, np.nan)) * self.n_parameters - 2 * self.log_likelihood
 
     @in_float64
     def covariance(self, kind: str | None = None, *, clusters: Any = None, correction: str = "none") -> np.ndarray:
@@ -161,8 +162,8 @@ class Fit:
             >>> round(float(fit.standard_errors()["mu"]), 6)
             1.0
         """
-        matrix = self.covariance(kind, clusters=clusters, correction=correction)
-        return covariance_access.unflatten_errors(self, matrix)
+        flat = covariance_access.standard_errors_of(self, kind, clusters=clusters, correction=correction)
+        return covariance_access.unflatten_numpy(self._record.place.space, flat)
 
     def with_covariance(self, kind: str, *, clusters: Any = None, correction: str = "none") -> "Fit":
         """Return the same fit with another kind of covariance: every interval, table and test then uses it.
