@@ -10,52 +10,12 @@ from mle_jax._precision import in_float64
 from mle_jax._status import are_certified
 from mle_jax.optimizers.minimizing import History
 from mle_jax.results import covariance_access, reports
+from mle_jax.results.foreign_names import FOREIGN_NAMES
 from mle_jax.results.record import Record
 from mle_jax.tables import Table
 
 if TYPE_CHECKING:
     import pandas as pd
-
-FOREIGN_NAMES = {
-    "aicc": "aic",
-    "bse": "standard_errors()",
-    "std_errors": "standard_errors()",
-    "se": "standard_errors()",
-    "stderr": "standard_errors()",
-    "errors": "standard_errors()",
-    "coef": "params",
-    "coef_": "params",
-    "coefficients": "params",
-    "estimate": "params",
-    "estimates": "params",
-    "x": "params",
-    "values": "params",
-    "llf": "log_likelihood",
-    "loglik": "log_likelihood",
-    "loglike": "log_likelihood",
-    "log_likelihood_": "log_likelihood",
-    "fun": "log_likelihood",
-    "vcov": "covariance()",
-    "cov": "covariance()",
-    "cov_params": "covariance()",
-    "covariance_": "covariance()",
-    "conf_int": "confidence_intervals()",
-    "confint": "confidence_intervals()",
-    "ci": "confidence_intervals()",
-    "pvalues": "tidy()['p_value']",
-    "tvalues": "tidy()['statistic']",
-    "zvalues": "tidy()['statistic']",
-    "nobs": "n_observations",
-    "n_obs": "n_observations",
-    "k_params": "n_parameters",
-    "df_model": "n_parameters",
-    "success": "converged",
-    "nit": "steps",
-    "n_iter": "steps",
-    "n_iter_": "steps",
-    "param_names": "names",
-    "mle_retvals": "status, message and steps",
-}
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -77,6 +37,8 @@ class Fit:
         history: a `History` where it was asked for (`record=True`), else None.
         maxima: the distinct maxima where many starts were asked for (`starts=64`), highest first, a `Table` with
             the number of starts that ended there, the log-likelihood and the estimates; else None.
+        refitted: of a batch after `refit`, what became of the lanes that were tried again, a `Table` with the status
+            and the log-likelihood before and after, and what settled the lane; else None.
 
     Example:
         >>> import mle_jax as mle
@@ -99,6 +61,7 @@ class Fit:
     n_parameters: int
     history: History | None
     maxima: Table | None = None
+    refitted: Table | None = None
     _record: Record = field(repr=False)
 
     @property
@@ -268,6 +231,56 @@ class Fit:
         self._needs_batch("failed()")
         return reports.failed_table(self)
 
+    def refit(
+        self,
+        mask: Any = None,
+        *,
+        start: Any = None,
+        optimizer: Any = None,
+        max_steps: int | None = None,
+        tolerance: float = 1e-6,
+        seed: int = 0,
+    ) -> "Fit":
+        """Return the same batch with some of its datasets tried again, by a ladder for those that still fail.
+
+        From a start that was given; with more steps from where the search stopped; from the estimates of the certified
+        dataset that suit the data best; from points drawn around the start, the highest first; by L-BFGS. The answer of
+        a dataset is replaced only by a better one: certified beats not certified, then the higher log-likelihood
+        counts; a status that says why there is no maximum stays unless one is certified elsewhere. What became of the
+        datasets is in the table ``refitted`` of the result. The others keep their numbers to the last bit.
+
+        Args:
+            mask: bool (B,), which datasets; by default those that are neither certified nor on the boundary of the
+                domain. Name certified ones to look for a higher maximum, and those of a model with kinks, whose
+                searches cannot be certified.
+            start: as for `fit_batch`; tried first.
+            optimizer: as for `fit_batch`, in place of Newton's method and of L-BFGS.
+            max_steps: of every attempt; by default those of `fit`.
+            tolerance: as for `fit_batch`.
+            seed: of the points that are drawn.
+
+        Raises:
+            TypeError: this is a single fit.
+            ValueError: the mask, a start or an option does not fit.
+
+        Example:
+            >>> import warnings
+            >>> import mle_jax as mle
+            >>> data = {"y": [[1.0, 2.0, 6.0], [100.0, 200.0, 600.0]]}
+            >>> with warnings.catch_warnings():
+            ...     warnings.simplefilter("ignore", mle.ConvergenceWarning)
+            ...     fits = mle.fit_batch(mle.models.gaussian(), data, start={"mu": 0.0}, max_steps=1)
+            >>> again = fits.refit()
+            >>> again.params["mu"].round(6).tolist(), again.refitted["settled_by"].tolist()
+            ([3.0, 300.0], ['more steps', 'more steps'])
+        """
+        self._needs_batch("refit()")
+        from mle_jax.results.refitting import refit_lanes
+
+        return refit_lanes(
+            self, mask, start=start, optimizer=optimizer, max_steps=max_steps, tolerance=tolerance, seed=seed
+        )
+
     def __bool__(self) -> bool:
         """A fit is something, even where it did not converge: ask for `converged`."""
         return True
@@ -283,7 +296,9 @@ class Fit:
         self._needs_batch("indexing")
         from mle_jax.results.lanes import one_lane
 
-        return one_lane(self, lane)
+        one = one_lane(self, lane)
+        rung = self._record.settled_by.get(int(lane) % len(self))
+        return one if rung is None else replace(one, _record=replace(one._record, optimizer=f"refit, by {rung}"))
 
     def __iter__(self) -> Iterator["Fit"]:
         """Iterate over the fits of a batch."""

@@ -36,6 +36,7 @@ class Record:
         keys: what tells the lanes of a batch apart besides their numbers, such as the columns that `fit_groups` was
             given as `by`: name -> (B,); they come first in every table of the batch. None where lanes have numbers
             alone.
+        settled_by: lanes whose answer is that of `refit`: lane -> the rung of its ladder.
     """
 
     model: "Model"
@@ -56,3 +57,4 @@ class Record:
     given: bool = False
     constraints: tuple[str, ...] = ()
     keys: dict[str, np.ndarray] | None = None
+    settled_by: dict[int, str] = field(default_factory=dict)
