@@ -16,6 +16,7 @@ from mle_jax.inference.covariances import check_kind, covariance_matrix
 from mle_jax.likelihood.layout import count_contributions, count_rows
 from mle_jax.likelihood.programs import verb_program
 from mle_jax.results.from_files import is_described
+from mle_jax.results.guards import check_has_rows
 from mle_jax.results.record import Record
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ then `covariance` needs no program of its own."""
 def covariance_of(fit: "Fit", kind: str | None, *, clusters: Any = None, correction: str = "none") -> np.ndarray:
     """Return the covariance of the flat parameters, (k, k) or (B, k, k); see `Fit.covariance`."""
     record = with_kind(fit, fit._record.kind if kind is None else kind, clusters=clusters, correction=correction)
+    if record.matrix is not None:
+        return record.matrix
     if fit.is_batch:
         matrix = np.array(_batch_covariance(record))
         for lane in _lanes_apart(fit, record):
@@ -76,6 +79,12 @@ def with_kind(fit: "Fit", kind: str, *, clusters: Any = None, correction: str = 
             correction than "none".
     """
     record = fit._record
+    if correction != "none":
+        raise ValueError(f"correction is {correction!r}, but 'none' is the only one so far; leave it out")
+    if kind != record.kind or clusters is not None:
+        check_has_rows(fit, f"kind='{kind}'")
+    if record.matrix is not None:
+        return record
     if kind != "observed" and is_described(record.data):
         raise ValueError(
             f"kind='{kind}' needs the rows, but those of a Parquet file were read piece by piece and not kept; read "
@@ -83,8 +92,6 @@ def with_kind(fit: "Fit", kind: str, *, clusters: Any = None, correction: str = 
         )
     contributes = not record.model.is_joint or count_contributions(record.model, record.data) is not None
     check_kind(record.model, kind, has_contributions=contributes)
-    if correction != "none":
-        raise ValueError(f"correction is {correction!r}, but 'none' is the only one so far; leave it out")
     if clusters is not None:
         record = replace(record, clusters=check_clusters(clusters, _row_count(record)))
     if kind == "clustered" and record.clusters is None:
@@ -109,7 +116,8 @@ def standard_errors_of(fit: "Fit", kind: str | None = None, *, clusters: Any = N
     Of a large batch only the diagonals are computed: B matrices of many parameters may not fit into memory.
     """
     flat = len(fit.names)
-    if not fit.is_batch or len(fit) * flat * flat <= WHOLE_MATRICES:
+    stored = fit._record.matrix is not None
+    if stored or not fit.is_batch or len(fit) * flat * flat <= WHOLE_MATRICES:
         matrix = covariance_of(fit, kind, clusters=clusters, correction=correction)
         return np.sqrt(np.diagonal(matrix, axis1=-2, axis2=-1))
     record = with_kind(fit, fit._record.kind if kind is None else kind, clusters=clusters, correction=correction)

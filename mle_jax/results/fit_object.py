@@ -11,11 +11,13 @@ from mle_jax._status import are_certified
 from mle_jax.optimizers.minimizing import History
 from mle_jax.results import covariance_access, reports
 from mle_jax.results.foreign_names import FOREIGN_NAMES
+from mle_jax.results.guards import checked_lane
 from mle_jax.results.record import Record
 from mle_jax.tables import Table
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -202,6 +204,8 @@ class Fit:
     def to_pandas(self) -> "pd.DataFrame":
         """Return a pandas DataFrame: the coefficient table, or of a batch one row per dataset.
 
+        The columns of a batch are its keys, the flat names, ``se[<name>]``, log_likelihood, status, decrement, steps.
+
         Raises:
             ImportError: pandas is not installed.
 
@@ -211,7 +215,77 @@ class Fit:
             >>> list(fit.to_pandas()["term"])
             ['mu', 'variance']
         """
-        return (reports.wide_table(self) if self.is_batch else self.tidy()).to_pandas()
+        return reports.main_table(self).to_pandas()
+
+    def to_arrow(self) -> "pa.Table":
+        """Return the table of `to_pandas` as a pyarrow Table.
+
+        Raises:
+            ImportError: pyarrow is not installed.
+
+        Example:
+            >>> import mle_jax as mle
+            >>> fits = mle.fit_batch(mle.models.gaussian(), {"y": [[1.0, 2.0, 6.0], [0.0, 1.0, 5.0]]})
+            >>> fits.to_arrow().column_names[:3], fits.to_arrow().num_rows
+            (['mu', 'variance', 'se[mu]'], 2)
+        """
+        return reports.main_table(self).to_arrow()
+
+    def to_parquet(self, path: Any) -> None:
+        """Write the table of `to_pandas` to a Parquet file.
+
+        Raises:
+            ImportError: pyarrow is not installed.
+
+        Example:
+            >>> import pathlib, tempfile
+            >>> import mle_jax as mle
+            >>> fit = mle.fit(mle.models.gaussian(), {"y": [1.0, 2.0, 6.0]})
+            >>> fit.to_parquet(pathlib.Path(tempfile.mkdtemp()) / "fit.parquet")
+        """
+        reports.main_table(self).to_parquet(path)
+
+    def save(self, path: Any) -> None:
+        """Write the numbers of this fit to one file, which `Fit.load` reads: a NumPy archive (npz), no pickle.
+
+        Model, data and weights are left out. Of the covariances only the kind in use is kept.
+
+        Raises:
+            ValueError: the keys of a batch hold Python objects.
+
+        Example:
+            >>> import pathlib, tempfile
+            >>> import mle_jax as mle
+            >>> fit = mle.fit(mle.models.gaussian(), {"y": [1.0, 2.0, 6.0]})
+            >>> fit.save(pathlib.Path(tempfile.mkdtemp()) / "fit.npz")
+        """
+        from mle_jax.results.stored import save_fit
+
+        save_fit(self, path)
+
+    @classmethod
+    def load(cls, path: Any) -> "Fit":
+        """Read a fit that `save` wrote; neither the model nor the data are needed.
+
+        Estimates, names, standard errors, intervals, tables, ``fits[i]`` are as they were, to the last bit. What takes
+        the model or the data (another kind of covariance, `refit`, `influence`) raises: call
+        ``evaluate(model, data, fit.params)`` for a fit that has them.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: it holds something else, or is of a newer version.
+
+        Example:
+            >>> import pathlib, tempfile
+            >>> import mle_jax as mle
+            >>> path = pathlib.Path(tempfile.mkdtemp()) / "fits.npz"
+            >>> mle.fit_batch(mle.models.gaussian(), {"y": [[1.0, 2.0, 6.0], [0.0, 1.0, 5.0]]}).save(path)
+            >>> mle.Fit.load(path)[1].status.name
+            'converged'
+        """
+        from mle_jax.results.stored import load_fit
+
+        return load_fit(path)
 
     def failed(self) -> Table:
         """Return the datasets of a batch that were not certified: lane, status, message.
@@ -295,9 +369,12 @@ class Fit:
         """Return the fit of one dataset of a batch."""
         self._needs_batch("indexing")
         from mle_jax.results.lanes import one_lane
+        from mle_jax.results.stored import stored_lane
 
-        one = one_lane(self, lane)
-        rung = self._record.settled_by.get(int(lane) % len(self))
+        lane = checked_lane(lane, len(self))
+        if self._record.matrix is not None:
+            return stored_lane(self, lane)
+        one, rung = one_lane(self, lane), self._record.settled_by.get(lane)
         return one if rung is None else replace(one, _record=replace(one._record, optimizer=f"refit, by {rung}"))
 
     def __iter__(self) -> Iterator["Fit"]:

@@ -37,6 +37,8 @@ class Record:
             given as `by`: name -> (B,); they come first in every table of the batch. None where lanes have numbers
             alone.
         settled_by: lanes whose answer is that of `refit`: lane -> the rung of its ladder.
+        matrix: the covariance of a fit that was read from a file, (k, k) or (B, k, k), which then has neither model
+            nor data nor solution; else None.
     """
 
     model: "Model"
@@ -58,3 +60,4 @@ class Record:
     constraints: tuple[str, ...] = ()
     keys: dict[str, np.ndarray] | None = None
     settled_by: dict[int, str] = field(default_factory=dict)
+    matrix: np.ndarray | None = None

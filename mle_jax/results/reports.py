@@ -131,6 +131,11 @@ def wide_table(fit: "Fit") -> Table:
     return Table(with_keys(fit, np.arange(len(fit)), columns))
 
 
+def main_table(fit: "Fit") -> Table:
+    """Return the table that a fit is written as: the coefficients, or of a batch one row per dataset."""
+    return wide_table(fit) if fit.is_batch else tidy_table(fit, 0.95)
+
+
 def failed_table(fit: "Fit") -> Table:
     """Return the lanes that were not certified and why."""
     lanes = np.flatnonzero(~fit.converged)
