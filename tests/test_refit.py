@@ -10,7 +10,9 @@ import pytest
 
 import mle_jax as mle
 from mle_jax import Status
-from mle_jax.fitting.retrying import pick_neighbors
+from mle_jax.fitting.retrying import is_better, pick_neighbors
+from mle_jax.fitting.solution import Solution
+from mle_jax.results import refitting
 
 B, N, NOISE = 33, 41, 0.05
 T = np.linspace(-10.0, 10.0, N)
@@ -130,6 +132,37 @@ def test_more_steps_for_lanes_that_ran_out_of_them_and_a_given_start():
     np.testing.assert_array_equal(none.converged, short.converged)
 
 
+def test_lanes_that_began_badly_are_settled_from_other_starts():
+    c, errors = truth()
+    lost = np.zeros(B, bool)
+    lost[10:23] = True  # the bump is within 3 of the start of the model
+    start = {"c": np.where(lost, 40.0, CENTERS)}
+    data = {"t": T, "y": Y}
+    with pytest.warns(mle.ConvergenceWarning):
+        far = mle.fit_batch(MODEL, data, shared=("t",), weights=WEIGHTS, start=start, max_steps=0)
+    assert not far.converged.any()  # so that there are no neighbors
+    found = far.refit(lost, max_steps=50)
+    assert set(found.refitted["settled_by"]) == {"other start"} and found.converged[lost].all()
+    np.testing.assert_allclose(found.params["c"][lost], c[lost], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(found.standard_errors()["c"][lost], errors[lost], rtol=1e-7)
+
+
+def test_the_last_rung_is_another_optimizer(monkeypatch):
+    c, errors = truth()
+    near = (CENTERS > -1) & (CENTERS < 3)
+    with pytest.warns(mle.ConvergenceWarning):
+        none = mle.fit_batch(
+            MODEL, {"t": T, "y": Y}, shared=("t",), weights=WEIGHTS, start={"c": CENTERS + 0.1}, max_steps=0
+        )
+    monkeypatch.setattr(refitting, "STOPPED", ())
+    monkeypatch.setattr(refitting, "OTHER_STARTS", 0)
+    found = none.refit(near)
+    assert set(found.refitted["settled_by"]) == {"other optimizer"}
+    np.testing.assert_allclose(found.params["c"][near], c[near], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(found.standard_errors()["c"][near], errors[near], rtol=1e-7)
+    assert "refit, by other optimizer" in found[np.flatnonzero(near)[0]].summary()
+
+
 def test_keys_of_lanes_come_first(again):
     from dataclasses import replace
 
@@ -170,3 +203,30 @@ def test_neighbors_are_the_nearest_certified_lanes_and_some_from_all_over():
     assert set(range(486, 517, 2)) <= set(picked[0].tolist())  # 16 around lane 501
     assert {0, 998} <= set(picked[0].tolist()) and set(range(0, 16, 2)) <= set(picked[1].tolist())
     assert set(pick_neighbors(np.array([3]), np.array([7]))[0].tolist()) == {7}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wins"),
+    [
+        ((Status.max_steps, -1.0), (Status.converged, -5.0), True),  # certified beats not certified
+        ((Status.rising, -1.0), (Status.converged, -5.0), True),
+        ((Status.converged, -5.0), (Status.max_steps, -1.0), False),
+        ((Status.converged, -5.0), (Status.converged_to_rounding, -4.0), True),  # among equals the higher
+        ((Status.converged, -5.0), (Status.converged, -5.0), False),
+        ((Status.at_boundary, -4.0), (Status.converged, -5.0), False),  # the boundary holds a maximum, too
+        ((Status.converged, -5.0), (Status.at_boundary, -4.0), True),
+        ((Status.max_steps, -5.0), (Status.precision_lost, -4.0), True),
+        ((Status.max_steps, -5.0), (Status.rising, -5.0), True),  # it says why
+        ((Status.max_steps, -5.0), (Status.not_identified, -6.0), False),
+        ((Status.rising, -5.0), (Status.max_steps, -4.0), False),
+        ((Status.scale_collapsed, 1e4), (Status.scale_collapsed, 2e4), False),
+        ((Status.non_finite, np.nan), (Status.max_steps, -4.0), True),
+        ((Status.non_finite, -np.inf), (Status.non_finite, np.inf), False),
+    ],
+)
+def test_what_counts_as_better(old, new, wins):
+    def one(status, height):
+        empty = dict.fromkeys(Solution._fields)
+        return Solution(**{**empty, "status": np.array([int(status)]), "log_likelihood": np.array([height])})
+
+    assert is_better(one(*new), one(*old)).tolist() == [wins]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 NEIGHBORS = 32  # certified lanes that are looked at: half of them the nearest by number, the others from all over
 DRAWS = 62  # points drawn around the start; with the start of the model and the declared one that makes 64
 SIZES = (16, 64, 256, 1024)  # lanes of a block: few sizes, so that few programs are compiled
+BLIND = 3.0  # how far points are drawn in free coordinates where no lane tells anything
 NEARER = (1.0, 0.3, 0.1)  # shares of the spread at which points are drawn in turn
 
 HOPELESS = (Status.rising, Status.not_identified, Status.scale_collapsed)
@@ -95,12 +96,12 @@ def draw_offsets(solution: Solution, certified: np.ndarray, *, rows: float, seed
 
     Args:
         solution: of all lanes, NumPy.
-        certified: (c,) the lanes that tell how far that is; without any a move has length 1.
+        certified: (c,) the lanes that tell how far that is; without any it is `BLIND`.
         rows: of a lane, about.
         seed: of the draws.
     """
     size = np.shape(solution.theta)[-1]
-    spread = np.ones(size)
+    spread = np.full(size, BLIND)
     if len(certified):
         theta, information = solution.theta[certified], np.asarray(solution.certificate.information)[certified]
         diagonal = np.median(np.diagonal(information, axis1=-2, axis2=-1), axis=0)
