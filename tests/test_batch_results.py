@@ -158,6 +158,7 @@ def same(one, other):
         assert list(tree(one)) == list(tree(other))
         assert jax.tree_util.tree_structure(tree(one)) == jax.tree_util.tree_structure(tree(other))
         jax.tree_util.tree_map(np.testing.assert_array_equal, tree(one), tree(other))
+    assert not any(np.asarray(leaf).flags.writeable for leaf in jax.tree_util.tree_leaves(one.params) if np.ndim(leaf))
     np.testing.assert_array_equal(one.covariance(), other.covariance())
     assert one.summary() == other.summary() and str(one.tidy(0.9)) == str(other.tidy(0.9))
     assert repr(one) == repr(other) and one.to_pandas().equals(other.to_pandas())
