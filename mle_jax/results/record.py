@@ -33,6 +33,12 @@ class Record:
         dropped: rows left out because of missing values.
         given: whether the point was given and not sought.
         constraints: the linear equations that the parameters satisfy, as the user wrote them.
+        keys: what tells the lanes of a batch apart besides their numbers, such as the columns that `fit_groups` was
+            given as `by`: name -> (B,); they come first in every table of the batch. None where lanes have numbers
+            alone.
+        settled_by: lanes whose answer is that of `refit`: lane -> the rung of its ladder.
+        matrix: the covariance of a fit that was read from a file, (k, k) or (B, k, k), which then has neither model
+            nor data nor solution; else None.
     """
 
     model: "Model"
@@ -52,3 +58,6 @@ class Record:
     dropped: int = 0
     given: bool = False
     constraints: tuple[str, ...] = ()
+    keys: dict[str, np.ndarray] | None = None
+    settled_by: dict[int, str] = field(default_factory=dict)
+    matrix: np.ndarray | None = None
