@@ -36,8 +36,11 @@ class CleanData(NamedTuple):
         return 0 if self.kept is None else int((~self.kept).sum())
 
 
-def read_data(data: Any, columns: Mapping[str, Any] | None) -> tuple[Any, ColumnNames]:
+def read_data(data: Any, columns: Mapping[str, Any] | None, *, mapped: bool = False) -> tuple[Any, ColumnNames]:
     """Turn a pytree of arrays, or a table, into NumPy arrays and the names of their columns.
+
+    They are copies, so that a change of the data does not change a fit; with `mapped`, arrays mapped from files stay
+    there.
 
     Raises:
         TypeError: a leaf is not numeric, or columns= comes with something that is not a table.
@@ -55,10 +58,12 @@ def read_data(data: Any, columns: Mapping[str, Any] | None) -> tuple[Any, Column
     if not named.leaves:
         raise ValueError("the data have no leaves; pass a dict of arrays such as {'y': y}")
     shapes_of(raw)
-    return named.rebuild([_widened(leaf) for leaf in named.leaves]), names
+    return named.rebuild([_widened(leaf, mapped) for leaf in named.leaves]), names
 
 
-def _widened(leaf: Any) -> np.ndarray:
+def _widened(leaf: Any, mapped: bool) -> np.ndarray:
+    if mapped and isinstance(leaf, np.memmap):
+        return leaf
     if isinstance(leaf, np.ma.MaskedArray):
         leaf = np.where(np.ma.getmaskarray(leaf), np.nan, np.asarray(leaf, np.float64))  # masked means missing
     return widened(np.asarray(leaf), copy=True)

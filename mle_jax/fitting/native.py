@@ -255,11 +255,13 @@ def _look_around(likelihood: LaneLikelihood, rows: LaneRows, end: Climb, scale: 
     for i in range(1, size):
         weakest = [jnp.where(inverse[i][i] > largest, new, old) for new, old in zip(inverse[i], weakest, strict=True)]
         largest = jnp.maximum(largest, inverse[i][i])
-    reciprocal = one
-    for _ in range(POWERS):
-        weakest = [entry / jnp.sqrt(_dot(weakest, weakest)) for entry in weakest]
-        after = solve(factor, weakest)
-        weakest, reciprocal = after, _dot(weakest, after)
+
+    def power(_: Array, now: tuple[Vector, Array]) -> tuple[Vector, Array]:
+        unit = [entry / jnp.sqrt(_dot(now[0], now[0])) for entry in now[0]]
+        after = solve(factor, unit)
+        return after, _dot(unit, after)
+
+    weakest, reciprocal = jax.lax.fori_loop(0, POWERS, power, (weakest, one))
     length = jnp.sqrt(_dot(weakest, weakest))
     # One standard error along a unit vector v of the scaled coordinates is 1 / sqrt(v' A v scale) long.
     error = jnp.sqrt(reciprocal / scale) / length
@@ -267,15 +269,22 @@ def _look_around(likelihood: LaneLikelihood, rows: LaneRows, end: Climb, scale: 
     forward = jnp.where(decrement > 0, 1.0 / jnp.where(decrement > 0, decrement, 1.0), 0.0) / jnp.sqrt(scale)
     uphill = [-f * forward / d for f, d in zip(full, scales, strict=True)]
     moves = [uphill, across, [-a for a in across]]
-    after = likelihood.values(rows, [[p + m for p, m in zip(here.point, move, strict=True)] for move in moves])
+
+    def look(number: Array, seen: list[Array]) -> list[Array]:
+        # One after another, so that the log density is compiled once.
+        move = [jnp.where(number == 0, a, jnp.where(number == 1, b, c)) for a, b, c in zip(*moves, strict=True)]
+        value = likelihood.value(rows, [p + m for p, m in zip(here.point, move, strict=True)])
+        return [jnp.where(number == i, value, old) for i, old in enumerate(seen)]
+
+    after = jax.lax.fori_loop(0, 3, look, [zero, zero, zero])
     falls = [-there - here.value * scale for there in after]  # values are those of the log-likelihood
     falls = [jnp.where(jnp.isnan(fall), jnp.inf, fall) for fall in falls]
     falls[0] = jnp.where(decrement > 0, falls[0], 0.5)  # with no score there is no direction ahead
     sized = _all([(fall > CLEAR_FALL[0]) & (fall < CLEAR_FALL[1]) for fall in falls])
-    regular = factor.definite & _all([d > 0 for d in diagonal]) & (trace * size * jnp.sqrt(jnp.finfo(one.dtype).eps) < 1)
-    whole = jnp.stack(
-        [jnp.stack([here.hessian[max(i, j), min(i, j)] for j in range(size)]) for i in range(size)]
+    regular = (
+        factor.definite & _all([d > 0 for d in diagonal]) & (trace * size * jnp.sqrt(jnp.finfo(one.dtype).eps) < 1)
     )
+    whole = jnp.stack([jnp.stack([here.hessian[max(i, j), min(i, j)] for j in range(size)]) for i in range(size)])
     return Arrived(
         point=jnp.stack(here.point),
         value=here.value,

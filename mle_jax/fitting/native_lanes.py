@@ -57,7 +57,9 @@ def suits_native(model: "Model", plan: Plan, data: Any, axes: tuple[bool, ...]) 
     usual = newton and not (plan.handwritten or plan.closed_form or plan.whiten)
     size = plan.coordinates.size
     one = jax.tree_util.tree_map(lambda leaf: leaf, first_lane(data, axes))  # in JAX's order, which is that of axes
-    common = all(rows or not own for rows, own in zip(row_layout(one, tuple(model.constants)).by_row, axes, strict=True))
+    common = all(
+        rows or not own for rows, own in zip(row_layout(one, tuple(model.constants)).by_row, axes, strict=True)
+    )
     return usual and 0 < size <= MOST_COORDINATES and count_rows(model, one) <= MOST_ROWS and common
 
 
@@ -123,7 +125,9 @@ def _row_leaves(data: Any, axes: tuple[bool, ...], constants: tuple[str, ...]) -
     by_row = row_layout(join([leaf[0] for leaf in own]), constants).by_row
     # By name, as row_layout has them: the order is JAX's, since these data come from inside a compiled function.
     leaves = [jnp.asarray(leaf) for leaf in named_leaves(data, root="data").leaves]
-    repeated = [leaf if own else jnp.broadcast_to(leaf, (lanes, *leaf.shape)) for leaf, own in zip(leaves, axes, strict=True)]
+    repeated = [
+        leaf if own else jnp.broadcast_to(leaf, (lanes, *leaf.shape)) for leaf, own in zip(leaves, axes, strict=True)
+    ]
     return [leaf for leaf, rows in zip(repeated, by_row, strict=True) if rows]
 
 
@@ -189,7 +193,10 @@ def certificate_of(one: Arrived, information: Array) -> Certificate:
 def to_solution(found: Settled) -> Solution:
     """Turn what is told of B settled lanes, in NumPy, into solutions; what is the same for all takes no memory."""
     lanes, size = found.theta.shape
-    same = lambda value, *shape: np.broadcast_to(np.asarray(value), (lanes, *shape))  # noqa: E731
+
+    def same(value: Any, *shape: int) -> Any:
+        return np.broadcast_to(np.asarray(value), (lanes, *shape))
+
     flat = sum(int(np.prod(np.shape(leaf)[1:])) for leaf in jax.tree_util.tree_leaves(found.params))
     certificate = Certificate(
         decrement=found.decrement,

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
-from jax import Array
 
 from mle_jax._optional import optional
 from mle_jax._precision import to_numpy
 from mle_jax._status import Status
+from mle_jax.data.arrays import widened
 from mle_jax.fitting.batching import lane_starts, solve_lanes
-from mle_jax.fitting.lanes import common_weights, lane_axes, lane_weights, split_lanes
-from mle_jax.fitting.native_lanes import LANES, Settled, settle_lanes, suits_native, to_solution
+from mle_jax.fitting.lanes import common_weights, lane_weights, split_lanes
+from mle_jax.fitting.native_lanes import Settled, settle_lanes, suits_native, to_solution
 from mle_jax.fitting.planning import Plan
 from mle_jax.fitting.solution import Solution
 from mle_jax.likelihood.programs import program, verb_program
@@ -41,7 +41,7 @@ PIECE_BYTES = 2**24  # of data: tens of milliseconds of work
 PIECE_BYTES_OF_ACCELERATOR = 2**29
 LEAST_PIECE, MOST_PIECE = 32, 2**13
 COPIES = 4  # of a piece's data that are in memory while it is worked on, results included
-WORTH = 2_000_000  # numbers in the data: below, it takes longer to compile a native loop than it saves
+WORTH = 10_000_000  # numbers in the data: below, it takes longer to compile a native loop than it saves
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,7 @@ class Batch:
         weights = self.weights[at] if lane_weights(self.weights) and self.weights is not None else self.weights
         common, by_lane = self.start
         start = common, {name: value[at] for name, value in by_lane.items()}
-        return Batch(join([_as_numbers(leaf[at]) for leaf in own]), self.axes, weights, start, lanes.size)
-
-
-def _as_numbers(leaf: np.ndarray) -> np.ndarray:
-    return np.asarray(leaf)
+        return Batch(join([widened(np.asarray(leaf[at])) for leaf in own]), self.axes, weights, start, lanes.size)
 
 
 def solve_batch(

@@ -5,11 +5,13 @@ over the lanes, without a library call and without a matrix product: what a nati
 (`fitting.native`). What a row's log density computes from the data alone, the logarithm of y! for example, is worked
 out once, and so are the Jacobians of its affine predictors (`likelihood.affine`), which do not depend on the point.
 
-With the predictors z = (u, s), u = J theta + c of a row's own and s = S theta + d in common, and the derivatives h', h''
-of its log density in z, the sums are those of `likelihood.row_sums`, written out entry by entry.
+With the predictors z = (u, s), u = J theta + c of a row's own and s = S theta + d in common, and the derivatives h' and
+h'' of its log density in z, the sums are those of `likelihood.row_sums`, written out entry by entry.
 """
 
-from collections.abc import Callable, Sequence
+import functools
+import operator
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -113,9 +115,7 @@ class LaneLikelihood:
             return computed, jax.vmap(pull)(directions)[0], offset
 
         computed, through, offset = jax.vmap(jax.vmap(of_row), out_axes=-1)(*leaves)
-        kept = tuple(
-            jnp.moveaxis(leaf, 0, -1) if i in self.split.reads else None for i, leaf in enumerate(leaves)
-        )
+        kept = tuple(jnp.moveaxis(leaf, 0, -1) if i in self.split.reads else None for i, leaf in enumerate(leaves))
         by_row = None if weights is None else weights.T
         rows = Rows(kept, computed, through, offset, by_row)
         total = jnp.asarray(float(leaves[0].shape[1])) if by_row is None else jnp.sum(by_row, axis=0)
@@ -137,19 +137,16 @@ class LaneLikelihood:
 
         return self._assembled(iter(_sum_blocks(of_block, rows.rows, at[0])))
 
-    def values(self, rows: LaneRows, points: Sequence[Sequence[Array]]) -> list[Array]:
-        """Return the log-likelihoods alone at several points each, a vector over the lanes per point."""
-        shared = [self._common(at) for at in points]
+    def value(self, rows: LaneRows, at: Sequence[Array]) -> Array:
+        """Return the log-likelihoods alone at L points, (L,)."""
+        shared = self._common(at)
 
         def of_block(block: Rows) -> list[Array]:
-            found = []
-            for at, common in zip(points, shared, strict=True):
-                z = [*self._own(block, at), *common]
-                value = _over_rows(self._density, z, len(self._own(block, at)), block)
-                found.append(value if block.weights is None else weigh(block.weights, value))
-            return found
+            own = self._own(block, at)
+            value = _over_rows(self._density, [*own, *shared], len(own), block)
+            return [value if block.weights is None else weigh(jnp.broadcast_to(block.weights, value.shape), value)]
 
-        return _sum_blocks(of_block, rows.rows, points[0][0])
+        return _sum_blocks(of_block, rows.rows, at[0])[0]
 
     def _common(self, at: Sequence[Array]) -> list[Array]:
         """Return the predictors in common, vectors over the lanes."""
@@ -178,9 +175,9 @@ class LaneLikelihood:
 
         def of_row(z: Sequence[Array], leaves: Any, computed: Any) -> tuple[Array, list[Array], list[Array]]:
             def gradient_first(*z: Array) -> tuple[tuple[Array, ...], Array]:
-                value, slopes = jax.value_and_grad(
-                    lambda *z: self._density(z, leaves, computed), tuple(range(len(z)))
-                )(*z)
+                value, slopes = jax.value_and_grad(lambda *z: self._density(z, leaves, computed), tuple(range(len(z))))(
+                    *z
+                )
                 return slopes, value
 
             slopes, push, value = jax.linearize(gradient_first, *z, has_aux=True)
@@ -189,9 +186,10 @@ class LaneLikelihood:
             return value, list(slopes), [rows[i][j] for i in range(len(z)) for j in range(i + 1)]
 
         value, slopes, bends = _over_rows(of_row, z, self.split.sizes[0], block)
-        if block.weights is not None:
+        weights = block.weights
+        if weights is not None:
             value, slopes, bends = jax.tree_util.tree_map(
-                lambda leaf: weigh(jnp.broadcast_to(block.weights, leaf.shape), leaf), (value, slopes, bends)
+                lambda leaf: weigh(jnp.broadcast_to(weights, leaf.shape), leaf), (value, slopes, bends)
             )
         places = [(i, j) for i in range(len(z)) for j in range(i + 1)]
         return value, slopes, dict(zip(places, bends, strict=True))
@@ -204,14 +202,10 @@ class LaneLikelihood:
         through = block.through
         bend = lambda i, j: bends[max(i, j), min(i, j)]  # noqa: E731 - reads a symmetric matrix
         places = range(self.size)
-        gradient = [sum(through[:, a, i] * slopes[a] for a in range(own)) for i in places]
-        bent = [[sum(bend(a, b) * through[:, b, i] for b in range(own)) for i in places] for a in range(own)]
-        hessian = [
-            sum(through[:, a, i] * bent[a][j] for a in range(own)) for i in places for j in range(i + 1)
-        ]
-        mixed = [
-            sum(bend(own + c, a) * through[:, a, i] for a in range(own)) for c in range(common) for i in places
-        ]
+        gradient = [_total(through[:, a, i] * slopes[a] for a in range(own)) for i in places]
+        bent = [[_total(bend(a, b) * through[:, b, i] for b in range(own)) for i in places] for a in range(own)]
+        hessian = [_total(through[:, a, i] * bent[a][j] for a in range(own)) for i in places for j in range(i + 1)]
+        mixed = [_total(bend(own + c, a) * through[:, a, i] for a in range(own)) for c in range(common) for i in places]
         return gradient + hessian + mixed
 
     def _assembled(self, found: Any) -> LaneSums:
@@ -241,6 +235,10 @@ class LaneLikelihood:
                 for (i, j), h in hessian.items()
             }
         return LaneSums(value, magnitude, gradient, hessian)
+
+
+def _total(terms: Iterable[Array]) -> Array:
+    return functools.reduce(operator.add, terms)
 
 
 def height_of_block(rows: int, lanes: int) -> int:
@@ -276,7 +274,10 @@ def _sum_blocks(function: Callable[[Rows], list[Array]], rows: Rows, like: Array
 
     def add(i: Array, sums: list[Array]) -> list[Array]:
         found = function(jax.tree_util.tree_map(lambda leaf: block(leaf, i), rows))
-        return [total + jnp.sum(jnp.broadcast_to(more, (height, *like.shape)), axis=0) for total, more in zip(sums, found, strict=True)]
+        return [
+            total + jnp.sum(jnp.broadcast_to(more, (height, *like.shape)), axis=0)
+            for total, more in zip(sums, found, strict=True)
+        ]
 
     count = len(jax.eval_shape(function, jax.tree_util.tree_map(lambda leaf: leaf[:height], rows)))
     return jax.lax.fori_loop(0, size // height, add, [jnp.zeros_like(like)] * count)

@@ -24,13 +24,17 @@ R = TypeVar("R")
 TRIED = (0, 10), (0, 12)  # versions of jaxlib
 MOST = 8192  # numbers in one array, or one product: beyond, the loop gains little
 MOST_SUMMED = 2048  # numbers that are summed up: from 4097 on the compiler calls a library
+LONGEST = 2500  # operations: 1800 take 9 seconds to compile, 7000 a minute
 TYPES = ("bool", "int32", "int64", "uint32", "float32", "float64")
 ELEMENTWISE = (
     "abs acos acosh add add_any and asin asinh atan atan2 atanh cbrt ceil clamp convert_element_type copy cos cosh "
     "digamma div eq erf erf_inv erfc exp exp2 expm1 floor ge gt integer_pow is_finite le lgamma log log1p logistic lt "
     "max min mul ne neg not or pow rem round rsqrt select_n sign sin sinh sqrt square sub tan tanh xor"
 )
-LAID_OUT = "broadcast_in_dim concatenate dynamic_slice expand_dims iota optimization_barrier pad reshape rev slice split squeeze stack transpose unstack"
+LAID_OUT = (
+    "broadcast_in_dim concatenate dynamic_slice expand_dims iota optimization_barrier pad reshape rev slice split "
+    "squeeze stack transpose unstack"
+)
 NESTED = ("closed_call", "cond", "custom_jvp_call", "custom_vjp_call", "jit", "pjit", "while")
 SUMS = ("reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_sum")
 PLAIN = frozenset(f"{ELEMENTWISE} {LAID_OUT}".split())
@@ -72,14 +76,18 @@ def only_in_one_kernel(function: Callable[..., R], *args: Any) -> R:
     """Do the same, on a CPU and not elsewhere, or raise.
 
     Raises:
-        NotOneKernelError: an operation, or the size of an array, is not one that is known to work.
+        NotOneKernelError: an operation, or the size of an array, is not one that is known to work, or there are so
+            many that they take minutes to compile.
     """
     from jax.experimental.xla_metadata import set_xla_metadata
 
     compiled = jax.jit(function)
-    unknown = next((step for step in _steps(compiled.trace(*args).jaxpr.jaxpr) if not _is_small_step(step)), None)
-    if unknown is not None or not is_known() or jax.default_backend() != "cpu":
-        raise NotOneKernelError("another platform or version" if unknown is None else unknown.primitive.name)
+    if not is_known() or jax.default_backend() != "cpu":
+        raise NotOneKernelError("another platform or version")
+    steps = list(_steps(compiled.trace(*args).jaxpr.jaxpr))
+    unknown = {step.primitive.name for step in steps if not _is_small_step(step)}
+    if unknown or len(steps) > LONGEST:
+        raise NotOneKernelError(f"{len(steps)} operations, among them {sorted(unknown)}")
     return set_xla_metadata(compiled(*args), xla_cpu_small_call="true", inlineable="false")
 
 

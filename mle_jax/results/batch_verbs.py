@@ -79,7 +79,7 @@ def fit_batch(
     """
     check_verb("fit_batch", model, data, start, weights)
     budget = read_memory(memory)
-    arrays, _ = read_data(data, None)
+    arrays, _ = read_data(data, None, mapped=True)
     names = (shared,) if isinstance(shared, str) else tuple(shared)
     axes = lane_axes(arrays, names)
     lanes, sample = count_lanes(arrays, axes), first_lane(arrays, axes)
@@ -162,7 +162,9 @@ def read_memory(memory: int | str | None) -> int | None:
     except (ValueError, OverflowError):
         size = 0
     if isinstance(memory, bool) or size < 10**6:
-        raise ValueError(f"memory is {memory!r}, but it must be a number of bytes from 1 MB on, or a text such as '4GB'")
+        raise ValueError(
+            f"memory is {memory!r}, but it must be a number of bytes from 1 MB on, or a text such as '4GB'"
+        )
     return size
 
 

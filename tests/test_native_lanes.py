@@ -1,0 +1,246 @@
+"""The engine under `fit_batch`: sums over lanes, native loops, streams; held against NumPy and the loss of a lane."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.scipy.special import gammaln
+
+import mle_jax as mle
+from mle_jax.fitting import native_lanes, streams
+from mle_jax.fitting.native import climb
+from mle_jax.likelihood.lane_sums import LaneLikelihood, height_of_block
+from mle_jax.likelihood.layout import model_space
+from mle_jax.likelihood.loss import loss_objective
+from mle_jax.parameters import coordinates
+
+ROWS = 27  # no multiple of a block
+
+
+def log_density(params: Any, row: Any) -> Any:
+    """Poisson with the logarithm of y! worked out from the data."""
+    eta = row["x"] @ params["w"]
+    return row["y"] * eta - jnp.exp(eta) - gammaln(row["y"] + 1.0)
+
+
+POISSON = mle.Model(log_density, {"w": mle.Real(columns="x")}, name="poisson")
+
+NOISY = mle.Model(
+    lambda params, row: jax.scipy.stats.logistic.logpdf(row["y"], row["x"] @ params["w"], params["scale"]),
+    {"w": mle.Real(columns="x"), "scale": mle.Positive()},
+)
+
+
+def poisson_data(lanes: int, *, seed: int = 0) -> dict[str, np.ndarray]:
+    """Return designs with an intercept, and counts."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((lanes, ROWS, 2))
+    x[..., 0] = 1.0
+    w = np.array([0.8, 0.4]) + 0.2 * rng.standard_normal((lanes, 2))
+    return {"x": x, "y": rng.poisson(np.exp(np.einsum("lnp,lp->ln", x, w))).astype(float)}
+
+
+def by_newton(data: dict[str, np.ndarray], weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return maximizers and standard errors of all lanes by Newton's method in NumPy."""
+    x, y = data["x"], data["y"]
+    w = np.zeros((len(x), 2))
+    w[:, 0] = np.log(np.sum(weights * y, 1) / np.sum(weights, 1))
+    for _ in range(30):
+        mean = np.exp(np.einsum("lnp,lp->ln", x, w)) * weights
+        information = np.einsum("lnp,ln,lnq->lpq", x, mean, x)
+        w = w + np.linalg.solve(information, np.einsum("lnp,ln->lp", x, weights * y - mean)[..., None])[..., 0]
+    return w, np.sqrt(np.diagonal(np.linalg.inv(information), axis1=1, axis2=2))
+
+
+@pytest.mark.parametrize("name", ["poisson", "logistic_noise", "gaussian"])
+def test_sums_over_lanes_are_those_of_the_loss_of_each_dataset(name: str) -> None:
+    """Own predictors, own beside common ones, and common ones alone; weights with zeros, rows filled up."""
+    model = {
+        "poisson": POISSON,
+        "logistic_noise": NOISY,
+        "gaussian": mle.models.gaussian(),
+    }[name]
+    data = poisson_data(3)
+    data = {"y": data["y"]} if name == "gaussian" else data
+    rng = np.random.default_rng(1)
+    weights = rng.integers(0, 3, (3, ROWS)).astype(float)
+    data["y"][weights == 0] = np.nan  # left out, whatever it is
+    with jax.enable_x64(True):
+        one = {key: leaf[0] for key, leaf in data.items()}
+        place = coordinates(model_space(model, one), None)
+        points = 0.3 * rng.standard_normal((3, place.size))
+
+        @jax.jit
+        def of_lanes(leaves: list[Any], weights: Any, points: Any) -> Any:
+            likelihood = LaneLikelihood(model, place, one, points[0])
+            rows = likelihood.prepare(leaves, weights)
+            at = [points[:, i] for i in range(place.size)]
+            return likelihood.sums(rows, at), likelihood.value(rows, at)
+
+        @jax.jit
+        def of_one(data: Any, weights: Any, point: Any) -> Any:
+            return loss_objective(model, place, data, weights=weights).with_hessian(point)
+
+        found, values = of_lanes([data[key] for key in one], weights, points)
+        for lane in range(3):
+            there = of_one({key: leaf[lane] for key, leaf in data.items()}, weights[lane], points[lane])
+            total = weights[lane].sum()
+            hessian = {place: entry[lane] for place, entry in found.hessian.items()}
+            # Sums of 27 numbers of order one in another order: some rounding errors of their size.
+            close = {"rtol": 1e-11, "atol": 1e-11}
+            np.testing.assert_allclose(found.value[lane], -there.value * total, **close)
+            np.testing.assert_allclose(values[lane], -there.value * total, **close)
+            np.testing.assert_allclose(found.magnitude[lane], there.magnitude * total, **close)
+            np.testing.assert_allclose([g[lane] for g in found.gradient], -there.gradient * total, **close)
+            expected = {(i, j): -there.hessian[i, j] * total for i, j in hessian}
+            np.testing.assert_allclose(list(hessian.values()), list(expected.values()), **close)
+
+
+def test_what_the_data_alone_decide_is_worked_out_once() -> None:
+    """The logarithm of y! is no part of what a step computes."""
+    with jax.enable_x64(True):
+        one = {key: leaf[0] for key, leaf in poisson_data(1).items()}
+        likelihood = LaneLikelihood(POISSON, coordinates(model_space(POISSON, one), None), one, jnp.zeros(2))
+        rows = likelihood.prepare([leaf[None] for leaf in one.values()], None)
+        step = jax.make_jaxpr(lambda at: likelihood.sums(rows, at).value)([jnp.zeros(1), jnp.zeros(1)])
+    assert "lgamma" not in str(step)
+    assert rows.rows.computed[0].shape[-1] == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "lanes"), [(1, 32), (3, 32), (4, 32), (7, 16), (49, 16), (200, 32), (201, 32), (9, 500)]
+)
+def test_blocks_are_short_and_cover_the_rows_without_a_rest_where_they_can(rows: int, lanes: int) -> None:
+    """A block holds 128 numbers at most, unless the lanes alone are more."""
+    height = height_of_block(rows, lanes)
+    assert 1 <= height <= rows
+    assert height * lanes <= max(128, lanes)
+    if any(rows % h == 0 and 2 * h > max(min(128 // lanes, rows), 1) for h in range(1, height + 1)):
+        assert rows % height == 0
+
+
+def test_a_native_loop_settles_maxima_and_leaves_the_rest() -> None:
+    """Against NumPy; a lane without a maximum, one of NaN, and one out of steps are left."""
+    data = poisson_data(5)
+    data["y"][1] = 0.0  # the intercept goes to minus infinity
+    data["y"][2, 3] = np.nan
+    start = np.zeros((2, 5))
+    start[:, 3] = [-30.0, 0.0]  # far away on the flat side: many steps
+    with jax.enable_x64(True):
+        one = {key: leaf[0] for key, leaf in data.items()}
+        place = coordinates(model_space(POISSON, one), None)
+
+        @jax.jit
+        def solve(leaves: list[Any], start: Any, most: Any) -> Any:
+            likelihood = LaneLikelihood(POISSON, place, one, start[:, 0])
+            rows = likelihood.prepare(leaves, None)
+            return climb(likelihood, rows, start, radius=1.0, tolerance=1e-6, max_steps=most)
+
+        found = solve(list(data.values()), jnp.asarray(start), 8)
+        later = solve(list(data.values()), jnp.asarray(start), 100)
+    assert found.clear.tolist() == [True, False, False, False, True]
+    assert found.unfinished.tolist() == [False, True, False, True, False]
+    assert later.clear.tolist() == [True, False, False, True, True]
+    good = [0, 3, 4]
+    expected, errors = by_newton({key: leaf[good] for key, leaf in data.items()}, np.ones((3, ROWS)))
+    # Newton's method polished: what is left is rounding.
+    np.testing.assert_allclose(later.point.T[np.array(good)], expected, rtol=0, atol=1e-9 * errors.min())
+    hessian = np.asarray(later.hessian)[..., 0]
+    scaled = hessian / np.sqrt(np.outer(np.diagonal(hessian), np.diagonal(hessian)))
+    # Ten applications of the inverse of a 2 by 2 matrix.
+    np.testing.assert_allclose(later.smallest_eigenvalue[0], np.linalg.eigvalsh(scaled)[0], rtol=1e-3)
+
+
+@pytest.fixture
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let small batches take the way of large ones."""
+    monkeypatch.setattr(streams, "WORTH", 0)
+
+
+@pytest.mark.smoke
+@pytest.mark.usefixtures("eager")
+def test_a_batch_equals_numpy_whatever_the_pieces_and_the_order_of_the_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With lanes that fail among them. (Compiled as users compile, most lanes are settled by native loops.)"""
+    data = poisson_data(100)
+    weights = np.random.default_rng(2).integers(0, 3, (100, ROWS)).astype(float)
+    data["y"][7] = 0.0
+    data["y"][40, 5], weights[40, 5] = np.nan, 1.0
+    with pytest.warns(mle.ConvergenceWarning, match="2 of 100"):
+        fits = mle.fit_batch(POISSON, data, weights=weights)
+    failed = np.flatnonzero(~fits.converged)
+    assert failed.tolist() == [7, 40]
+    assert [mle.Status(int(fits.status[lane])).name for lane in failed] == ["rising", "non_finite"]
+    good = np.setdiff1d(np.arange(100), failed)
+    expected, errors = by_newton({key: leaf[good] for key, leaf in data.items()}, weights[good])
+    np.testing.assert_allclose(fits.params["w"][good], expected, rtol=0, atol=1e-9 * errors.min())
+    np.testing.assert_allclose(fits.standard_errors()["w"][good], errors, rtol=1e-10)
+    one = mle.fit(POISSON, {key: leaf[9] for key, leaf in data.items()}, weights=weights[9])
+    np.testing.assert_allclose(fits[9].params["w"], one.params["w"], rtol=1e-12)
+    np.testing.assert_allclose(fits[9].standard_errors()["w"], one.standard_errors()["w"], rtol=1e-10)
+    np.testing.assert_allclose(fits.log_likelihood[9], one.log_likelihood, rtol=1e-12)
+
+    monkeypatch.setattr(streams, "LEAST_PIECE", 32)
+    order = np.random.default_rng(3).permutation(100)
+    turned_data = {key: leaf[order] for key, leaf in data.items()}
+    with pytest.warns(mle.ConvergenceWarning, match="2 of 100"):
+        turned = mle.fit_batch(POISSON, turned_data, weights=weights[order], memory="1MB")
+    assert turned.status.tolist() == fits.status[order].tolist()
+    np.testing.assert_allclose(
+        turned.params["w"][turned.converged], fits.params["w"][order][turned.converged], rtol=1e-13
+    )
+
+
+@pytest.mark.smoke
+@pytest.mark.usefixtures("eager")
+def test_lanes_that_need_many_steps_are_packed_together_and_finished() -> None:
+    """A start far away for a few of them; the shared design is given once."""
+    data = poisson_data(64)
+    begin = np.zeros((64, 2))
+    begin[:5, 0] = -30.0
+    fits = mle.fit_batch(
+        POISSON, {"x": data["x"][0], "y": data["y"]}, shared="x", start={"w": begin}, weights=np.ones(ROWS)
+    )
+    assert fits.converged.all()
+    assert fits.steps[:5].min() > streams.FIRST_STEPS > fits.steps[5:].max()
+    repeated = {"x": np.repeat(data["x"][:1], 64, axis=0), "y": data["y"]}
+    expected, errors = by_newton(repeated, np.ones((64, ROWS)))
+    np.testing.assert_allclose(fits.params["w"], expected, rtol=0, atol=1e-9 * errors.min())
+
+
+@pytest.mark.smoke
+@pytest.mark.usefixtures("eager")
+def test_a_density_that_cannot_be_a_native_loop_is_solved_all_the_same() -> None:
+    """Sorting is nothing for it; the maximum is the mean of the middle numbers."""
+    model = mle.Model(
+        lambda params, row: -0.5 * (jnp.sort(row["y"])[1] - params["mu"]) ** 2, {"mu": mle.Real()}, name="middle"
+    )
+    y = np.random.default_rng(4).standard_normal((40, 10, 3))
+    fits = mle.fit_batch(model, {"y": y})
+    assert fits.converged.all()
+    np.testing.assert_allclose(fits.params["mu"], np.median(y, axis=2).mean(axis=1), rtol=0, atol=1e-12)
+
+
+def test_only_problems_of_its_kind_are_tried() -> None:
+    """Not with a closed form, and not with a leaf that differs between lanes and counts no rows."""
+    assert native_lanes.MOST_COORDINATES >= 8
+    fits = mle.fit_batch(mle.models.gaussian(), {"y": np.random.default_rng(5).standard_normal((40, 6))})
+    assert "closed form" in fits._record.optimizer
+
+
+def test_mapped_data_stay_where_they_are(tmp_path: Any) -> None:
+    """And give the same estimates."""
+    y = np.random.default_rng(6).standard_normal((40, 6))
+    np.save(tmp_path / "y.npy", y)
+    mapped = np.load(tmp_path / "y.npy", mmap_mode="r")
+    fits = mle.fit_batch(mle.models.gaussian(), {"y": mapped}, memory="2MB")
+    assert isinstance(fits._record.data["y"], np.memmap)
+    np.testing.assert_allclose(fits.params["mu"], y.mean(axis=1), rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("memory", ["a lot", 0, -1, "10", True, "1e99999GB"])
+def test_a_size_that_is_none_is_refused(memory: Any) -> None:
+    """By name."""
+    with pytest.raises(ValueError, match="memory is"):
+        mle.fit_batch(mle.models.gaussian(), {"y": [[1.0, 2.0, 4.0]]}, memory=memory)
