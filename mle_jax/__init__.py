@@ -40,6 +40,7 @@ from mle_jax.results import Influence as Influence
 from mle_jax.results import evaluate as evaluate
 from mle_jax.results import fit as fit
 from mle_jax.results import fit_batch as fit_batch
+from mle_jax.results import fit_groups as fit_groups
 from mle_jax.results import influence as influence
 from mle_jax.tables import Table as Table
 
@@ -79,6 +80,7 @@ __all__ = [
     "finite_difference",
     "fit",
     "fit_batch",
+    "fit_groups",
     "influence",
     "maximize",
     "minimize",

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mle_jax._optional import optional
 from mle_jax.data.groups import PURPOSE, GroupColumns
 from mle_jax.data.tables import is_table, read_table
@@ -80,13 +82,22 @@ def check_numbers(source: Any, chosen: GroupColumns) -> None:
     Raises:
         TypeError, ValueError: with the names of column and leaf.
     """
-    if is_dataset(source):
-        first = source.schema.empty_table()
-    else:
-        first = _frame(source).head(1).to_native()
-    read_table(first, chosen.columns)
+    none = source.schema.empty_table() if is_dataset(source) else _frame(source).head(0).to_native()
+    read_table(none, chosen.columns)
     if chosen.weights is not None:
-        read_table(first, {"weights": chosen.weights})
+        read_table(none, {"weights": chosen.weights})
+
+
+def first_row(source: Any, chosen: GroupColumns) -> dict[str, np.ndarray]:
+    """Return the leaves of the first row, which tell their shapes.
+
+    Raises:
+        ValueError: there is none.
+    """
+    first = source.head(1, columns=chosen.needed) if is_dataset(source) else _frame(source).head(1).to_native()
+    if not len(first):
+        raise ValueError("the table has 0 rows; pass at least one observation")
+    return read_table(first, chosen.columns)[0]
 
 
 def load(source: Any, chosen: GroupColumns) -> "pa.Table":

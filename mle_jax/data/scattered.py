@@ -1,12 +1,12 @@
 """Groups scattered over Parquet files larger than memory: their rows are brought together on disk.
 
-1. Every row goes to one of P files by a hash of its key, so that a group is whole in one of them and each fits in memory.
+1. Every row goes to one of P files by a hash of its key: a group is whole in one of them, and each fits in memory.
 2. The sizes of the groups are counted, and the buckets chosen.
-3. The rows of each file are sorted into groups, and these are appended to the chunk of their bucket that is being filled:
-   a file of exactly the groups that are fitted together.
+3. The rows of each file are sorted into groups, and these are appended to the chunk of their bucket that is being
+   filled: a file of exactly the groups that are fitted together.
 
-The files are arrow IPC without compression, so they take about as much room as the columns would in memory; a file of the
-first kind is deleted as soon as it is sorted.
+The files are arrow IPC without compression, so they take about as much room as the columns would in memory; a file of
+the first kind is deleted as soon as it is sorted.
 """
 
 import shutil
@@ -21,7 +21,16 @@ import numpy as np
 
 from mle_jax._optional import optional
 from mle_jax.data.buckets import Bucket, choose_buckets
-from mle_jax.data.groups import PURPOSE, GroupColumns, Groups, check_keys, group_keys, group_rows, plain_keys, read_weights
+from mle_jax.data.groups import (
+    PURPOSE,
+    GroupColumns,
+    Groups,
+    check_keys,
+    group_keys,
+    group_rows,
+    plain_keys,
+    read_weights,
+)
 from mle_jax.data.tables import read_table
 
 if TYPE_CHECKING:
@@ -54,9 +63,9 @@ def read_chunk(path: Path, chosen: GroupColumns, *, missing: str, kinds: Mapping
     return group_rows(_read(path), chosen, missing=missing, kinds=kinds)
 
 
-def row_bytes(schema: "pa.Schema") -> int:
-    """Return about how many bytes a row takes in memory."""
-    return sum(_width(field.type) for field in schema)
+def needed_row_bytes(schema: "pa.Schema", chosen: GroupColumns) -> int:
+    """Return about how many bytes the columns that are needed take in a row."""
+    return sum(_width(schema.field(name).type) for name in chosen.needed)
 
 
 def _width(kind: Any) -> int:
@@ -66,16 +75,13 @@ def _width(kind: Any) -> int:
         return 32  # texts, whose length the schema does not tell
 
 
-def scatter(
-    dataset: Any, chosen: GroupColumns, folder: Path, *, missing: str, memory: float, chunk_rows: int
-) -> Scattered:
+def scatter(dataset: Any, chosen: GroupColumns, folder: Path, *, memory: float, chunk_rows: int) -> Scattered:
     """Bring the rows of every group together.
 
     Args:
         dataset: a pyarrow dataset.
         chosen: what its columns are for.
         folder: where the files go; made anew.
-        missing: as for `group_rows`.
         memory: bytes that rows may take.
         chunk_rows: about how many rows a chunk may have.
 
@@ -84,19 +90,14 @@ def scatter(
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    total = dataset.count_rows() * row_bytes(_needed_schema(dataset, chosen))
+    total = dataset.count_rows() * needed_row_bytes(dataset.schema, chosen)
     count = int(min(max(np.ceil(COPIES * total / memory), 1), MOST_FILES))
     paths = [folder / f"rows-{number:03d}.arrow" for number in range(count)]
     facts = _divide(dataset, chosen, paths)
     sizes, counts = _count_sizes(paths, chosen)
     buckets = choose_buckets(sizes, counts, chunk_rows=chunk_rows)
-    chunks = _sort(paths, chosen, buckets, folder)
-    return Scattered(buckets, facts, tuple(chunks))
-
-
-def _needed_schema(dataset: Any, chosen: GroupColumns) -> "pa.Schema":
-    arrow = optional("pyarrow", "data", PURPOSE)
-    return arrow.schema([dataset.schema.field(name) for name in chosen.needed])
+    _sort(paths, chosen, buckets, folder)
+    return Scattered(buckets, facts, chunk_paths(folder, buckets))
 
 
 def _divide(dataset: Any, chosen: GroupColumns, paths: list[Path]) -> dict[str, str]:
@@ -105,9 +106,7 @@ def _divide(dataset: Any, chosen: GroupColumns, paths: list[Path]) -> dict[str, 
     kinds: dict[str, np.dtype[Any]] = {}
     with ExitStack() as stack:
         writers: list[Any] = []
-        scanner = dataset.scanner(
-            columns=chosen.needed, batch_size=BATCH_ROWS, batch_readahead=2, fragment_readahead=1
-        )
+        scanner = dataset.scanner(columns=chosen.needed, batch_size=BATCH_ROWS, batch_readahead=2, fragment_readahead=1)
         for batch in scanner.to_batches():
             if not batch.num_rows:
                 continue
@@ -119,7 +118,9 @@ def _divide(dataset: Any, chosen: GroupColumns, paths: list[Path]) -> dict[str, 
                 # One missing value anywhere makes a column of integers one of floats.
                 kinds[leaf] = _wider(kinds.get(leaf), array.dtype)
             keys = plain_keys(table, chosen.by)
-            table = arrow.table({**{n: table.column(n) for n in chosen.values}, **{n: keys.column(n) for n in chosen.by}})
+            table = arrow.table(
+                {**{n: table.column(n) for n in chosen.values}, **{n: keys.column(n) for n in chosen.by}}
+            )
             if not writers:
                 writers = [stack.enter_context(arrow.ipc.new_file(str(path), table.schema)) for path in paths]
             for number, part in _parts(table, keys, len(paths)):
@@ -184,7 +185,7 @@ def _count_sizes(paths: list[Path], chosen: GroupColumns) -> tuple[np.ndarray, n
     return sizes, np.array([tally[size] for size in sizes.tolist()])
 
 
-def _sort(paths: list[Path], chosen: GroupColumns, buckets: tuple[Bucket, ...], folder: Path) -> list[Path]:
+def _sort(paths: list[Path], chosen: GroupColumns, buckets: tuple[Bucket, ...], folder: Path) -> None:
     """Write the groups of all files to the files of their chunks, and delete the former."""
     arrow = optional("pyarrow", "data", PURPOSE)
     heights = np.array([bucket.height for bucket in buckets])
@@ -209,7 +210,11 @@ def _sort(paths: list[Path], chosen: GroupColumns, buckets: tuple[Bucket, ...], 
                     filled[number] += len(some)
             del table
             path.unlink()
-    return [_chunk_path(folder, n, chunk) for n, bucket in enumerate(buckets) for chunk in range(bucket.chunks)]
+
+
+def chunk_paths(folder: Path, buckets: tuple[Bucket, ...]) -> tuple[Path, ...]:
+    """Return the files of all chunks, bucket after bucket."""
+    return tuple(_chunk_path(folder, n, chunk) for n, bucket in enumerate(buckets) for chunk in range(bucket.chunks))
 
 
 def _chunk_path(folder: Path, bucket: int, chunk: int) -> Path:

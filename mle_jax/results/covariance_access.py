@@ -1,7 +1,7 @@
 """From a `Fit` to its covariance matrices: choose the kind, run the compiled function, withhold what does not hold."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import jax
 import numpy as np
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 def covariance_of(fit: "Fit", kind: str | None, *, clusters: Any = None, correction: str = "none") -> np.ndarray:
     """Return the covariance of the flat parameters, (k, k) or (B, k, k); see `Fit.covariance`."""
+    if fit._record.errors is not None:
+        _refuse_without_rows()
     record = with_kind(fit, fit._record.kind if kind is None else kind, clusters=clusters, correction=correction)
     if fit.is_batch:
         matrix = np.array(_batch_covariance(record))
@@ -53,7 +55,9 @@ def with_kind(fit: "Fit", kind: str, *, clusters: Any = None, correction: str = 
             correction than "none".
     """
     record = fit._record
-    if kind != "observed" and is_described(record.data):
+    if record.errors is not None and kind != record.kind:
+        _refuse_without_rows()
+    if kind != "observed" and is_described(record.data) and record.groups is None:
         raise ValueError(
             f"kind='{kind}' needs the rows, but those of a Parquet file were read piece by piece and not kept; read "
             "the table into memory and call evaluate(model, table, fit.params)"
@@ -71,12 +75,27 @@ def with_kind(fit: "Fit", kind: str, *, clusters: Any = None, correction: str = 
     return replace(record, kind=kind)
 
 
+def _refuse_without_rows() -> NoReturn:
+    raise ValueError(
+        "of these groups the standard errors were kept, but neither their covariances nor their rows; read the rows of "
+        "a group and call evaluate(model, rows, fit.params)"
+    )
+
+
 def check_clusters(clusters: Any, size: int) -> np.ndarray:
     """Return the labels as an array, or raise where there is not one per row."""
     labels = np.asarray(clusters)
     if labels.shape != (size,):
         raise ValueError(f"clusters have shape {labels.shape}, but the data have {size} rows; pass one label per row")
     return labels
+
+
+def standard_errors_of(fit: "Fit", kind: str | None, *, clusters: Any = None, correction: str = "none") -> Any:
+    """Return the standard errors, laid out like params; those of groups without rows are kept."""
+    kept = fit._record.errors
+    if kept is not None and kind in (None, fit._record.kind) and clusters is None and correction == "none":
+        return unflatten_numpy(fit._record.place.space, kept)
+    return unflatten_errors(fit, covariance_of(fit, kind, clusters=clusters, correction=correction))
 
 
 def unflatten_errors(fit: "Fit", matrix: np.ndarray) -> Any:
@@ -118,6 +137,10 @@ def _single_covariance(record: Record, *, partly: bool) -> np.ndarray:
 
 
 def _batch_covariance(record: Record) -> np.ndarray:
+    if record.groups is not None:
+        from mle_jax.results.group_fits import grouped_covariance
+
+        return grouped_covariance(record, _batch_covariance)
     run = verb_program(
         record.model,
         _map_covariance,

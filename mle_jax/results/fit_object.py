@@ -77,6 +77,8 @@ class Fit:
         history: a `History` where it was asked for (`record=True`), else None.
         maxima: the distinct maxima where many starts were asked for (`starts=64`), highest first, a `Table` with
             the number of starts that ended there, the log-likelihood and the estimates; else None.
+        buckets: of ragged groups the shapes in which they were evaluated, a `Table` with the rows of a lane, the
+            groups, their rows and the rows evaluated; else None.
 
     Example:
         >>> import mle_jax as mle
@@ -99,6 +101,7 @@ class Fit:
     n_parameters: int
     history: History | None
     maxima: Table | None = None
+    buckets: Table | None = None
     _record: Record = field(repr=False)
 
     @property
@@ -161,8 +164,7 @@ class Fit:
             >>> round(float(fit.standard_errors()["mu"]), 6)
             1.0
         """
-        matrix = self.covariance(kind, clusters=clusters, correction=correction)
-        return covariance_access.unflatten_errors(self, matrix)
+        return covariance_access.standard_errors_of(self, kind, clusters=clusters, correction=correction)
 
     def with_covariance(self, kind: str, *, clusters: Any = None, correction: str = "none") -> "Fit":
         """Return the same fit with another kind of covariance: every interval, table and test then uses it.
@@ -280,6 +282,10 @@ class Fit:
     def __getitem__(self, lane: int) -> "Fit":
         """Return the fit of one dataset of a batch."""
         self._needs_batch("indexing")
+        if self.buckets is not None:
+            from mle_jax.results.group_fits import one_group
+
+            return one_group(self, lane)
         from mle_jax.results.lanes import one_lane
 
         return one_lane(self, lane)
@@ -300,4 +306,4 @@ class Fit:
 
     def _needs_batch(self, what: str) -> None:
         if not self.is_batch:
-            raise TypeError(f"{what} is for the results of fit_batch, but this is a single fit")
+            raise TypeError(f"{what} is for the results of fit_batch and fit_groups, but this is a single fit")

@@ -36,6 +36,8 @@ class Record:
         keys: what tells the lanes of a batch apart besides their numbers, such as the columns that `fit_groups` was
             given as `by`: name -> (B,); they come first in every table of the batch. None where lanes have numbers
             alone.
+        groups: the rows of ragged groups, from `results.group_fits`, where they are kept; `data` has shapes alone then.
+        errors: standard errors (k_flat,) or (B, k_flat) of groups whose rows and information are not kept.
     """
 
     model: "Model"
@@ -56,3 +58,5 @@ class Record:
     given: bool = False
     constraints: tuple[str, ...] = ()
     keys: dict[str, np.ndarray] | None = None
+    groups: Any = None
+    errors: np.ndarray | None = None

@@ -66,7 +66,8 @@ def flat_numbers(fit: "Fit", tree: Any) -> np.ndarray:
 
 def errors_of(fit: "Fit") -> np.ndarray:
     """Return the standard errors as (..., k)."""
-    return np.sqrt(np.diagonal(fit.covariance(), axis1=-2, axis2=-1))
+    kept = fit._record.errors
+    return np.sqrt(np.diagonal(fit.covariance(), axis1=-2, axis2=-1)) if kept is None else kept
 
 
 def tidy_table(fit: "Fit", level: float) -> Table:
@@ -137,7 +138,7 @@ def failed_table(fit: "Fit") -> Table:
     columns = {
         "lane": lanes,
         "status": np.array([status.name for status in statuses], dtype=np.str_),
-        "message": np.array([status.text for status in statuses], dtype=np.str_),
+        "message": np.array([fit.message[lane] for lane in lanes], dtype=np.str_),
     }
     return Table(with_keys(fit, lanes, columns))
 
@@ -206,5 +207,7 @@ def short_text(fit: "Fit") -> str:
 def batch_text(fit: "Fit") -> str:
     """Return the number of datasets by status."""
     codes, counts = np.unique(fit.status, return_counts=True)
-    table = Table({"status": np.array([Status(int(code)).name for code in codes]), "datasets": counts})
+    notes = () if fit.buckets is None else fit.buckets.notes
+    statuses = np.array([Status(int(code)).name for code in codes])
+    table = Table({"status": statuses, "datasets": counts}, notes=notes)
     return f"{len(fit)} fits of {fit._record.model.label}\n{table}"
