@@ -155,6 +155,7 @@ class Fit:
         """
         return covariance_access.covariance_of(self, kind, clusters=clusters, correction=correction)
 
+    @in_float64
     def standard_errors(self, kind: str | None = None, *, clusters: Any = None, correction: str = "none") -> Any:
         """Return the standard errors, a pytree like params; arguments as for `covariance`.
 

@@ -60,11 +60,6 @@ def fit_chunk(job: Job, groups: Groups, bucket: Bucket) -> "tuple[Fit | None, np
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # all groups are counted together, at the end
         fits = fit_batch(job.model, {**data, **job.shared}, weights=weights, shared=tuple(job.shared), **job.options)
-    if fits.names != job.names:
-        raise ValueError(
-            f"{job.model.label} has the parameters {fits.names} for groups of {bucket.height} rows and {job.names} for "
-            "others, but all groups need the same; declare parameters that do not depend on the number of rows"
-        )
     return fits, fitted
 
 

@@ -207,7 +207,7 @@ def _messages(status: np.ndarray, counts: np.ndarray, k: int) -> tuple[str, ...]
 def _too_small(count: float, k: int) -> str:
     if count == 0:
         return "The group has no row of positive weight without missing values, and was not fitted."
-    return f"The group has {count:g} observations, fewer than the {k} parameters."
+    return f"The group has {count:g} observation{'' if count == 1 else 's'}, fewer than the {k} parameters."
 
 
 def one_group(fits: Fit, lane: int) -> Fit:

@@ -14,7 +14,7 @@ from mle_jax.data.arrays import CleanData, widened
 from mle_jax.data.group_tables import check_numbers, first_row, known_columns, open_table
 from mle_jax.data.groups import GroupColumns, choose_columns
 from mle_jax.fitting.planning import make_plan
-from mle_jax.likelihood.layout import shapes_of
+from mle_jax.likelihood.layout import model_space, shapes_of
 from mle_jax.parameters import constraint_texts
 from mle_jax.results.fit_object import Fit
 from mle_jax.results.group_chunks import Job, named_model
@@ -173,6 +173,7 @@ def _setting(
     named = named_model(model, chosen.names)
     sample = {**row, **shared}
     space = checked_space(named, CleanData(sample, {}, None, None), options["start"])
+    _refuse_growing(named, space.names, {**{name: np.repeat(leaf, 2, axis=0) for name, leaf in row.items()}, **shared})
     place = checked_place(space, options["fixed"], options["constraints"], [options["start"]])
     plan = make_plan(
         named,
@@ -191,6 +192,15 @@ def _setting(
         constraints=constraint_texts(options["constraints"]),
         buckets=(),
     )
+
+
+def _refuse_growing(model: "Model", names: tuple[str, ...], two_rows: dict[str, Any]) -> None:
+    """Raise where two rows have other parameters than one has."""
+    if model_space(model, two_rows).names != names:
+        raise ValueError(
+            f"{model.label} has other parameters for 2 rows than for 1, but all groups need the same, whatever their "
+            "size; declare parameters whose number does not depend on that of the rows"
+        )
 
 
 def _with_warning(fits: Fit) -> Fit:
