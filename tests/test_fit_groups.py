@@ -242,7 +242,7 @@ def test_bad_tables(tmp_path):
 
 
 def test_groups_are_indexed_like_lanes(fits):
-    with pytest.raises(IndexError, match="lane 60 was asked for, but there are 60 groups, 0 to 59"):
+    with pytest.raises(IndexError, match="lane 60 was asked for, but the batch has 60 datasets, 0 to 59"):
         fits[60]
     with pytest.raises(TypeError, match="indexed by one whole number"):
         fits["a"]

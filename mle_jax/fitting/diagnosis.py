@@ -239,6 +239,8 @@ def _non_finite(model: "Model", place: Any, solution: Solution, data: Any, weigh
     """Name the rows whose contribution is not finite, and the parameters whose score is not."""
     if model.is_joint:
         return f"This happened at {_point(place, solution)}."
+    if weights is not None and not np.any(np.asarray(weights) > 0):
+        return "All weights are 0, so there is no observation."
     values = np.asarray(verb_program(model, contributions)(place.params(solution.theta), data, weights))
     rows = np.flatnonzero(~np.isfinite(values))
     scores = np.asarray(verb_program(model, _scores)(place, solution.theta, data, weights))

@@ -1,38 +1,69 @@
 """From a `Fit` to its covariance matrices: choose the kind, run the compiled function, withhold what does not hold."""
 
+import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from mle_jax._precision import in_float64
 from mle_jax._status import Status
 from mle_jax._trees import in_order
-from mle_jax.fitting.lanes import common_weights, lane_axes, lane_weights, map_lanes
+from mle_jax.fitting.lanes import common_weights, lane_axes, lane_of, lane_weights, map_lanes, split_lanes
 from mle_jax.inference.covariances import check_kind, covariance_matrix
 from mle_jax.likelihood.layout import count_contributions, count_rows
 from mle_jax.likelihood.programs import verb_program
 from mle_jax.results.from_files import is_described
+from mle_jax.results.guards import check_has_rows
 from mle_jax.results.record import Record
 
 if TYPE_CHECKING:
     from mle_jax.results.fit_object import Fit
 
+WHOLE_MATRICES = 10**7
+"""Numbers in the covariance matrices of a batch (80 MB) up to which they are computed whole for standard errors, too:
+then `covariance` needs no program of its own."""
+
 
 def covariance_of(fit: "Fit", kind: str | None, *, clusters: Any = None, correction: str = "none") -> np.ndarray:
     """Return the covariance of the flat parameters, (k, k) or (B, k, k); see `Fit.covariance`."""
-    if fit._record.errors is not None:
-        _refuse_without_rows()
     record = with_kind(fit, fit._record.kind if kind is None else kind, clusters=clusters, correction=correction)
+    if record.errors is not None:
+        check_has_rows(fit, "covariance()")
+    if record.matrix is not None:
+        return record.matrix
     if fit.is_batch:
         matrix = np.array(_batch_covariance(record))
-        for lane in {*record.second_looks, *_partly_identified_lanes(fit, record)}:
-            matrix[lane] = covariance_of(fit[lane], record.kind)
+        for lane in _lanes_apart(fit, record):
+            matrix[lane] = _covariance_of_lane(fit, record, lane)
     else:
         matrix = _single_covariance(record, partly=fit.status == Status.not_identified and _has_its_information(record))
     withheld = record.withheld
     hidden = withheld[..., :, None] | withheld[..., None, :]
     return np.where(hidden, np.nan, matrix)
+
+
+def _lanes_apart(fit: "Fit", record: Record) -> set[int]:
+    """Return the lanes whose information has other coordinates than that of the stack, or is singular in part."""
+    return {*record.second_looks, *_partly_identified_lanes(fit, record)}
+
+
+def _covariance_of_lane(fit: "Fit", record: Record, lane: int) -> np.ndarray:
+    """Return the covariance of one lane, computed as for a single fit, nothing withheld."""
+    if record.groups is not None:
+        data, weights = record.groups.inputs(lane)
+    else:
+        own, join = split_lanes(record.data, lane_axes(record.data, record.shared))
+        data = join([leaf[lane] for leaf in own])
+        weights = record.weights[lane] if lane_weights(record.weights) else record.weights  # type: ignore[index]
+    place, solution = record.second_looks.get(lane, (record.place, lane_of(record.solution, lane)))
+    one = replace(record, data=data, weights=weights, place=place, solution=solution, groups=None)
+    return _single_covariance(
+        one, partly=bool(fit.status[lane] == Status.not_identified) and _has_its_information(record)
+    )
 
 
 def _has_its_information(record: Record) -> bool:
@@ -55,8 +86,12 @@ def with_kind(fit: "Fit", kind: str, *, clusters: Any = None, correction: str = 
             correction than "none".
     """
     record = fit._record
-    if record.errors is not None and kind != record.kind:
-        _refuse_without_rows()
+    if correction != "none":
+        raise ValueError(f"correction is {correction!r}, but 'none' is the only one so far; leave it out")
+    if kind != record.kind or clusters is not None:
+        check_has_rows(fit, f"kind='{kind}'")
+    if record.matrix is not None or record.errors is not None:
+        return record
     if kind != "observed" and is_described(record.data) and record.groups is None:
         raise ValueError(
             f"kind='{kind}' needs the rows, but those of a Parquet file were read piece by piece and not kept; read "
@@ -64,8 +99,6 @@ def with_kind(fit: "Fit", kind: str, *, clusters: Any = None, correction: str = 
         )
     contributes = not record.model.is_joint or count_contributions(record.model, record.data) is not None
     check_kind(record.model, kind, has_contributions=contributes)
-    if correction != "none":
-        raise ValueError(f"correction is {correction!r}, but 'none' is the only one so far; leave it out")
     if clusters is not None:
         record = replace(record, clusters=check_clusters(clusters, _row_count(record)))
     if kind == "clustered" and record.clusters is None:
@@ -73,13 +106,6 @@ def with_kind(fit: "Fit", kind: str, *, clusters: Any = None, correction: str = 
     if kind == "clustered" and fit.is_batch:
         raise ValueError("kind='clustered' is not available for a batch; use it on a single fit, fits[i]")
     return replace(record, kind=kind)
-
-
-def _refuse_without_rows() -> NoReturn:
-    raise ValueError(
-        "of these groups the standard errors were kept, but neither their covariances nor their rows; read the rows of "
-        "a group and call evaluate(model, rows, fit.params)"
-    )
 
 
 def check_clusters(clusters: Any, size: int) -> np.ndarray:
@@ -90,28 +116,46 @@ def check_clusters(clusters: Any, size: int) -> np.ndarray:
     return labels
 
 
-def standard_errors_of(fit: "Fit", kind: str | None, *, clusters: Any = None, correction: str = "none") -> Any:
-    """Return the standard errors, laid out like params; those of groups without rows are kept."""
-    kept = fit._record.errors
-    if kept is not None and kind in (None, fit._record.kind) and clusters is None and correction == "none":
-        return unflatten_numpy(fit._record.place.space, kept)
-    return unflatten_errors(fit, covariance_of(fit, kind, clusters=clusters, correction=correction))
+@in_float64
+def standard_errors_of(fit: "Fit", kind: str | None = None, *, clusters: Any = None, correction: str = "none") -> Any:
+    """Return the roots of the diagonal of `covariance_of` as (..., k).
+
+    Of a large batch only the diagonals are computed: B matrices of many parameters may not fit into memory.
+    """
+    record = with_kind(fit, fit._record.kind if kind is None else kind, clusters=clusters, correction=correction)
+    if record.errors is not None:
+        return record.errors
+    flat = len(fit.names)
+    stored = fit._record.matrix is not None
+    if stored or not fit.is_batch or len(fit) * flat * flat <= WHOLE_MATRICES:
+        matrix = covariance_of(fit, kind, clusters=clusters, correction=correction)
+        return np.sqrt(np.diagonal(matrix, axis1=-2, axis2=-1))
+    variances = np.array(_batch_covariance(record, diagonal=True))
+    for lane in _lanes_apart(fit, record):
+        variances[lane] = np.diagonal(_covariance_of_lane(fit, record, lane))
+    return np.sqrt(np.where(record.withheld, np.nan, variances))
 
 
-def unflatten_errors(fit: "Fit", matrix: np.ndarray) -> Any:
-    """Return the roots of the diagonal, laid out like params."""
-    flat = np.sqrt(np.diagonal(matrix, axis1=-2, axis2=-1))
-    return unflatten_numpy(fit._record.place.space, flat)
+def flatten_numpy(space: Any, tree: Any, lead: tuple[int, ...]) -> np.ndarray:
+    """List the entries of a pytree like params as (*lead, k), in the order of the names, keeping their type."""
+    by_position = dict(zip(space.order, space.treedef.flatten_up_to(tree), strict=True))
+    parts = []
+    for position, declaration in enumerate(space.declarations):
+        places = np.arange(math.prod(declaration.shape)).reshape(declaration.shape)
+        leaf = np.asarray(by_position[position]).reshape((*lead, places.size))
+        parts.append(leaf[..., np.asarray(declaration.flatten(places))])
+    return np.concatenate(parts, axis=-1)
 
 
 def unflatten_numpy(space: Any, flat: np.ndarray) -> Any:
-    """Lay out flat values (..., k) like params, keeping their type; leading axes stay in front of every leaf."""
+    """Lay out flat values (..., k) like params, keeping their type; leading axes stay in front of every leaf.
+
+    The entries of a declaration are picked, never computed, so where they go is found once for all lanes.
+    """
     leaves = []
     for declaration, part in zip(space.declarations, space.flat_slices, strict=True):
-        lead = flat.shape[:-1]
-        rows = flat[..., part].reshape(-1, declaration.flat_size)
-        stacked = np.stack([np.asarray(declaration.unflatten(row)) for row in rows]) if len(rows) else rows
-        leaves.append(stacked.reshape((*lead, *declaration.shape))[()])
+        places = np.asarray(declaration.unflatten(np.arange(declaration.flat_size)))
+        leaves.append(flat[..., part][..., places][()])
     return in_order(space.rebuild(leaves), space.leaf_names)
 
 
@@ -136,31 +180,42 @@ def _single_covariance(record: Record, *, partly: bool) -> np.ndarray:
     return np.asarray(run(record.place, solution.theta, solution.certificate.information, *inputs, clusters=codes))
 
 
-def _batch_covariance(record: Record) -> np.ndarray:
+def _batch_covariance(record: Record, *, diagonal: bool = False) -> np.ndarray:
     if record.groups is not None:
         from mle_jax.results.group_fits import grouped_covariance
 
-        return grouped_covariance(record, _batch_covariance)
+        return grouped_covariance(record, partial(_batch_covariance, diagonal=diagonal))
     run = verb_program(
         record.model,
         _map_covariance,
         kind=record.kind,
         frequency=record.weight_kind == "frequency",
         axes=lane_axes(record.data, record.shared),
+        diagonal=diagonal,
     )
     lanes = record.solution.theta, record.solution.certificate.information, *lane_weights(record.weights)
     return np.asarray(run(record.place, lanes, record.data, common_weights(record.weights)))
 
 
 def _map_covariance(
-    model: Any, place: Any, lanes: Any, data: Any, weights: Any, *, kind: str, frequency: bool, axes: tuple[bool, ...]
+    model: Any,
+    place: Any,
+    lanes: Any,
+    data: Any,
+    weights: Any,
+    *,
+    kind: str,
+    frequency: bool,
+    axes: tuple[bool, ...],
+    diagonal: bool,
 ) -> jax.Array:
     def one(lane: tuple[Any, ...], lane_data: Any) -> jax.Array:
         theta, information, *own = lane
         lane_weight = own[0] if own else weights
-        return covariance_matrix(
+        matrix = covariance_matrix(
             model, place, theta, information, lane_data, lane_weight, kind=kind, frequency=frequency
         )
+        return jnp.diagonal(matrix) if diagonal else matrix
 
     mapped: jax.Array = map_lanes(one, lanes, data, axes)
     return mapped

@@ -10,52 +10,14 @@ from mle_jax._precision import in_float64
 from mle_jax._status import are_certified
 from mle_jax.optimizers.minimizing import History
 from mle_jax.results import covariance_access, reports
+from mle_jax.results.foreign_names import FOREIGN_NAMES
+from mle_jax.results.guards import checked_lane
 from mle_jax.results.record import Record
 from mle_jax.tables import Table
 
 if TYPE_CHECKING:
     import pandas as pd
-
-FOREIGN_NAMES = {
-    "aicc": "aic",
-    "bse": "standard_errors()",
-    "std_errors": "standard_errors()",
-    "se": "standard_errors()",
-    "stderr": "standard_errors()",
-    "errors": "standard_errors()",
-    "coef": "params",
-    "coef_": "params",
-    "coefficients": "params",
-    "estimate": "params",
-    "estimates": "params",
-    "x": "params",
-    "values": "params",
-    "llf": "log_likelihood",
-    "loglik": "log_likelihood",
-    "loglike": "log_likelihood",
-    "log_likelihood_": "log_likelihood",
-    "fun": "log_likelihood",
-    "vcov": "covariance()",
-    "cov": "covariance()",
-    "cov_params": "covariance()",
-    "covariance_": "covariance()",
-    "conf_int": "confidence_intervals()",
-    "confint": "confidence_intervals()",
-    "ci": "confidence_intervals()",
-    "pvalues": "tidy()['p_value']",
-    "tvalues": "tidy()['statistic']",
-    "zvalues": "tidy()['statistic']",
-    "nobs": "n_observations",
-    "n_obs": "n_observations",
-    "k_params": "n_parameters",
-    "df_model": "n_parameters",
-    "success": "converged",
-    "nit": "steps",
-    "n_iter": "steps",
-    "n_iter_": "steps",
-    "param_names": "names",
-    "mle_retvals": "status, message and steps",
-}
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -77,8 +39,9 @@ class Fit:
         history: a `History` where it was asked for (`record=True`), else None.
         maxima: the distinct maxima where many starts were asked for (`starts=64`), highest first, a `Table` with
             the number of starts that ended there, the log-likelihood and the estimates; else None.
-        buckets: of ragged groups the shapes in which they were evaluated, a `Table` with the rows of a lane, the
-            groups, their rows and the rows evaluated; else None.
+        buckets: of ragged groups the shapes in which they were evaluated, a `Table`; else None.
+        refitted: of a batch after `refit`, what became of the lanes that were tried again, a `Table` with the status
+            and the log-likelihood before and after, and what settled the lane; else None.
 
     Example:
         >>> import mle_jax as mle
@@ -102,6 +65,7 @@ class Fit:
     history: History | None
     maxima: Table | None = None
     buckets: Table | None = None
+    refitted: Table | None = None
     _record: Record = field(repr=False)
 
     @property
@@ -122,7 +86,8 @@ class Fit:
     @property
     def bic(self) -> Any:
         """Schwarz' criterion: log(n_observations) n_parameters - 2 log_likelihood, smaller is better."""
-        return np.log(np.asarray(self.n_observations, float)) * self.n_parameters - 2 * self.log_likelihood
+        count = np.asarray(self.n_observations, float)
+        return np.log(np.where(count > 0, count, np.nan)) * self.n_parameters - 2 * self.log_likelihood
 
     @in_float64
     def covariance(self, kind: str | None = None, *, clusters: Any = None, correction: str = "none") -> np.ndarray:
@@ -165,7 +130,8 @@ class Fit:
             >>> round(float(fit.standard_errors()["mu"]), 6)
             1.0
         """
-        return covariance_access.standard_errors_of(self, kind, clusters=clusters, correction=correction)
+        flat = covariance_access.standard_errors_of(self, kind, clusters=clusters, correction=correction)
+        return covariance_access.unflatten_numpy(self._record.place.space, flat)
 
     def with_covariance(self, kind: str, *, clusters: Any = None, correction: str = "none") -> "Fit":
         """Return the same fit with another kind of covariance: every interval, table and test then uses it.
@@ -241,6 +207,8 @@ class Fit:
     def to_pandas(self) -> "pd.DataFrame":
         """Return a pandas DataFrame: the coefficient table, or of a batch one row per dataset.
 
+        The columns of a batch are its keys, the flat names, ``se[<name>]``, log_likelihood, status, decrement, steps.
+
         Raises:
             ImportError: pandas is not installed.
 
@@ -250,7 +218,77 @@ class Fit:
             >>> list(fit.to_pandas()["term"])
             ['mu', 'variance']
         """
-        return (reports.wide_table(self) if self.is_batch else self.tidy()).to_pandas()
+        return reports.main_table(self).to_pandas()
+
+    def to_arrow(self) -> "pa.Table":
+        """Return the table of `to_pandas` as a pyarrow Table.
+
+        Raises:
+            ImportError: pyarrow is not installed.
+
+        Example:
+            >>> import mle_jax as mle
+            >>> fits = mle.fit_batch(mle.models.gaussian(), {"y": [[1.0, 2.0, 6.0], [0.0, 1.0, 5.0]]})
+            >>> fits.to_arrow().column_names[:3], fits.to_arrow().num_rows
+            (['mu', 'variance', 'se[mu]'], 2)
+        """
+        return reports.main_table(self).to_arrow()
+
+    def to_parquet(self, path: Any) -> None:
+        """Write the table of `to_pandas` to a Parquet file.
+
+        Raises:
+            ImportError: pyarrow is not installed.
+
+        Example:
+            >>> import pathlib, tempfile
+            >>> import mle_jax as mle
+            >>> fit = mle.fit(mle.models.gaussian(), {"y": [1.0, 2.0, 6.0]})
+            >>> fit.to_parquet(pathlib.Path(tempfile.mkdtemp()) / "fit.parquet")
+        """
+        reports.main_table(self).to_parquet(path)
+
+    def save(self, path: Any) -> None:
+        """Write the numbers of this fit to one file, which `Fit.load` reads: a NumPy archive (npz), no pickle.
+
+        Model, data and weights are left out. Of the covariances only the kind in use is kept.
+
+        Raises:
+            ValueError: the keys of a batch hold Python objects.
+
+        Example:
+            >>> import pathlib, tempfile
+            >>> import mle_jax as mle
+            >>> fit = mle.fit(mle.models.gaussian(), {"y": [1.0, 2.0, 6.0]})
+            >>> fit.save(pathlib.Path(tempfile.mkdtemp()) / "fit.npz")
+        """
+        from mle_jax.results.stored import save_fit
+
+        save_fit(self, path)
+
+    @classmethod
+    def load(cls, path: Any) -> "Fit":
+        """Read a fit that `save` wrote; neither the model nor the data are needed.
+
+        Estimates, names, standard errors, intervals, tables, ``fits[i]`` are as they were, to the last bit. What takes
+        the model or the data (another kind of covariance, `refit`, `influence`) raises: call
+        ``evaluate(model, data, fit.params)`` for a fit that has them.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: it holds something else, or is of a newer version.
+
+        Example:
+            >>> import pathlib, tempfile
+            >>> import mle_jax as mle
+            >>> path = pathlib.Path(tempfile.mkdtemp()) / "fits.npz"
+            >>> mle.fit_batch(mle.models.gaussian(), {"y": [[1.0, 2.0, 6.0], [0.0, 1.0, 5.0]]}).save(path)
+            >>> mle.Fit.load(path)[1].status.name
+            'converged'
+        """
+        from mle_jax.results.stored import load_fit
+
+        return load_fit(path)
 
     def failed(self) -> Table:
         """Return the datasets of a batch that were not certified: lane, status, message.
@@ -270,6 +308,56 @@ class Fit:
         self._needs_batch("failed()")
         return reports.failed_table(self)
 
+    def refit(
+        self,
+        mask: Any = None,
+        *,
+        start: Any = None,
+        optimizer: Any = None,
+        max_steps: int | None = None,
+        tolerance: float = 1e-6,
+        seed: int = 0,
+    ) -> "Fit":
+        """Return the same batch with some of its datasets tried again, by a ladder for those that still fail.
+
+        From a start that was given; with more steps from where the search stopped; from the estimates of the certified
+        dataset that suit the data best; from points drawn around the start, the highest first; by L-BFGS. The answer of
+        a dataset is replaced only by a better one: certified beats not certified, then the higher log-likelihood
+        counts; a status that says why there is no maximum stays unless one is certified elsewhere. What became of the
+        datasets is in the table ``refitted`` of the result. The others keep their numbers to the last bit.
+
+        Args:
+            mask: bool (B,), which datasets; by default those that are neither certified nor on the boundary of the
+                domain. Name certified ones to look for a higher maximum, and those of a model with kinks, whose
+                searches cannot be certified.
+            start: as for `fit_batch`; tried first.
+            optimizer: as for `fit_batch`, in place of Newton's method and of L-BFGS.
+            max_steps: of every attempt; by default those of `fit`.
+            tolerance: as for `fit_batch`.
+            seed: of the points that are drawn.
+
+        Raises:
+            TypeError: this is a single fit.
+            ValueError: the mask, a start or an option does not fit.
+
+        Example:
+            >>> import warnings
+            >>> import mle_jax as mle
+            >>> data = {"y": [[1.0, 2.0, 6.0], [100.0, 200.0, 600.0]]}
+            >>> with warnings.catch_warnings():
+            ...     warnings.simplefilter("ignore", mle.ConvergenceWarning)
+            ...     fits = mle.fit_batch(mle.models.gaussian(), data, start={"mu": 0.0}, max_steps=1)
+            >>> again = fits.refit()
+            >>> again.params["mu"].round(6).tolist(), again.refitted["settled_by"].tolist()
+            ([3.0, 300.0], ['more steps', 'more steps'])
+        """
+        self._needs_batch("refit()")
+        from mle_jax.results.refitting import refit_lanes
+
+        return refit_lanes(
+            self, mask, start=start, optimizer=optimizer, max_steps=max_steps, tolerance=tolerance, seed=seed
+        )
+
     def __bool__(self) -> bool:
         """A fit is something, even where it did not converge: ask for `converged`."""
         return True
@@ -283,13 +371,15 @@ class Fit:
     def __getitem__(self, lane: int) -> "Fit":
         """Return the fit of one dataset of a batch."""
         self._needs_batch("indexing")
-        if self.buckets is not None:
-            from mle_jax.results.group_fits import one_group
-
-            return one_group(self, lane)
+        from mle_jax.results.group_fits import one_group
         from mle_jax.results.lanes import one_lane
+        from mle_jax.results.stored import stored_lane
 
-        return one_lane(self, lane)
+        lane = checked_lane(lane, len(self))
+        if self._record.matrix is not None or self.buckets is not None:
+            return (one_group if self._record.matrix is None else stored_lane)(self, lane)
+        one, rung = one_lane(self, lane), self._record.settled_by.get(lane)
+        return one if rung is None else replace(one, _record=replace(one._record, optimizer=f"refit, by {rung}"))
 
     def __iter__(self) -> Iterator["Fit"]:
         """Iterate over the fits of a batch."""

@@ -16,7 +16,8 @@ from mle_jax.data.groups import PURPOSE, Groups
 from mle_jax.likelihood import Model
 from mle_jax.parameters.resolution import declarations
 from mle_jax.results.batch_verbs import fit_batch
-from mle_jax.results.reports import errors_of, flat_numbers
+from mle_jax.results.covariance_access import standard_errors_of
+from mle_jax.results.reports import flat_numbers
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -77,7 +78,7 @@ def chunk_table(job: Job, groups: Groups, bucket: Bucket) -> "pa.Table":
         own = slice(0, len(fitted))
         parts = [
             flat_numbers(fits, fits.params),
-            errors_of(fits),
+            standard_errors_of(fits),
             fits.log_likelihood[:, None],
             fits.decrement[:, None],
         ]

@@ -11,7 +11,6 @@ from mle_jax._precision import to_numpy
 from mle_jax._status import Status
 from mle_jax._text import plural
 from mle_jax._trees import in_order
-from mle_jax._whole import is_whole
 from mle_jax.data.arrays import CleanData
 from mle_jax.data.buckets import Bucket, evaluated
 from mle_jax.data.groups import Groups, key_arrays
@@ -39,6 +38,11 @@ class KeptRows:
     groups: Groups
     shared: Mapping[str, np.ndarray]
     plan: Sequence[tuple[Bucket, np.ndarray]]
+
+    def inputs(self, lane: int) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+        """Return the data of one group and its weights."""
+        rows, weights = self.groups.rows(lane)
+        return {**rows, **self.shared}, weights
 
 
 @dataclass(frozen=True)
@@ -211,29 +215,19 @@ def _too_small(count: float, k: int) -> str:
 
 
 def one_group(fits: Fit, lane: int) -> Fit:
-    """Return the fit of one group; without its rows where these are not kept.
-
-    Raises:
-        IndexError: there is no such lane.
-        TypeError: the lane is not a whole number.
-    """
-    record, lanes = fits._record, len(fits)
-    if not is_whole(lane):
-        raise TypeError(f"a batch is indexed by one whole number, not by {lane!r}; use fits[3] for the group 3")
-    if not -lanes <= lane < lanes:
-        raise IndexError(f"lane {lane} was asked for, but there are {lanes} groups, 0 to {lanes - 1}")
-    lane = int(lane) % lanes
+    """Return the fit of one group; without its rows where these are not kept."""
+    record = fits._record
     kept: KeptRows | None = record.groups
     if kept is None or kept.groups.valid[lane] == 0:
         return _numbers_of_one(fits, lane)
-    rows, weights = kept.groups.rows(lane)
+    data, weights = kept.inputs(lane)
     stacked = jax.tree_util.tree_map(lambda leaf: leaf[lane], record.solution)
     place, solution = record.second_looks.get(lane, (record.place, stacked))
     fit = build_fit(
         record.model,
         place,
         solution,
-        CleanData({**rows, **kept.shared}, {}, weights, None),
+        CleanData(data, {}, weights, None),
         weight_kind=record.weight_kind,
         clusters=None,
         optimizer=record.optimizer,
@@ -241,7 +235,8 @@ def one_group(fits: Fit, lane: int) -> Fit:
         searched=record.place,
         constraints=record.constraints,
     )
-    return fit
+    small = not fit.converged and fit.n_observations < fits.n_parameters
+    return replace(fit, message=f"{fit.message} {_too_small(fit.n_observations, fits.n_parameters)}") if small else fit
 
 
 def _numbers_of_one(fits: Fit, lane: int) -> Fit:
@@ -272,15 +267,14 @@ def _numbers_of_one(fits: Fit, lane: int) -> Fit:
 
 
 def grouped_covariance(record: Record, of_batch: Callable[[Record], np.ndarray]) -> np.ndarray:
-    """Return the covariance matrices of all groups, (G, k, k), chunk by chunk as they were fitted.
+    """Return the covariance matrices of all groups, (G, k, k), or their diagonals, chunk by chunk as they were fitted.
 
     Args:
         record: of a batch of groups whose rows are kept.
         of_batch: the same for the record of a batch of one shape.
     """
     kept: KeptRows = record.groups
-    k = len(record.place.space.names)
-    matrices = np.full((len(kept.groups), k, k), np.nan)
+    matrices: Any = None
     for bucket, members in kept.plan:
         lanes = members[kept.groups.valid[members] > 0]
         if not len(lanes):
@@ -291,5 +285,7 @@ def grouped_covariance(record: Record, of_batch: Callable[[Record], np.ndarray])
         own = replace(
             record, data={**data, **kept.shared}, weights=weights, solution=solution, n_lanes=bucket.lanes, groups=None
         )
-        matrices[lanes] = of_batch(own)[: len(lanes)]
-    return matrices
+        found = of_batch(own)
+        matrices = np.full((len(kept.groups), *found.shape[1:]), np.nan) if matrices is None else matrices
+        matrices[lanes] = found[: len(lanes)]
+    return np.asarray(matrices)

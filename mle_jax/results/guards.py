@@ -1,10 +1,13 @@
 """The first look at what a verb was given, before anything is done with it."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mle_jax._precision import is_traced
 from mle_jax._whole import is_whole
 from mle_jax.likelihood import Model
+
+if TYPE_CHECKING:
+    from mle_jax.results.fit_object import Fit
 
 
 def check_verb(verb: str, model: Any, data: Any, *others: Any) -> None:
@@ -24,6 +27,53 @@ def check_verb(verb: str, model: Any, data: Any, *others: Any) -> None:
             f"{verb} was called inside jax.jit, jax.vmap or jax.grad, but it checks values and returns NumPy; "
             "use mle_jax.maximize there"
         )
+
+
+def check_has_rows(fit: "Fit", what: str) -> None:
+    """Raise where a fit was read from a file, or holds numbers of groups alone, and has neither model nor data.
+
+    Raises:
+        ValueError: with the call that gets what was asked for.
+    """
+    if fit._record.errors is not None:
+        raise ValueError(
+            f"{what} needs the rows, but of these groups the estimates and their standard errors alone were kept; read "
+            "the rows of a group and call evaluate(model, rows, fit.params) for it"
+        )
+    if fit._record.matrix is None:
+        return
+    call = "fit_batch(model, data, start=fits.params)" if fit.is_batch else "evaluate(model, data, fit.params)"
+    raise ValueError(
+        f"{what} needs the model and the data, but this fit was read from a file, which holds its numbers alone; "
+        f"call {call} for it"
+    )
+
+
+def check_one_shape(fit: "Fit", what: str) -> None:
+    """Raise where a batch consists of ragged groups.
+
+    Raises:
+        ValueError: with what to do.
+    """
+    if fit._record.groups is not None:
+        raise ValueError(
+            f"{what} is for datasets of one shape, but these are ragged groups; call fit_groups with the rows of those "
+            "that failed and another start, or fit with fits[i].params for one of them"
+        )
+
+
+def checked_lane(lane: Any, lanes: int) -> int:
+    """Return the number of a dataset of a batch, counted from 0.
+
+    Raises:
+        IndexError: there is no such lane.
+        TypeError: the lane is not a whole number.
+    """
+    if not is_whole(lane):
+        raise TypeError(f"a batch is indexed by one whole number, not by {lane!r}; use fits[3] for the dataset 3")
+    if not -lanes <= lane < lanes:
+        raise IndexError(f"lane {lane} was asked for, but the batch has {lanes} datasets, 0 to {lanes - 1}")
+    return int(lane) % lanes
 
 
 def checked_tolerance(tolerance: Any) -> float:

@@ -11,6 +11,7 @@ from mle_jax._whole import is_whole
 from mle_jax.inference.deletion import Deletions, delete_each_row
 from mle_jax.likelihood.programs import verb_program
 from mle_jax.results.from_files import is_described
+from mle_jax.results.guards import check_has_rows
 from mle_jax.tables import Table
 
 if TYPE_CHECKING:
@@ -173,6 +174,7 @@ def _check(fit: Any) -> None:
         raise TypeError(f"influence takes a Fit, but was given a {type(fit).__name__}; pass what mle_jax.fit returned")
     if fit.is_batch:
         raise TypeError("influence takes a single fit, but this is a batch; pass one of its fits, fits[i]")
+    check_has_rows(fit, "influence")
     model = fit._record.model
     if model.is_joint:
         raise ValueError(

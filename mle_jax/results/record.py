@@ -38,6 +38,9 @@ class Record:
             alone.
         groups: the rows of ragged groups, from `results.group_fits`, where they are kept; `data` has shapes alone then.
         errors: standard errors (k_flat,) or (B, k_flat) of groups whose rows and information are not kept.
+        settled_by: lanes whose answer is that of `refit`: lane -> the rung of its ladder.
+        matrix: the covariance of a fit that was read from a file, (k, k) or (B, k, k), which then has neither model
+            nor data nor solution; else None.
     """
 
     model: "Model"
@@ -60,3 +63,5 @@ class Record:
     keys: dict[str, np.ndarray] | None = None
     groups: Any = None
     errors: np.ndarray | None = None
+    settled_by: dict[int, str] = field(default_factory=dict)
+    matrix: np.ndarray | None = None

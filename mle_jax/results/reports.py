@@ -8,6 +8,7 @@ import numpy as np
 from mle_jax._status import Status
 from mle_jax._text import plural, significant
 from mle_jax.fitting.multistart import Maxima
+from mle_jax.results.covariance_access import flatten_numpy, standard_errors_of
 from mle_jax.tables import Table, coefficient_table, summary_text
 
 if TYPE_CHECKING:
@@ -20,6 +21,12 @@ KIND_TEXTS = {
     "sandwich": "the sandwich, which allows for a misspecified model",
     "clustered": "the sandwich with scores summed within clusters",
 }
+
+STATUS_NAMES = np.array([status.name for status in Status])
+"""By code: the codes are 0, 1, 2, ..."""
+
+EXPLAINED = 100
+"""Lanes whose failure is told in the names of their rows and parameters, which takes some evaluations of each."""
 
 THERE_IS_NONE = (Status.rising, Status.saddle, Status.non_finite, Status.scale_collapsed)
 """Statuses that tell of a point which is no maximum; the others that are not certified leave it open."""
@@ -54,30 +61,17 @@ def notes_on(fit: "Fit") -> list[str]:
 
 def flat_numbers(fit: "Fit", tree: Any) -> np.ndarray:
     """Return the leaves of a pytree like params as (..., k), in the order of the names."""
-    space = fit._record.place.space
-    lead = () if not fit.is_batch else (len(fit),)
-    by_position = dict(zip(space.order, space.treedef.flatten_up_to(tree), strict=True))
-    parts = [
-        np.stack([d.flatten(value) for value in np.asarray(leaf).reshape((-1, *d.shape))]).reshape((*lead, d.flat_size))
-        for d, leaf in ((d, by_position[i]) for i, d in enumerate(space.declarations))
-    ]
-    return np.concatenate(parts, axis=-1)
-
-
-def errors_of(fit: "Fit") -> np.ndarray:
-    """Return the standard errors as (..., k)."""
-    kept = fit._record.errors
-    return np.sqrt(np.diagonal(fit.covariance(), axis1=-2, axis2=-1)) if kept is None else kept
+    return flatten_numpy(fit._record.place.space, tree, (len(fit),) if fit.is_batch else ())
 
 
 def tidy_table(fit: "Fit", level: float) -> Table:
     """Return the coefficient table; of a batch with a first column `lane`."""
     if not fit.is_batch:
-        numbers = flat_numbers(fit, fit.params), errors_of(fit)
+        numbers = flat_numbers(fit, fit.params), standard_errors_of(fit)
         return coefficient_table(fit.names, *numbers, level=level, notes=notes_on(fit))
-    estimates, errors = flat_numbers(fit, fit.params), errors_of(fit)
+    estimates, errors = flat_numbers(fit, fit.params), standard_errors_of(fit)
     lanes, k = estimates.shape
-    table = coefficient_table(fit.names * lanes, estimates.ravel(), errors.ravel(), level=level)
+    table = coefficient_table(np.tile(np.array(fit.names), lanes), estimates.ravel(), errors.ravel(), level=level)
     columns = {"lane": np.repeat(np.arange(lanes), k), **{name: table[name] for name in table.columns}}
     return Table(with_keys(fit, np.repeat(np.arange(lanes), k), columns), notes=notes_on(fit))
 
@@ -93,7 +87,7 @@ def interval_table(fit: "Fit", level: float, method: str) -> Table:
 
 def glance_table(fit: "Fit") -> Table:
     """Return one row per dataset about the whole fit."""
-    status = np.atleast_1d(np.asarray(fit.status))
+    lanes = len(fit) if fit.is_batch else 1
     columns = {
         "log_likelihood": fit.log_likelihood,
         "aic": fit.aic,
@@ -101,11 +95,17 @@ def glance_table(fit: "Fit") -> Table:
         "n_observations": fit.n_observations,
         "n_parameters": fit.n_parameters,
         "converged": fit.converged,
-        "status": np.array([Status(int(code)).name for code in status]),
+        "status": status_names(fit),
         "decrement": fit.decrement,
         "steps": fit.steps,
     }
-    return Table({name: np.broadcast_to(np.asarray(value), status.shape) for name, value in columns.items()})
+    table = {name: np.broadcast_to(np.asarray(value), (lanes,)) for name, value in columns.items()}
+    return Table(with_keys(fit, np.arange(lanes), {"lane": np.arange(lanes), **table}) if fit.is_batch else table)
+
+
+def status_names(fit: "Fit") -> np.ndarray:
+    """Return the names of the statuses, a text or (B,) texts."""
+    return STATUS_NAMES[np.asarray(fit.status, int)]
 
 
 def with_keys(fit: "Fit", lanes: np.ndarray, columns: dict[str, Any]) -> dict[str, Any]:
@@ -119,28 +119,35 @@ def with_keys(fit: "Fit", lanes: np.ndarray, columns: dict[str, Any]) -> dict[st
 
 def wide_table(fit: "Fit") -> Table:
     """Return one row per dataset of a batch: flat names, se[<name>], log_likelihood, status, decrement, steps."""
-    estimates, errors = flat_numbers(fit, fit.params), errors_of(fit)
+    estimates, errors = flat_numbers(fit, fit.params), standard_errors_of(fit)
     columns: dict[str, Any] = {name: estimates[:, i] for i, name in enumerate(fit.names)}
     columns |= {f"se[{name}]": errors[:, i] for i, name in enumerate(fit.names)}
     columns |= {
         "log_likelihood": fit.log_likelihood,
-        "status": np.array([Status(int(code)).name for code in fit.status]),
+        "status": status_names(fit),
         "decrement": fit.decrement,
         "steps": fit.steps,
     }
     return Table(with_keys(fit, np.arange(len(fit)), columns))
 
 
+def main_table(fit: "Fit") -> Table:
+    """Return the table that a fit is written as: the coefficients, or of a batch one row per dataset."""
+    return wide_table(fit) if fit.is_batch else tidy_table(fit, 0.95)
+
+
 def failed_table(fit: "Fit") -> Table:
     """Return the lanes that were not certified and why."""
     lanes = np.flatnonzero(~fit.converged)
-    statuses = [Status(int(fit.status[lane])) for lane in lanes]
-    columns = {
-        "lane": lanes,
-        "status": np.array([status.name for status in statuses], dtype=np.str_),
-        "message": np.array([fit.message[lane] for lane in lanes], dtype=np.str_),
-    }
-    return Table(with_keys(fit, lanes, columns))
+    if fit.buckets is not None:
+        reasons = [fit.message[lane] for lane in lanes.tolist()]
+    else:
+        reasons = [fit[lane].message for lane in lanes[:EXPLAINED].tolist()]
+        reasons += [Status(int(fit.status[lane])).text for lane in lanes[EXPLAINED:].tolist()]
+    columns = {"lane": lanes, "status": status_names(fit)[lanes], "message": np.array(reasons, dtype=np.str_)}
+    more = f"The messages of the first {EXPLAINED} lanes have details; those of the others are in fits[lane].message."
+    cut = fit.buckets is None and len(lanes) > EXPLAINED
+    return Table(with_keys(fit, lanes, columns), notes=[more] if cut else [])
 
 
 def maxima_table(names: Sequence[str], maxima: Maxima) -> Table:
@@ -155,9 +162,9 @@ def maxima_table(names: Sequence[str], maxima: Maxima) -> Table:
 
 
 def summary(fit: "Fit", level: float) -> str:
-    """Return the summary of a single fit; of a batch the counts of its statuses."""
+    """Return the summary of a single fit, or of a batch."""
     if fit.is_batch:
-        return batch_text(fit)
+        return batch_summary(fit)
     record = fit._record
     table = tidy_table(fit, level)
     header = [
@@ -176,14 +183,7 @@ def summary(fit: "Fit", level: float) -> str:
 
 def _remarks(fit: "Fit") -> list[str]:
     record = fit._record
-    notes = [f"Standard errors from {KIND_TEXTS[record.kind]}."]
-    held = [name for name, stuck in zip(fit.names, record.fixed, strict=True) if stuck]
-    if held:
-        notes.append(f"Held fixed: {', '.join(held)}.")
-    if record.constraints:
-        notes.append(
-            f"{'Constraints' if len(record.constraints) > 1 else 'Constraint'}: {'; '.join(record.constraints)}."
-        )
+    notes = remarks_on_inputs(fit)
     if record.dropped:
         notes.append(f"Left out for missing values: {plural(record.dropped, 'row')}.")
     if fit.maxima is not None and len(fit.maxima) > 0:
@@ -195,10 +195,27 @@ def _remarks(fit: "Fit") -> list[str]:
     return notes + notes_on(fit)
 
 
+def remarks_on_inputs(fit: "Fit") -> list[str]:
+    """Say where the standard errors come from, and what was held or tied."""
+    record = fit._record
+    notes = [f"Standard errors from {KIND_TEXTS[record.kind]}."]
+    held = [name for name, stuck in zip(fit.names, record.fixed, strict=True) if stuck]
+    if held:
+        notes.append(f"Held fixed: {', '.join(held)}.")
+    if record.constraints:
+        word = "Constraints" if len(record.constraints) > 1 else "Constraint"
+        notes.append(f"{word}: {'; '.join(record.constraints)}.")
+    return notes
+
+
 def short_text(fit: "Fit") -> str:
     """Return one line about the fit above its estimates with standard errors."""
     record = fit._record
-    columns = {"term": np.array(fit.names), "estimate": flat_numbers(fit, fit.params), "std_error": errors_of(fit)}
+    columns = {
+        "term": np.array(fit.names),
+        "estimate": flat_numbers(fit, fit.params),
+        "std_error": standard_errors_of(fit),
+    }
     table = Table(columns, notes=notes_on(fit))
     value = significant(fit.log_likelihood, 8)
     return f"Fit of {record.model.label}: {fit.status.name}, log-likelihood {value}\n{table}"
@@ -206,8 +223,36 @@ def short_text(fit: "Fit") -> str:
 
 def batch_text(fit: "Fit") -> str:
     """Return the number of datasets by status."""
-    codes, counts = np.unique(fit.status, return_counts=True)
+    codes, counts = np.unique(np.asarray(fit.status), return_counts=True)
     notes = () if fit.buckets is None else fit.buckets.notes
-    statuses = np.array([Status(int(code)).name for code in codes])
-    table = Table({"status": statuses, "datasets": counts}, notes=notes)
-    return f"{len(fit)} fits of {fit._record.model.label}\n{table}"
+    table = Table({"status": STATUS_NAMES[codes], "datasets": counts}, notes=notes)
+    return f"{plural(len(fit), 'fit')} of {fit._record.model.label}\n{table}"
+
+
+def batch_summary(fit: "Fit") -> str:
+    """Return the counts of a batch, and how its certified estimates are spread."""
+    record, certified = fit._record, np.asarray(fit.converged)
+    steps, rows = np.asarray(fit.steps), np.unique(np.asarray(fit.n_observations))
+    header = [
+        ("Optimizer", record.optimizer),
+        ("Datasets", str(len(fit))),
+        ("Certified", str(int(certified.sum()))),
+        ("Steps", f"{np.median(steps):g} (at most {steps.max()})"),
+        ("Observations of each", f"{rows[0]:g}" if len(rows) == 1 else f"{rows[0]:g} to {rows[-1]:g}"),
+        ("Log-likelihoods in all", significant(float(np.asarray(fit.log_likelihood)[certified].sum()), 8)),
+    ]
+    estimates, errors = flat_numbers(fit, fit.params)[certified], standard_errors_of(fit)[certified]
+    if not len(estimates):
+        estimates = errors = np.full((1, len(fit.names)), np.nan)
+    columns = {
+        "term": np.array(fit.names),
+        "mean": estimates.mean(axis=0),
+        "std_dev": estimates.std(axis=0),
+        **{name: np.quantile(estimates, q, axis=0) for name, q in (("least", 0), ("median", 0.5), ("greatest", 1))},
+        "median_error": np.median(errors, axis=0),
+    }
+    table = Table(columns, title=f"Maximum likelihood, many datasets: {record.model.label}")
+    codes, counts = np.unique(np.asarray(fit.status), return_counts=True)
+    how = ", ".join(f"{count} {name}" for name, count in zip(STATUS_NAMES[codes], counts, strict=True))
+    notes = [f"Estimates and standard errors over the certified lanes. Statuses: {how}.", *remarks_on_inputs(fit)]
+    return summary_text(header, table, notes + notes_on(fit))

@@ -11,7 +11,7 @@ from mle_jax.tables.table import Table
 
 
 def coefficient_table(
-    names: Sequence[str],
+    names: Sequence[str] | np.ndarray,
     estimates: ArrayLike,
     standard_errors: ArrayLike,
     *,

@@ -124,6 +124,14 @@ class Table:
         """
         return optional("pyarrow", "data", "table.to_arrow()").table(dict(self.values))
 
+    def to_parquet(self, path: Any) -> None:
+        """Write the columns at full precision to a Parquet file.
+
+        Raises:
+            ImportError: if pyarrow is not installed.
+        """
+        optional("pyarrow.parquet", "data", "table.to_parquet()").write_table(self.to_arrow(), path)
+
     def _display(self, most: int | None = None) -> Display:
         """Write the cells; of more than `most` rows the middle is left out and counted in a note."""
         head = tail = len(self)
