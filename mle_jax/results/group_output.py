@@ -50,6 +50,8 @@ def open_output(folder: Path, run: Mapping[str, str], *, resume: bool) -> dict[s
     elif resume:
         manifest: dict[str, Any] = json.loads(path.read_text())
         _refuse_other_run(folder, manifest, run)
+        for entry in folder.glob(".*.tmp"):  # what was being written when the run was killed
+            entry.unlink()
         return manifest
     for entry in [*folder.glob("part-*.parquet"), *folder.glob(".*.tmp"), path]:
         entry.unlink(missing_ok=True)
