@@ -14,8 +14,11 @@ MOST_WASTE = 1.5
 """Rows evaluated per row, at most, where 16 buckets suffice for that."""
 USUAL_BUCKETS = 8
 MOST_BUCKETS = 16
-ROWS_PER_COMPILATION = 2_000_000
-"""A further bucket must save so many rows: about what is evaluated in the time that its compilation takes."""
+ROWS_PER_COMPILATION = 10_000_000
+"""A further bucket must save so many rows: its compilation takes 5 to 10 s, and some million are evaluated in one."""
+LANES_IN_STEP = 16
+"""Many lanes are a multiple of so many, of which the engine makes its blocks: a rest would be compiled by itself."""
+MANY_LANES = 160
 MOST_HEIGHTS = 1000
 """Heights among which the best are chosen, spaced evenly in the logarithm where there are more sizes."""
 
@@ -130,5 +133,6 @@ def _best_edges(tops: np.ndarray, groups: np.ndarray) -> Iterator[list[int]]:
 def _bucket(height: int, groups: int, rows: int, chunk_rows: int) -> Bucket:
     """Choose the lanes of a chunk: as many as allowed or down to half of that, so that few are repeated at the end."""
     most = max(min(chunk_rows // height, groups), 1)
-    choices = range(most, most // 2, -1)
+    step = LANES_IN_STEP if most >= MANY_LANES else 1
+    choices = range(-(-most // step) * step, most // 2, -step)
     return Bucket(height, groups, rows, min(choices, key=lambda lanes: -(-groups // lanes) * lanes))

@@ -106,8 +106,7 @@ def _divide(dataset: Any, chosen: GroupColumns, paths: list[Path]) -> dict[str, 
     kinds: dict[str, np.dtype[Any]] = {}
     with ExitStack() as stack:
         writers: list[Any] = []
-        scanner = dataset.scanner(columns=chosen.needed, batch_size=BATCH_ROWS, batch_readahead=2, fragment_readahead=1)
-        for batch in scanner.to_batches():
+        for batch in dataset.scanner(columns=chosen.needed, **_without_haste(dataset)).to_batches():
             if not batch.num_rows:
                 continue
             table = arrow.Table.from_batches([batch])
@@ -128,6 +127,17 @@ def _divide(dataset: Any, chosen: GroupColumns, paths: list[Path]) -> dict[str, 
     if not kinds:
         raise ValueError("the table has 0 rows; pass at least one observation")
     return {leaf: str(kind) for leaf, kind in kinds.items()}
+
+
+def _without_haste(dataset: Any) -> dict[str, Any]:
+    """Return options of a scan that reads next to nothing ahead: by default it holds row groups of several files."""
+    datasets = optional("pyarrow.dataset", "data", PURPOSE)
+    options = {"batch_size": BATCH_ROWS, "batch_readahead": 2, "fragment_readahead": 1, "use_threads": False}
+    if isinstance(getattr(dataset, "format", None), datasets.ParquetFileFormat):
+        options["fragment_scan_options"] = datasets.ParquetFragmentScanOptions(
+            use_buffered_stream=True, pre_buffer=False
+        )
+    return options
 
 
 def _wider(known: np.dtype[Any] | None, new: np.dtype[Any]) -> np.dtype[Any]:

@@ -88,7 +88,8 @@ def fit_groups(
             busy with (of every thread of a client) is done again. A run on other rows or with other options is refused.
             False begins anew.
         client: a `dask.distributed` Client, whose workers fit the chunks; they must see the files.
-        memory: how many bytes rows may take at a time; a group must fit.
+        memory: about how many bytes rows may take at a time, besides what JAX and its compiler need (some hundred
+            million); a row group of a file and a group of rows must fit.
         progress: show a bar.
 
     Returns:
