@@ -14,6 +14,8 @@ from mle_jax.data.tables import is_table, read_table
 if TYPE_CHECKING:
     import pyarrow as pa
 
+BATCH_ROWS = 2**16
+"""Rows that are read at a time."""
 HASHED_ROWS = 2**20
 """Rows that are handed to the hash at a time."""
 
@@ -94,10 +96,23 @@ def first_row(source: Any, chosen: GroupColumns) -> dict[str, np.ndarray]:
     Raises:
         ValueError: there is none.
     """
-    first = source.head(1, columns=chosen.needed) if is_dataset(source) else _frame(source).head(1).to_native()
+    first = careful_scanner(source, chosen.needed).head(1) if is_dataset(source) else _frame(source).head(1).to_native()
     if not len(first):
         raise ValueError("the table has 0 rows; pass at least one observation")
     return read_table(first, chosen.columns)[0]
+
+
+def careful_scanner(dataset: Any, columns: list[str]) -> Any:
+    """Return a scanner that reads next to nothing ahead: by default it holds row groups of several files."""
+    datasets = optional("pyarrow.dataset", "data", PURPOSE)
+    options: dict[str, Any] = {}
+    if isinstance(getattr(dataset, "format", None), datasets.ParquetFileFormat):
+        options["fragment_scan_options"] = datasets.ParquetFragmentScanOptions(
+            use_buffered_stream=True, pre_buffer=False
+        )
+    return dataset.scanner(
+        columns=columns, batch_size=BATCH_ROWS, batch_readahead=2, fragment_readahead=1, use_threads=False, **options
+    )
 
 
 def load(source: Any, chosen: GroupColumns) -> "pa.Table":

@@ -21,6 +21,7 @@ import numpy as np
 
 from mle_jax._optional import optional
 from mle_jax.data.buckets import Bucket, choose_buckets
+from mle_jax.data.group_tables import careful_scanner
 from mle_jax.data.groups import (
     PURPOSE,
     GroupColumns,
@@ -36,7 +37,6 @@ from mle_jax.data.tables import read_table
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BATCH_ROWS = 2**16
 MOST_FILES = 512
 """Files that are open at once: below the usual limit of 1024 of a process."""
 COPIES = 4
@@ -106,7 +106,7 @@ def _divide(dataset: Any, chosen: GroupColumns, paths: list[Path]) -> dict[str, 
     kinds: dict[str, np.dtype[Any]] = {}
     with ExitStack() as stack:
         writers: list[Any] = []
-        for batch in dataset.scanner(columns=chosen.needed, **_without_haste(dataset)).to_batches():
+        for batch in careful_scanner(dataset, chosen.needed).to_batches():
             if not batch.num_rows:
                 continue
             table = arrow.Table.from_batches([batch])
@@ -127,17 +127,6 @@ def _divide(dataset: Any, chosen: GroupColumns, paths: list[Path]) -> dict[str, 
     if not kinds:
         raise ValueError("the table has 0 rows; pass at least one observation")
     return {leaf: str(kind) for leaf, kind in kinds.items()}
-
-
-def _without_haste(dataset: Any) -> dict[str, Any]:
-    """Return options of a scan that reads next to nothing ahead: by default it holds row groups of several files."""
-    datasets = optional("pyarrow.dataset", "data", PURPOSE)
-    options = {"batch_size": BATCH_ROWS, "batch_readahead": 2, "fragment_readahead": 1, "use_threads": False}
-    if isinstance(getattr(dataset, "format", None), datasets.ParquetFileFormat):
-        options["fragment_scan_options"] = datasets.ParquetFragmentScanOptions(
-            use_buffered_stream=True, pre_buffer=False
-        )
-    return options
 
 
 def _wider(known: np.dtype[Any] | None, new: np.dtype[Any]) -> np.dtype[Any]:
