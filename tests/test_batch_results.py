@@ -16,7 +16,7 @@ from jax.scipy.stats import norm
 import mle_jax as mle
 from mle_jax import Status
 from mle_jax.parameters import resolve
-from mle_jax.results import covariance_access
+from mle_jax.results import covariance_access, reports
 from mle_jax.results.covariance_access import flatten_numpy, unflatten_numpy
 
 B, N = 9, 25
@@ -84,6 +84,14 @@ def test_lanes_without_a_maximum_say_why(fits):
     assert reasons[CONSTANT] == fits[CONSTANT].message != Status(fits.status[CONSTANT]).text
     assert fits.n_observations[EMPTY] == 0 and np.isnan(fits.bic[EMPTY]) and np.isnan(fits[EMPTY].bic)
     assert np.isfinite(fits.bic[GOOD]).all()
+
+
+def test_of_many_failures_the_first_are_explained(fits, monkeypatch):
+    monkeypatch.setattr(reports, "EXPLAINED", 1)
+    table = fits.failed()
+    assert "row 3 (counted from 0)" in table["message"][0]
+    assert table["message"][1:].tolist() == [Status(fits.status[lane]).text for lane in sorted(BAD)[1:]]
+    assert "The messages of the first 1 lanes have details" in str(table)
 
 
 def test_the_summary_is_about_the_certified_lanes(fits):
@@ -158,6 +166,7 @@ def same(one, other):
         assert list(tree(one)) == list(tree(other))
         assert jax.tree_util.tree_structure(tree(one)) == jax.tree_util.tree_structure(tree(other))
         jax.tree_util.tree_map(np.testing.assert_array_equal, tree(one), tree(other))
+    assert not any(np.asarray(leaf).flags.writeable for leaf in jax.tree_util.tree_leaves(one.params) if np.ndim(leaf))
     np.testing.assert_array_equal(one.covariance(), other.covariance())
     assert one.summary() == other.summary() and str(one.tidy(0.9)) == str(other.tidy(0.9))
     assert repr(one) == repr(other) and one.to_pandas().equals(other.to_pandas())

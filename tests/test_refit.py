@@ -108,7 +108,8 @@ def test_lower_maxima_are_left_for_higher_ones_where_the_mask_names_them(again):
     np.testing.assert_allclose(best.standard_errors()["c"][GOOD], errors[GOOD], rtol=1e-7)
     assert (best.log_likelihood[low] > again.log_likelihood[low] + 100).all()
     assert set(again.refitted["lane"]) < set(best.refitted["lane"])  # earlier attempts stay in the table
-    same = best.refit(low)  # nothing is better now
+    same = best.with_covariance("outer_product").refit(low)  # nothing is better now
+    assert same.covariance_kind == "outer_product"
     np.testing.assert_array_equal(same.params["c"], best.params["c"])
 
 

@@ -1,6 +1,8 @@
 """Data in: from what people have to arrays that are checked once, before anything is compiled."""
 
+import itertools
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from mle_jax.likelihood import Model
 
 ColumnNames = dict[str, tuple[str, ...]]
+
+LARGE = 2**23  # bytes
+ALIGNED = 64  # bytes: where JAX takes an array as it is
 
 
 class CleanData(NamedTuple):
@@ -63,7 +68,20 @@ def widened(leaf: np.ndarray, *, copy: bool = False) -> np.ndarray:
     """Return floats as float64, integers as int64 (both in the machine's byte order), booleans as they are."""
     if leaf.dtype == bool:
         return leaf
-    return leaf.astype(np.int64 if np.issubdtype(leaf.dtype, np.integer) else np.float64, copy=copy)
+    dtype = np.dtype(np.int64 if np.issubdtype(leaf.dtype, np.integer) else np.float64)
+    return _copied(leaf, dtype) if copy and leaf.nbytes >= LARGE else leaf.astype(dtype, copy=copy)
+
+
+def _copied(leaf: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    """Copy a large array by all cores, to where JAX can use it without a copy of its own."""
+    room = np.empty(leaf.size + ALIGNED // dtype.itemsize, dtype)
+    skip = -room.ctypes.data % ALIGNED // dtype.itemsize
+    copy = room[skip : skip + leaf.size].reshape(leaf.shape)
+    edges = np.linspace(0, len(leaf), 1 + 16).astype(int)
+    parts = [slice(first, end) for first, end in itertools.pairwise(edges.tolist())]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda part: np.copyto(copy[part], leaf[part], casting="unsafe"), parts))
+    return copy
 
 
 def clean_data(

@@ -9,6 +9,7 @@ from mle_jax._trees import named_leaves
 from mle_jax.fitting.lanes import map_lanes
 from mle_jax.fitting.planning import solve_from_start
 from mle_jax.fitting.solution import Solution
+from mle_jax.fitting.starts import start_theta
 from mle_jax.likelihood.rows import shape_of
 from mle_jax.optimizers._protocol import Optimizer
 from mle_jax.parameters import Coordinates, ParameterSpace
@@ -73,6 +74,27 @@ def solve_lanes(
 
     solution: Solution = map_lanes(one, lanes, data, axes)
     return solution
+
+
+def lane_starts(
+    model: "Model",
+    place: Coordinates,
+    data: Any,
+    lanes: tuple[Any, ...],
+    weights: Array | None,
+    start: dict[str, Any],
+    *,
+    axes: tuple[bool, ...],
+) -> Array:
+    """Return the starts of all lanes in free coordinates, (B, k); arguments as in `solve_lanes`."""
+
+    def one(lane: tuple[Any, ...], lane_data: Any) -> Array:
+        own_start, *own_weights = lane
+        given = {**start, **own_start} or None
+        return start_theta(model, place, lane_data, own_weights[0] if own_weights else weights, given)
+
+    starts: Array = map_lanes(one, lanes, data, axes)
+    return starts
 
 
 def split_start(space: ParameterSpace, start: Any, lanes: int) -> tuple[dict[str, Any], dict[str, Any]]:

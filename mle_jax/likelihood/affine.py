@@ -12,7 +12,7 @@ Derivatives, section 10.3, for partially separable functions.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -50,6 +50,7 @@ OF_ALL = {
 }
 
 CONSTANT, AFFINE, BENT = 0, 1, 2
+MOST_WORKED_OUT = 16  # numbers of a value per row that is kept and not computed again
 
 
 class Step(NamedTuple):
@@ -76,14 +77,19 @@ class Split(NamedTuple):
     Attributes:
         of_row: predictors that differ between rows: ``(theta, leaves) -> (a,)``.
         shared: predictors that are the same for all rows: ``theta -> (c,)``.
-        outer: ``(of_row (a,) or None, shared (c,) or None, leaves) -> scalar``.
+        outer: ``(of_row (a,) or None, shared (c,) or None, leaves) -> scalar``; a fourth argument may be what
+            `of_data` returned, and then only the leaves that `reads` numbers are looked at.
         sizes: a and c.
+        of_data: what the log density computes from the row alone, log(y!) say: ``leaves -> arrays``.
+        reads: the leaves that `outer` needs beside that.
     """
 
     of_row: Callable[[Array, Sequence[Array]], Array]
     shared: Callable[[Array], Array]
-    outer: Callable[[Array | None, Array | None, Sequence[Array]], Array]
+    outer: Callable[..., Array]
     sizes: tuple[int, int]
+    of_data: Callable[[Sequence[Array]], list[Array]]
+    reads: tuple[int, ...]
 
 
 def split_affine(function: Callable[..., Array], theta: Array, leaves: Sequence[Any]) -> Split | None:
@@ -94,13 +100,20 @@ def split_affine(function: Callable[..., Array], theta: Array, leaves: Sequence[
         theta: (k,), an array or its description.
         leaves: of one row: arrays or their descriptions.
     """
+    split = split_always(function, theta, leaves)
+    return split if sum(split.sizes) < theta.size else None
+
+
+def split_always(function: Callable[..., Array], theta: Array, leaves: Sequence[Any]) -> Split:
+    """Do the same; where the predictors are not fewer than the coordinates, these are the predictors, all in common."""
     program = _program(function, theta, leaves)
     kinds, by_row = _classify(program, len(leaves))
     cut = _smallest_cut(program, kinds)
     if sum(_size(program, value) for value in cut) >= program.shapes[0][0]:
-        return None
+        cut = [0]
     own = [value for value in cut if by_row[value]]
     common = [value for value in cut if not by_row[value]]
+    done, reads = _of_data(program, kinds, by_row, cut, len(leaves))
 
     def of_row(theta: Array, leaves: Sequence[Array]) -> Array:
         return _joined(_values(program, {0: theta, **dict(enumerate(leaves, 1))}, own), theta.dtype)
@@ -108,12 +121,38 @@ def split_affine(function: Callable[..., Array], theta: Array, leaves: Sequence[
     def shared(theta: Array) -> Array:
         return _joined(_values(program, {0: theta}, common), theta.dtype)
 
-    def outer(row: Array | None, common_row: Array | None, leaves: Sequence[Array]) -> Array:
-        known = dict(enumerate(leaves, 1)) | _taken_apart(program, own, row) | _taken_apart(program, common, common_row)
+    def outer(
+        row: Array | None, common_row: Array | None, leaves: Sequence[Array], computed: Sequence[Array] = ()
+    ) -> Array:
+        known = dict(enumerate(leaves, 1)) | dict(zip(done, computed, strict=False))
+        known |= _taken_apart(program, own, row) | _taken_apart(program, common, common_row)
         return _values(program, known, [program.result])[0]
 
+    def of_data(leaves: Sequence[Array]) -> list[Array]:
+        return _values(program, dict(enumerate(leaves, 1)), done)
+
     count = lambda values: sum(_size(program, value) for value in values)  # noqa: E731 - a sum, used twice
-    return Split(of_row, shared, outer, (count(own), count(common)))
+    return Split(of_row, shared, outer, (count(own), count(common)), of_data, reads)
+
+
+def _of_data(
+    program: Program, kinds: list[int], by_row: list[bool], cut: Sequence[int], leaves: int
+) -> tuple[list[int], tuple[int, ...]]:
+    """Return the values that the rest computes from the row alone, if small, and the leaves that it reads beside."""
+    bent = [
+        step
+        for step in _needed(program, {*cut, *range(1, 1 + leaves)}, [program.result])
+        if any(kinds[output] != CONSTANT for output in step.outputs)
+    ]
+    values = {value for value in _inputs(bent, program.result) if kinds[value] == CONSTANT and by_row[value]}
+    done = sorted(value for value in values if value > leaves and _size(program, value) <= MOST_WORKED_OUT)
+    read = _inputs(_needed(program, {*cut, *done}, [program.result]), program.result)
+    return done, tuple(value - 1 for value in range(1, 1 + leaves) if value in read)
+
+
+def _inputs(steps: Iterable[Step], result: Any) -> set[int]:
+    """Return the values that some steps take, and the result."""
+    return {v for values in (*(step.inputs for step in steps), (result,)) for v in values if not isinstance(v, Literal)}
 
 
 def _joined(values: list[Array], dtype: Any) -> Array:
@@ -287,14 +326,20 @@ def _reachable(left: Edges, begin: tuple[int, bool]) -> set[tuple[int, bool]]:
 def _values(program: Program, known: dict[int, Array], wanted: Sequence[Any]) -> list[Any]:
     """Evaluate the values wanted from those known, by the steps that they need."""
     known = {**program.constants, **known}
-    needed = {value for value in wanted if not isinstance(value, Literal)} - known.keys()
+    for step in _needed(program, known.keys(), wanted):
+        inputs = [value.val if isinstance(value, Literal) else known[value] for value in step.inputs]
+        known |= dict(zip(step.outputs, apply_equation(step.equation, inputs), strict=True))
+    return [value.val if isinstance(value, Literal) else known[value] for value in wanted]
+
+
+def _needed(program: Program, known: Iterable[int], wanted: Sequence[Any]) -> list[Step]:
+    """Return the steps, in order, that lead from values known to those wanted."""
+    known = {*known, *program.constants}
+    needed = {value for value in wanted if not isinstance(value, Literal)} - known
     steps = []
     for step in reversed(program.steps):
         if needed.intersection(step.outputs):
             steps.append(step)
             needed.difference_update(step.outputs)
-            needed |= {value for value in step.inputs if not isinstance(value, Literal)} - known.keys()
-    for step in reversed(steps):
-        inputs = [value.val if isinstance(value, Literal) else known[value] for value in step.inputs]
-        known |= dict(zip(step.outputs, apply_equation(step.equation, inputs), strict=True))
-    return [value.val if isinstance(value, Literal) else known[value] for value in wanted]
+            needed |= {value for value in step.inputs if not isinstance(value, Literal)} - known
+    return steps[::-1]

@@ -30,10 +30,10 @@ ELEMENTWISE = (
     "digamma div eq erf erf_inv erfc exp exp2 expm1 floor ge gt integer_pow is_finite le lgamma log log1p logistic lt "
     "max min mul ne neg not or pow rem round rsqrt select_n sign sin sinh sqrt square sub tan tanh xor"
 )
-LAID_OUT = "broadcast_in_dim concatenate iota optimization_barrier pad reshape rev slice split squeeze transpose"
-NESTED = "closed_call cond custom_jvp_call custom_vjp_call jit pjit while"
+LAID_OUT = "broadcast_in_dim concatenate dynamic_slice expand_dims iota optimization_barrier pad reshape rev slice split squeeze stack transpose unstack"
+NESTED = ("closed_call", "cond", "custom_jvp_call", "custom_vjp_call", "jit", "pjit", "while")
 SUMS = ("reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_sum")
-PLAIN = frozenset(f"{ELEMENTWISE} {LAID_OUT} {NESTED}".split())
+PLAIN = frozenset(f"{ELEMENTWISE} {LAID_OUT}".split())
 
 
 @cache
@@ -68,6 +68,25 @@ def in_one_kernel(function: Callable[..., R], *args: Any) -> R:
     return jax.lax.platform_dependent(*args, cpu=alone, default=compiled)
 
 
+def only_in_one_kernel(function: Callable[..., R], *args: Any) -> R:
+    """Do the same, on a CPU and not elsewhere, or raise.
+
+    Raises:
+        NotOneKernelError: an operation, or the size of an array, is not one that is known to work.
+    """
+    from jax.experimental.xla_metadata import set_xla_metadata
+
+    compiled = jax.jit(function)
+    unknown = next((step for step in _steps(compiled.trace(*args).jaxpr.jaxpr) if not _is_small_step(step)), None)
+    if unknown is not None or not is_known() or jax.default_backend() != "cpu":
+        raise NotOneKernelError("another platform or version" if unknown is None else unknown.primitive.name)
+    return set_xla_metadata(compiled(*args), xla_cpu_small_call="true", inlineable="false")
+
+
+class NotOneKernelError(Exception):
+    """What was to be one native function cannot be one."""
+
+
 def _is_small(jaxpr: Any) -> bool:
     """Say whether all operations are of those that work, and their arrays small."""
     return all(_is_small_step(step) for step in _steps(jaxpr))
@@ -83,7 +102,12 @@ def _steps(jaxpr: Any) -> Iterator[Any]:
 
 
 def _is_small_step(step: Any) -> bool:
-    name, shapes = step.primitive.name, [variable.aval for variable in (*step.invars, *step.outvars)]
+    name = step.primitive.name
+    if name in NESTED or (name == "scan" and len(step.outvars) == step.params["num_carry"]):
+        return True  # what is inside is looked at
+    # Of a large array a piece may be taken.
+    read = () if name in ("dynamic_slice", "slice") else step.invars
+    shapes = [variable.aval for variable in (*read, *step.outvars)]
     if any(shape.size > MOST or shape.dtype.name not in TYPES for shape in shapes):
         return False
     if name == "dot_general":

@@ -127,7 +127,7 @@ class Newton:
         # A damped step that should have gained and gained nothing, as where a coordinate is already at the last digit
         # that the machine holds, is too long: shortened, it ends where nothing can be gained.
         excused = tie & ~(same & ~hidden & (planned.damping > 0.0))
-        radius = _next_radius(state.radius, planned.length, ratio=fall / planned.predicted, usable=usable, tie=excused)
+        radius = next_radius(state.radius, planned.length, ratio=fall / planned.predicted, usable=usable, tie=excused)
         radius = jnp.where(state.accepted, radius, jnp.minimum(radius, state.radius))  # grow on a second success
         radius = jnp.where(planned.first, state.radius, radius)
         idle = (same & ((planned.damping <= 0.0) | hidden)) | (hidden & ~accepted)
@@ -211,7 +211,7 @@ def _damping(slope: Array, curvature: Array, radius: Array) -> Array:
     return jnp.where(full <= radius, 0.0, damping)
 
 
-def _next_radius(radius: Array, length: Array, *, ratio: Array, usable: Array, tie: Array) -> Array:
+def next_radius(radius: Array, length: Array, *, ratio: Array, usable: Array, tie: Array) -> Array:
     """Shrink after a poor prediction, grow after a good one that used the whole radius.
 
     A step that failed from far away (a first radius of a thousand, say) returns toward length one by square roots.

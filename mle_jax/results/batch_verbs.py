@@ -9,12 +9,11 @@ import numpy as np
 from mle_jax._precision import in_float64
 from mle_jax._status import ConvergenceWarning
 from mle_jax.data.arrays import CleanData, read_data
-from mle_jax.fitting.batching import solve_lanes, split_start
-from mle_jax.fitting.lanes import common_weights, count_lanes, first_lane, lane_axes, lane_weights
-from mle_jax.fitting.planning import Plan, make_plan
-from mle_jax.fitting.solution import Solution
+from mle_jax.fitting.batching import split_start
+from mle_jax.fitting.lanes import count_lanes, first_lane, lane_axes
+from mle_jax.fitting.planning import make_plan
+from mle_jax.fitting.streams import Batch, solve_batch
 from mle_jax.likelihood.layout import count_rows
-from mle_jax.likelihood.programs import verb_program
 from mle_jax.parameters import ParameterSpace, constraint_texts
 from mle_jax.results.building import default_kind
 from mle_jax.results.fit_object import Fit
@@ -42,6 +41,8 @@ def fit_batch(
     gradient: str = "autodiff",
     tolerance: float = 1e-6,
     max_steps: int | None = None,
+    memory: int | str | None = None,
+    progress: bool = False,
 ) -> Fit:
     """Fit one model to many datasets of one shape, every one with its own certificate.
 
@@ -61,6 +62,8 @@ def fit_batch(
         gradient: as for `fit`.
         tolerance: as for `fit`.
         max_steps: as for `fit`, for every dataset; by default 200 for Newton's method.
+        memory: bytes, or a text such as "4GB", that the engine may use beside the data and the results.
+        progress: show a bar (needs tqdm).
 
     Returns:
         A `Fit` whose arrays have a leading axis of B.
@@ -75,6 +78,7 @@ def fit_batch(
         ([3.0, 2.0], [True, True], 2)
     """
     check_verb("fit_batch", model, data, start, weights)
+    budget = read_memory(memory)
     arrays, _ = read_data(data, None)
     names = (shared,) if isinstance(shared, str) else tuple(shared)
     axes = lane_axes(arrays, names)
@@ -94,7 +98,8 @@ def fit_batch(
         max_steps=max_steps,
         many=True,
     )
-    solution = _solve(model, plan, arrays, axes, weights=checked, start=begin, tolerance=tolerance)
+    batch = Batch(arrays, axes, checked, begin, lanes)
+    solution = solve_batch(model, plan, batch, tolerance=tolerance, memory=budget, progress=progress)
     record = Record(
         model=model,
         data=arrays,
@@ -141,24 +146,24 @@ def _by_lane(start: tuple[dict[str, Any], dict[str, Any]]) -> Iterator[dict[str,
         yield {**common, **{name: value[lane] for name, value in own.items()}} or None
 
 
-def _solve(
-    model: "Model",
-    plan: Plan,
-    data: Any,
-    axes: tuple[bool, ...],
-    *,
-    weights: Any,
-    start: tuple[dict[str, Any], dict[str, Any]],
-    tolerance: float,
-) -> Solution:
-    static = {name: value for name, value in plan.static.items() if name != "record"}
-    common, own = start
-    run = verb_program(model, solve_lanes, axes=axes, **static)
-    lanes = own, *lane_weights(weights)
-    solution: Solution = run(
-        plan.coordinates, data, lanes, common_weights(weights), common, plan.optimizer, tolerance, plan.max_steps
-    )
-    return solution
+def read_memory(memory: int | str | None) -> int | None:
+    """Return a number of bytes, from 1 MB on.
+
+    Raises:
+        ValueError: not a size.
+    """
+    if memory is None:
+        return None
+    text = str(memory).strip().upper().removesuffix("B").removesuffix("I")
+    powers = {"K": 1, "M": 2, "G": 3, "T": 4}
+    power = powers.get(text[-1:], 0)
+    try:
+        size = int(float(text[:-1] if power else text) * 1000**power)
+    except (ValueError, OverflowError):
+        size = 0
+    if isinstance(memory, bool) or size < 10**6:
+        raise ValueError(f"memory is {memory!r}, but it must be a number of bytes from 1 MB on, or a text such as '4GB'")
+    return size
 
 
 def _checked_weights(model: "Model", weights: Any, lanes: int, sample: Any) -> np.ndarray | None:

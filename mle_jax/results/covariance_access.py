@@ -154,8 +154,8 @@ def unflatten_numpy(space: Any, flat: np.ndarray) -> Any:
     """
     leaves = []
     for declaration, part in zip(space.declarations, space.flat_slices, strict=True):
-        places = np.asarray(declaration.unflatten(np.arange(declaration.flat_size)))
-        leaves.append(flat[..., part][..., places][()])
+        places = np.asarray(declaration.unflatten(np.arange(part.start, part.stop)), int)
+        leaves.append(flat[..., places][()])
     return in_order(space.rebuild(leaves), space.leaf_names)
 
 

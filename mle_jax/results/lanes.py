@@ -31,6 +31,7 @@ def build_batch(record: Record, solution: Solution, lane_data: Any) -> Fit:
     found = _with_second_looks(to_numpy(solution._replace(trace=None)), record.second_looks)
     space = record.place.space
     status = found.status.astype(int)
+    texts = {code: Status(code).text for code in np.unique(status).tolist()}
     filled = replace(record, solution=found, withheld=withheld_entries(status, found.reliable))
     if lane_weights(record.weights):
         assert record.weights is not None
@@ -42,7 +43,7 @@ def build_batch(record: Record, solution: Solution, lane_data: Any) -> Fit:
         names=space.names,
         log_likelihood=found.log_likelihood,
         status=status,
-        message=tuple(Status(int(code)).text for code in status),
+        message=tuple(texts[code] for code in status.tolist()),
         reliable=unflatten_numpy(space, found.reliable),
         steps=found.steps.astype(int),
         decrement=found.decrement,

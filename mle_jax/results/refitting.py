@@ -148,12 +148,16 @@ def _climb(record: Record, lanes: np.ndarray, retry: Retry) -> Attempts:
     best = Attempts(lanes, found, looks, np.full(len(lanes), "", "<U15"), np.isin(found.status, CODES_OF_SETTLED))
     if retry.plan.closed_form:  # the exact maximizer of a model with kinks: no start matters to it
         return best
-    space, survey = record.place.space, _surveyed(record, lanes, retry)
-    everyone = np.ones(len(lanes), bool)
-    if any(retry.start):
+    space = record.place.space
+    survey = _surveyed(record, lanes, retry) if any(retry.start) else None
+    if survey is not None:
+        everyone = np.ones(len(lanes), bool)
         _try(record, retry, best, "given start", everyone, as_given(space, survey, lanes, retry.start))
     stopped = best.unsettled & best.among(STOPPED)
     _try(record, retry, best, "more steps", stopped, where_stopped(space, best.found.params))
+    if not (best.unsettled | best.asked).any():
+        return best
+    survey = _surveyed(record, lanes, retry) if survey is None else survey
     _try(record, retry, best, "neighbor", best.unsettled | best.asked, highest(space, survey, 0, NEIGHBORS))
     for turn in range(OTHER_STARTS):
         among = best.asked | (best.in_doubt if turn else best.unsettled)

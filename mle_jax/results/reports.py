@@ -144,7 +144,7 @@ def failed_table(fit: "Fit") -> Table:
     else:
         reasons = [fit[lane].message for lane in lanes[:EXPLAINED].tolist()]
         reasons += [Status(int(fit.status[lane])).text for lane in lanes[EXPLAINED:].tolist()]
-    columns = {"lane": lanes, "status": status_names(fit)[lanes], "message": np.array(reasons, dtype=np.str_)}
+    columns = {"lane": lanes, "status": status_names(fit)[lanes], "message": np.array(reasons, dtype=object)}
     more = f"The messages of the first {EXPLAINED} lanes have details; those of the others are in fits[lane].message."
     cut = fit.buckets is None and len(lanes) > EXPLAINED
     return Table(with_keys(fit, lanes, columns), notes=[more] if cut else [])

@@ -193,11 +193,11 @@ def load_fit(path: Any) -> Fit:
         for name, table in header["tables"].items()
     }
     return Fit(
-        params=unflatten_numpy(space, arrays["estimates"]),
+        params=_laid_out(space, arrays["estimates"]),
         names=space.names,
         status=arrays["status"] if batch else Status(int(arrays["status"])),
         message=tuple(messages) if batch else messages[0],
-        reliable=unflatten_numpy(space, arrays["reliable"]),
+        reliable=_laid_out(space, arrays["reliable"]),
         **{name: arrays[name] if batch else arrays[name].item() for name in NUMBERS},
         n_parameters=header["n_parameters"],
         history=_history(space, arrays),
@@ -206,6 +206,13 @@ def load_fit(path: Any) -> Fit:
         buckets=tables.get("buckets"),
         _record=record,
     )
+
+
+def _laid_out(space: ParameterSpace, flat: np.ndarray) -> Any:
+    tree = unflatten_numpy(space, flat)
+    for leaf in jax.tree_util.tree_leaves(tree):
+        leaf.setflags(write=False)  # results are immutable
+    return tree
 
 
 def _opened(path: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -1,0 +1,225 @@
+"""Many datasets on a CPU: chunks of lanes, each solved by one native loop, for as many of them as that can settle."""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from mle_jax._objective import Evaluation
+from mle_jax._status import Status
+from mle_jax._trees import named_leaves
+from mle_jax.fitting.certificate import Certificate
+from mle_jax.fitting.lanes import first_lane, lane_weights, split_lanes
+from mle_jax.fitting.native import Arrived, climb
+from mle_jax.fitting.planning import Plan
+from mle_jax.fitting.solution import Solution
+from mle_jax.fitting.verdicts import collapse, predicts_all, verdict
+from mle_jax.likelihood.lane_sums import LaneLikelihood
+from mle_jax.likelihood.layout import count_rows
+from mle_jax.likelihood.loss import loss_scale, to_information, to_log_likelihood
+from mle_jax.likelihood.rows import row_layout
+from mle_jax.optimizers._one_kernel import is_known, only_in_one_kernel
+from mle_jax.optimizers.newton import Newton
+from mle_jax.parameters import Coordinates
+
+if TYPE_CHECKING:
+    from mle_jax.likelihood import Model
+
+LANES = 32  # side by side: enough for the vector registers, few enough that a straggler holds up few others
+MOST_COORDINATES = 10
+MOST_ROWS = 16_384
+
+
+class Settled(NamedTuple):
+    """What is told of B lanes; of those that are not `settled` it is of no use, but for where they got to."""
+
+    settled: Array  # bool
+    unfinished: Array  # bool: the steps ran out
+    theta: Array  # (B, k)
+    params: Any
+    log_likelihood: Array
+    decrement: Array
+    steps: Array
+    information: Array  # (B, k, k)
+    smallest_eigenvalue: Array
+    weakest: Array  # (B, k)
+    drop: Array
+    uphill_drop: Array
+
+
+def suits_native(model: "Model", plan: Plan, data: Any, axes: tuple[bool, ...]) -> bool:
+    """Say whether a batch is of the kind that can be tried: small smooth problems with independent rows, on a CPU."""
+    if not is_known() or jax.default_backend() != "cpu" or model.is_joint or not model.smooth:
+        return False
+    newton = isinstance(plan.optimizer, Newton) and plan.optimizer.curvature == "observed"
+    usual = newton and not (plan.handwritten or plan.closed_form or plan.whiten)
+    size = plan.coordinates.size
+    one = jax.tree_util.tree_map(lambda leaf: leaf, first_lane(data, axes))  # in JAX's order, which is that of axes
+    common = all(rows or not own for rows, own in zip(row_layout(one, tuple(model.constants)).by_row, axes, strict=True))
+    return usual and 0 < size <= MOST_COORDINATES and count_rows(model, one) <= MOST_ROWS and common
+
+
+def settle_lanes(
+    model: "Model",
+    place: Coordinates,
+    data: Any,
+    weights: Array | None,
+    theta: Array,
+    radius: Array | float,
+    tolerance: Array | float,
+    max_steps: Array | int,
+    *,
+    axes: tuple[bool, ...],
+) -> Settled:
+    """Settle as many lanes as a native loop can.
+
+    Args:
+        model: the model.
+        place: the free coordinates, common to all lanes.
+        data: B datasets, a multiple of `LANES`; `axes` says which leaves have the leading axis of B.
+        weights: (B, n), (n,) or None.
+        theta: the starts, (B, k).
+        radius: the first trust radius.
+        tolerance: of the decrement.
+        max_steps: the most steps of every lane here.
+        axes: from `lane_axes`.
+
+    Raises:
+        NotOneKernelError: while tracing, where the log density cannot be part of a native loop.
+    """
+    likelihood = LaneLikelihood(model, place, first_lane(data, axes), theta[0])
+    own, join = split_lanes(data, axes)
+    by_lane = lane_weights(weights)
+    bar, most = jnp.asarray(tolerance, theta.dtype), jnp.asarray(max_steps, jnp.int32)
+    first_radius = jnp.asarray(radius, theta.dtype)
+
+    def chunk(lanes: tuple[Any, ...]) -> Arrived:
+        start, some, *own_weights = lanes
+        row_leaves = _row_leaves(join(some), axes, tuple(model.constants))
+        shared = None if weights is None or own_weights else jnp.broadcast_to(weights, (len(start), weights.shape[0]))
+        rows = likelihood.prepare(row_leaves, own_weights[0] if own_weights else shared)
+
+        def loop(*inputs: Any) -> Arrived:
+            rows, start, radius, bar, most = inputs
+            return climb(likelihood, rows, start, radius=radius, tolerance=bar, max_steps=most)
+
+        return only_in_one_kernel(loop, rows, start.T, first_radius, bar, most)
+
+    count = theta.shape[0] // LANES
+    chunked = jax.tree_util.tree_map(lambda leaf: leaf.reshape(count, LANES, *leaf.shape[1:]), (theta, own, *by_lane))
+    arrived = jax.lax.map(chunk, chunked)
+    flat = jax.tree_util.tree_map(_lanes_first, arrived)
+    scale = loss_scale(model, first_lane(data, axes), None) if weights is None else jnp.sum(weights, axis=-1)
+    in_axes = (0, 0 if by_lane else None)
+    return jax.vmap(lambda one, scale: _told(place, one, scale, tolerance), in_axes=in_axes)(flat, jnp.asarray(scale))
+
+
+def _row_leaves(data: Any, axes: tuple[bool, ...], constants: tuple[str, ...]) -> list[Array]:
+    """Return the leaves that count rows, (L, n, ...) each: a shared one is repeated."""
+    own, join = split_lanes(data, axes)
+    lanes = own[0].shape[0]
+    by_row = row_layout(join([leaf[0] for leaf in own]), constants).by_row
+    # By name, as row_layout has them: the order is JAX's, since these data come from inside a compiled function.
+    leaves = [jnp.asarray(leaf) for leaf in named_leaves(data, root="data").leaves]
+    repeated = [leaf if own else jnp.broadcast_to(leaf, (lanes, *leaf.shape)) for leaf, own in zip(leaves, axes, strict=True)]
+    return [leaf for leaf, rows in zip(repeated, by_row, strict=True) if rows]
+
+
+def _lanes_first(leaf: Array) -> Array:
+    """Turn (chunks, ..., L) into (B, ...)."""
+    moved = jnp.moveaxis(leaf, -1, 1)
+    return moved.reshape(-1, *moved.shape[2:])
+
+
+def _told(place: Coordinates, one: Arrived, scale: Array, tolerance: Array | float) -> Settled:
+    """Judge a lane by the usual rules, and return to named parameters."""
+    here = Evaluation(one.point, one.value, one.magnitude, one.gradient, one.hessian)
+    certificate = certificate_of(one, to_information(one.hessian, scale))
+    status = verdict(
+        certificate,
+        tolerance=tolerance,
+        finite=here.is_finite,
+        stalled=jnp.asarray(False),
+        collapsed=collapse(place, here.point, here.magnitude, certificate.information, scale),
+        certain=predicts_all(certificate, here.magnitude * scale),
+    )
+    return Settled(
+        settled=one.clear & (status == Status.converged),
+        unfinished=one.unfinished,
+        theta=one.point,
+        params=place.params(one.point),
+        log_likelihood=to_log_likelihood(one.value, scale),
+        decrement=one.decrement,
+        steps=one.steps,
+        information=certificate.information,
+        smallest_eigenvalue=one.smallest_eigenvalue,
+        weakest=one.weakest,
+        drop=certificate.drop,
+        uphill_drop=certificate.uphill_drop,
+    )
+
+
+def certificate_of(one: Arrived, information: Array) -> Certificate:
+    """Write down what a native loop has seen; what it did not need is zero."""
+    zero, nowhere = jnp.zeros_like(one.decrement), jnp.zeros_like(one.point)
+    return Certificate(
+        decrement=one.decrement,
+        smallest_eigenvalue=one.smallest_eigenvalue,
+        drop=jnp.min(one.falls),
+        information=information,
+        step=one.decrement * one.uphill,
+        uphill=one.uphill,
+        uphill_drop=one.falls[0],
+        weakest=one.weakest,
+        sound=zero == 0,
+        unsound=nowhere,
+        mismatched=nowhere != 0,
+        informed_decrement=one.decrement,
+        directions=jnp.zeros_like(information),
+        signs=nowhere + 1,
+        flat=zero != 0,
+        undetermined=nowhere != 0,
+        rise=-jnp.min(one.falls),
+        higher=nowhere,
+    )
+
+
+def to_solution(found: Settled) -> Solution:
+    """Turn what is told of B settled lanes, in NumPy, into solutions; what is the same for all takes no memory."""
+    lanes, size = found.theta.shape
+    same = lambda value, *shape: np.broadcast_to(np.asarray(value), (lanes, *shape))  # noqa: E731
+    flat = sum(int(np.prod(np.shape(leaf)[1:])) for leaf in jax.tree_util.tree_leaves(found.params))
+    certificate = Certificate(
+        decrement=found.decrement,
+        smallest_eigenvalue=found.smallest_eigenvalue,
+        drop=found.drop,
+        information=found.information,
+        step=same(0.0, size),
+        uphill=same(0.0, size),
+        uphill_drop=found.uphill_drop,
+        weakest=found.weakest,
+        sound=same(True),
+        unsound=same(0.0, size),
+        mismatched=same(False, size),
+        informed_decrement=found.decrement,
+        directions=same(0.0, size, size),
+        signs=same(1.0, size),
+        flat=same(False),
+        undetermined=same(False, size),
+        rise=-found.drop,
+        higher=same(0.0, size),
+    )
+    return Solution(
+        params=found.params,
+        log_likelihood=found.log_likelihood,
+        status=same(np.int32(Status.converged)),
+        decrement=found.decrement,
+        steps=found.steps,
+        theta=found.theta,
+        certificate=certificate,
+        reliable=same(True, flat),
+        edge=same(0.0, flat),
+        trace=None,
+    )

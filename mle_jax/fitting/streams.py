@@ -1,0 +1,273 @@
+"""The engine under `fit_batch`: pieces of lanes in streams, one per core, and only the difficult lanes once more.
+
+1. The lanes are cut into pieces of one size, so that one compiled program fits all of them (the last is filled up by
+   repeating a lane), small enough for the memory allowed. A thread per core takes one after another.
+2. Where the model allows it, a piece is first tried by native loops (`native_lanes`), a few steps each: a chunk of
+   lanes waits for its slowest. Lanes that need more steps are packed together and go on from where they are.
+3. What is left, which is everything where the model does not allow it, is solved by the means of a single fit, at
+   first for some steps; lanes that need more are packed together and begin again.
+
+A lane's answer does not depend on the lanes beside it, so neither pieces nor streams change it.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+from jax import Array
+
+from mle_jax._optional import optional
+from mle_jax._precision import to_numpy
+from mle_jax._status import Status
+from mle_jax.fitting.batching import lane_starts, solve_lanes
+from mle_jax.fitting.lanes import common_weights, lane_axes, lane_weights, split_lanes
+from mle_jax.fitting.native_lanes import LANES, Settled, settle_lanes, suits_native, to_solution
+from mle_jax.fitting.planning import Plan
+from mle_jax.fitting.solution import Solution
+from mle_jax.likelihood.programs import program, verb_program
+from mle_jax.optimizers._one_kernel import NotOneKernelError
+from mle_jax.optimizers.newton import Newton
+
+if TYPE_CHECKING:
+    from mle_jax.likelihood import Model
+
+FIRST_STEPS = 12  # of a native loop
+FIRST_CAREFUL_STEPS = 25
+PIECE_BYTES = 2**24  # of data: tens of milliseconds of work
+PIECE_BYTES_OF_ACCELERATOR = 2**29
+LEAST_PIECE, MOST_PIECE = 32, 2**13
+COPIES = 4  # of a piece's data that are in memory while it is worked on, results included
+WORTH = 2_000_000  # numbers in the data: below, it takes longer to compile a native loop than it saves
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B datasets with all that differs between them.
+
+    Attributes:
+        data: every leaf with a leading axis of B but for those that `axes` says are shared; NumPy, perhaps mapped.
+        axes: from `lane_axes`.
+        weights: (B, n), (n,) or None.
+        start: start values by name that all lanes have in common, and those by lane.
+        size: B.
+    """
+
+    data: Any
+    axes: tuple[bool, ...]
+    weights: np.ndarray | None
+    start: tuple[dict[str, Any], dict[str, Any]]
+    size: int
+
+    @property
+    def bytes_per_lane(self) -> int:
+        """The size of one dataset."""
+        own, _ = split_lanes(self.data, self.axes)
+        return sum(leaf.nbytes for leaf in (*own, *lane_weights(self.weights))) // self.size + 1
+
+    def take(self, lanes: np.ndarray) -> "Batch":
+        """Return some of the lanes."""
+        whole = lanes.size > 0 and lanes[-1] - lanes[0] == lanes.size - 1 and bool(np.all(np.diff(lanes) == 1))
+        at: Any = slice(int(lanes[0]), int(lanes[-1]) + 1) if whole else lanes
+        own, join = split_lanes(self.data, self.axes)
+        weights = self.weights[at] if lane_weights(self.weights) and self.weights is not None else self.weights
+        common, by_lane = self.start
+        start = common, {name: value[at] for name, value in by_lane.items()}
+        return Batch(join([_as_numbers(leaf[at]) for leaf in own]), self.axes, weights, start, lanes.size)
+
+
+def _as_numbers(leaf: np.ndarray) -> np.ndarray:
+    return np.asarray(leaf)
+
+
+def solve_batch(
+    model: "Model",
+    plan: Plan,
+    batch: Batch,
+    *,
+    tolerance: float,
+    memory: int | None = None,
+    progress: bool = False,
+) -> Solution:
+    """Solve every lane (the numbers are those of the module's docstring).
+
+    Args:
+        model: the model.
+        plan: how to climb.
+        batch: the datasets.
+        tolerance: of the decrement.
+        memory: bytes that the engine may use beside what it is given and returns; None for what suits the device.
+        progress: show a bar.
+
+    Returns:
+        Solutions stacked over the lanes, NumPy.
+    """
+    # 1
+    streams = Streams(batch, memory, progress)
+    left, parts = np.arange(batch.size), []
+    # 2
+    if suits_native(model, plan, batch.data, batch.axes) and _is_worth(batch):
+        settled, left = _natively(model, plan, streams, tolerance)
+        parts += settled
+    # 3
+    if left.size:
+        parts += _carefully(model, plan, streams, left, tolerance)
+    streams.close()
+    return merged(batch.size, parts)
+
+
+def _is_worth(batch: Batch) -> bool:
+    return batch.size * batch.bytes_per_lane >= 8 * WORTH
+
+
+Part = tuple[np.ndarray, Solution]
+
+
+class Streams:
+    """Threads that take pieces of a batch one after another.
+
+    Args:
+        batch: all lanes.
+        memory: bytes, or None.
+        progress: show a bar.
+    """
+
+    def __init__(self, batch: Batch, memory: int | None, progress: bool) -> None:
+        self.batch = batch
+        on_cpu = jax.default_backend() == "cpu"
+        self.count = _cores() if on_cpu else 2  # one computes while data of the other are on their way
+        each = PIECE_BYTES if on_cpu else PIECE_BYTES_OF_ACCELERATOR
+        if memory is not None:
+            each = min(each, memory // (COPIES * self.count))
+        most = MOST_PIECE if on_cpu else 2**20
+        self._lanes = min(max(_power_of_two(each // batch.bytes_per_lane + 1) // 2, LEAST_PIECE), most)
+        self._bar = optional("tqdm", "data", "progress=True").tqdm(total=batch.size, unit="fits") if progress else None
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def run(self, function: Callable[[Batch, np.ndarray], Any], lanes: np.ndarray, *, shown: bool = False) -> list[Any]:
+        """Return ``(lanes of a piece, function(piece, lanes))`` of all pieces; a piece is filled up to its full size.
+
+        Args:
+            function: of a piece and the numbers of its lanes, which returns a pytree of arrays over these lanes.
+            lanes: which of the lanes.
+            shown: these lanes are done with, as far as the bar is concerned.
+        """
+        size = min(self._lanes, max(_power_of_two(-(-lanes.size // self.count)), LEAST_PIECE))
+
+        def one(first: int) -> Any:
+            these = lanes[first : first + size]
+            filled = np.concatenate([these, np.repeat(these[-1:], size - these.size)])
+            with jax.enable_x64(True):  # threads do not inherit it
+                found = to_numpy(function(self.batch.take(filled), filled))
+            if shown and self._bar is not None:
+                self._bar.update(these.size)
+            return these, jax.tree_util.tree_map(lambda leaf: leaf[: these.size], found)
+
+        firsts = range(0, lanes.size, size)
+        if len(firsts) == 1:
+            return [one(0)]
+        head = [one(0)]  # alone, so that the others find a compiled program
+        with ThreadPoolExecutor(self.count) as pool:
+            return head + list(pool.map(one, firsts[1:]))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _power_of_two(least: int) -> int:
+    return 1 << max(least - 1, 0).bit_length()
+
+
+def _natively(model: "Model", plan: Plan, streams: Streams, tolerance: float) -> tuple[list[Part], np.ndarray]:
+    """Return what native loops settle, and the lanes that they leave."""
+    axes, optimizer = streams.batch.axes, plan.optimizer
+    assert isinstance(optimizer, Newton)
+    run = program(model, settle_lanes, axes=axes)
+    begin = verb_program(model, lane_starts, axes=axes)
+
+    def settle(piece: Batch, theta: Any, most: int) -> Settled:
+        found: Settled = run(
+            plan.coordinates, piece.data, piece.weights, theta, optimizer.initial_radius, tolerance, most
+        )
+        return found
+
+    def first(piece: Batch, _: np.ndarray) -> Settled:
+        common, own = piece.start
+        lanes = own, *lane_weights(piece.weights)
+        theta = begin(plan.coordinates, piece.data, lanes, common_weights(piece.weights), common)
+        return settle(piece, theta, min(FIRST_STEPS, plan.max_steps))
+
+    try:
+        found = streams.run(first, np.arange(streams.batch.size), shown=True)
+    except NotOneKernelError:
+        return [], np.arange(streams.batch.size)
+    parts = [_part(*one) for one in found]
+    left = np.concatenate([lanes[~told.settled & ~told.unfinished] for lanes, told in found])
+    late = np.concatenate([lanes[told.unfinished] for lanes, told in found])
+    if late.size and plan.max_steps > FIRST_STEPS:
+        reached = np.zeros((streams.batch.size, plan.coordinates.size))
+        for lanes, told in found:
+            reached[lanes[told.unfinished]] = told.theta[told.unfinished]
+        again = lambda piece, lanes: settle(piece, reached[lanes], plan.max_steps - FIRST_STEPS)  # noqa: E731
+        for lanes, told in streams.run(again, late):
+            parts.append(_part(lanes, told._replace(steps=told.steps + FIRST_STEPS)))
+            left = np.concatenate([left, lanes[~told.settled]])
+    else:
+        left = np.concatenate([left, late])
+    return [part for part in parts if part[0].size], np.sort(left)
+
+
+def _part(lanes: np.ndarray, told: Settled) -> Part:
+    """Return the lanes that are settled, and their solutions."""
+    if told.settled.all():
+        return lanes, to_solution(told)
+    return lanes[told.settled], to_solution(jax.tree_util.tree_map(lambda leaf: leaf[told.settled], told))
+
+
+def _carefully(model: "Model", plan: Plan, streams: Streams, lanes: np.ndarray, tolerance: float) -> list[Part]:
+    """Solve lanes by the means of a single fit."""
+    static = {name: value for name, value in plan.static.items() if name != "record"}
+    run = verb_program(model, solve_lanes, axes=streams.batch.axes, **static)
+
+    def careful(piece: Batch, most: int) -> Any:
+        common, own = piece.start
+        by_lane = own, *lane_weights(piece.weights)
+        weights = common_weights(piece.weights)
+        return run(plan.coordinates, piece.data, by_lane, weights, common, plan.optimizer, tolerance, most)
+
+    few = min(plan.max_steps, FIRST_CAREFUL_STEPS) if isinstance(plan.optimizer, Newton) else plan.max_steps
+    parts: list[Part] = streams.run(lambda piece, _: careful(piece, few), lanes, shown=lanes.size == streams.batch.size)
+    if few == plan.max_steps:
+        return parts
+    late = np.concatenate([some[found.status == int(Status.max_steps)] for some, found in parts])
+    if not late.size:
+        return parts
+    return parts + streams.run(lambda piece, _: careful(piece, plan.max_steps), late)
+
+
+def merged(size: int, parts: Sequence[Part]) -> Solution:
+    """Put the parts together; of a lane that is in two of them the later one counts."""
+
+    def put(*leaves: np.ndarray) -> np.ndarray:
+        if all(_is_repeated(leaf) for leaf in leaves) and all(np.array_equal(leaf[0], leaves[0][0]) for leaf in leaves):
+            return np.broadcast_to(leaves[0][0], (size, *leaves[0].shape[1:]))
+        whole = np.empty((size, *leaves[0].shape[1:]), leaves[0].dtype)
+        for (lanes, _), leaf in zip(parts, leaves, strict=True):
+            whole[lanes] = leaf
+        whole.flags.writeable = False
+        return whole
+
+    solution: Solution = jax.tree_util.tree_map(put, *(found for _, found in parts))
+    return solution
+
+
+def _is_repeated(leaf: np.ndarray) -> bool:
+    return leaf.strides[0] == 0

@@ -1,0 +1,297 @@
+"""The log-likelihoods of many datasets of one shape side by side: every number a vector over the datasets (lanes).
+
+Everything is laid out rows first and lanes last, so that each operation on a block of rows is a short vector operation
+over the lanes, without a library call and without a matrix product: what a native loop over the rows can be made of
+(`fitting.native`). What a row's log density computes from the data alone, the logarithm of y! for example, is worked
+out once, and so are the Jacobians of its affine predictors (`likelihood.affine`), which do not depend on the point.
+
+With the predictors z = (u, s), u = J theta + c of a row's own and s = S theta + d in common, and the derivatives h', h''
+of its log density in z, the sums are those of `likelihood.row_sums`, written out entry by entry.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from mle_jax.likelihood.affine import Split, split_always
+from mle_jax.likelihood.evaluation import weigh
+from mle_jax.likelihood.rows import row_layout
+
+if TYPE_CHECKING:
+    from mle_jax.likelihood.model import Model
+
+TOGETHER = 128
+"""Numbers of a vector operation, at most: rows of a block times lanes."""
+MOST_PRODUCTS = 160
+"""Products per row, written out one by one, up to which that is better than a matrix product."""
+
+Entries = dict[tuple[int, int], Array]
+"""The lower triangle of a symmetric matrix."""
+
+
+class LaneSums(NamedTuple):
+    """Sums over the rows: each a vector over the lanes."""
+
+    value: Array  # (L,)
+    magnitude: Array  # (L,)
+    gradient: list[Array]  # k of (L,)
+    hessian: Entries
+
+
+class Rows(NamedTuple):
+    """Rows of L datasets; rows first, lanes last."""
+
+    leaves: tuple[Array | None, ...]  # (n, ..., L), those that are still read
+    computed: tuple[Array, ...]  # (n, ..., L): worked out from the data alone
+    through: Array | None  # (n, a, k, L): J
+    offset: Array | None  # (n, a, L): c
+    weights: Array | None  # (n, L) or, only to leave out what was filled in, (n, 1)
+
+
+class LaneRows(NamedTuple):
+    """The rows of L datasets, ready to be summed, filled up to whole blocks."""
+
+    rows: Rows
+    total_weight: Array  # () or (L,): or their number
+
+
+class LaneLikelihood:
+    """The log-likelihoods of L datasets as functions of L points.
+
+    Args:
+        model: a model with independent rows.
+        place: what the free coordinates mean; the same for all lanes.
+        data: one dataset, which shows the layout; leaves that do not count rows are meant for all lanes.
+        point: one point (k,), which shows the type.
+    """
+
+    def __init__(self, model: "Model", place: Any, data: Any, point: Array) -> None:
+        self._layout = row_layout(data, tuple(model.constants))
+
+        def density(theta: Array, *leaves: Array) -> Array:
+            return jnp.asarray(model.log_density(place.params(theta), self._layout.with_rows(list(leaves))))
+
+        one = [jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in self._layout.rows]
+        self.split: Split = split_always(density, point, one)
+        self.size = point.size
+        own, common = self.split.sizes
+        self._same = own == 0 and common == point.size and self.split.shared(point) is not None
+        self._slopes = jax.jacfwd(self.split.shared)(point) if common else None  # S, (c, k)
+        self._level = self.split.shared(jnp.zeros_like(point)) if common else None  # d, (c,)
+
+    @property
+    def is_short(self) -> bool:
+        """Say whether the products of a row are few enough to be written out."""
+        own, common = self.split.sizes
+        inner = (own + common) * (own + common + 1) // 2
+        outer = own * self.size * (own + common) + (self.size * (self.size + 1) // 2) * max(own, 1)
+        return inner + outer + common * self.size * (common + self.size) // 2 <= MOST_PRODUCTS
+
+    def prepare(self, leaves: Sequence[Array], weights: Array | None) -> LaneRows:
+        """Lay the rows of L datasets out, and work out what does not depend on the point.
+
+        Args:
+            leaves: those that count rows, (L, n, ...).
+            weights: (L, n) or None.
+        """
+        lanes = leaves[0].shape[0]
+        if weights is not None:
+            spare = jnp.argmax(weights > 0, axis=1)
+            leaves = [_with_valid_rows(leaf, weights, spare) for leaf in leaves]
+        own = self.split.sizes[0]
+        nowhere = jnp.zeros(self.size, jnp.result_type(float))
+
+        def of_row(*row: Array) -> tuple[Any, ...]:
+            computed = tuple(self.split.of_data(row))
+            if not own:
+                return computed, None, None
+            offset, pull = jax.vjp(lambda at: self.split.of_row(at, row), nowhere)
+            directions = jnp.eye(own, dtype=offset.dtype)
+            return computed, jax.vmap(pull)(directions)[0], offset
+
+        computed, through, offset = jax.vmap(jax.vmap(of_row), out_axes=-1)(*leaves)
+        kept = tuple(
+            jnp.moveaxis(leaf, 0, -1) if i in self.split.reads else None for i, leaf in enumerate(leaves)
+        )
+        by_row = None if weights is None else weights.T
+        rows = Rows(kept, computed, through, offset, by_row)
+        total = jnp.asarray(float(leaves[0].shape[1])) if by_row is None else jnp.sum(by_row, axis=0)
+        return LaneRows(_filled_up(rows, height_of_block(leaves[0].shape[1], lanes)), total)
+
+    def sums(self, rows: LaneRows, at: Sequence[Array]) -> LaneSums:
+        """Return the log-likelihoods at L points (k vectors over the lanes) with gradients and Hessians."""
+        own, common = self.split.sizes
+        shared = self._common(at)
+
+        def of_block(block: Rows) -> list[Array]:
+            z = [*self._own(block, at), *shared]
+            value, slopes, bends = self._derivatives(block, z)
+            found = [value, jnp.abs(value)]
+            found += self._through(block, slopes, bends)
+            found += slopes[own:]
+            found += [bends[i, j] for i in range(own, own + common) for j in range(own, i + 1)]
+            return found
+
+        return self._assembled(iter(_sum_blocks(of_block, rows.rows, at[0])))
+
+    def values(self, rows: LaneRows, points: Sequence[Sequence[Array]]) -> list[Array]:
+        """Return the log-likelihoods alone at several points each, a vector over the lanes per point."""
+        shared = [self._common(at) for at in points]
+
+        def of_block(block: Rows) -> list[Array]:
+            found = []
+            for at, common in zip(points, shared, strict=True):
+                z = [*self._own(block, at), *common]
+                value = _over_rows(self._density, z, len(self._own(block, at)), block)
+                found.append(value if block.weights is None else weigh(block.weights, value))
+            return found
+
+        return _sum_blocks(of_block, rows.rows, points[0][0])
+
+    def _common(self, at: Sequence[Array]) -> list[Array]:
+        """Return the predictors in common, vectors over the lanes."""
+        if self._same:
+            return list(at)
+        if self._slopes is None or self._level is None:
+            return []
+        ahead = range(self.split.sizes[1])
+        return [self._level[c] + sum(self._slopes[c, i] * at[i] for i in range(self.size)) for c in ahead]
+
+    def _own(self, block: Rows, at: Sequence[Array]) -> list[Array]:
+        """Return the predictors of the rows of a block, (rows, L) each."""
+        if block.through is None or block.offset is None:
+            return []
+        ahead = range(self.split.sizes[0])
+        return [block.offset[:, a] + sum(block.through[:, a, i] * at[i] for i in range(self.size)) for a in ahead]
+
+    def _density(self, z: Sequence[Array], leaves: Sequence[Array], computed: Sequence[Array]) -> Array:
+        own, common = self.split.sizes
+        return self.split.outer(
+            jnp.stack(z[:own]) if own else None, jnp.stack(z[own:]) if common else None, leaves, computed
+        )
+
+    def _derivatives(self, block: Rows, z: list[Array]) -> tuple[Array, list[Array], Entries]:
+        """Return value, first and second derivatives in the predictors of every row of a block, weighted."""
+
+        def of_row(z: Sequence[Array], leaves: Any, computed: Any) -> tuple[Array, list[Array], list[Array]]:
+            def gradient_first(*z: Array) -> tuple[tuple[Array, ...], Array]:
+                value, slopes = jax.value_and_grad(
+                    lambda *z: self._density(z, leaves, computed), tuple(range(len(z)))
+                )(*z)
+                return slopes, value
+
+            slopes, push, value = jax.linearize(gradient_first, *z, has_aux=True)
+            units = [[jnp.full_like(entry, i == j) for j, entry in enumerate(z)] for i in range(len(z))]
+            rows = [push(*unit) for unit in units]
+            return value, list(slopes), [rows[i][j] for i in range(len(z)) for j in range(i + 1)]
+
+        value, slopes, bends = _over_rows(of_row, z, self.split.sizes[0], block)
+        if block.weights is not None:
+            value, slopes, bends = jax.tree_util.tree_map(
+                lambda leaf: weigh(jnp.broadcast_to(block.weights, leaf.shape), leaf), (value, slopes, bends)
+            )
+        places = [(i, j) for i in range(len(z)) for j in range(i + 1)]
+        return value, slopes, dict(zip(places, bends, strict=True))
+
+    def _through(self, block: Rows, slopes: list[Array], bends: Entries) -> list[Array]:
+        """Return what the own predictors add: J' h'_u, J' h''_uu J (lower triangle) and h''_su J, row by row."""
+        own, common = self.split.sizes
+        if block.through is None:
+            return []
+        through = block.through
+        bend = lambda i, j: bends[max(i, j), min(i, j)]  # noqa: E731 - reads a symmetric matrix
+        places = range(self.size)
+        gradient = [sum(through[:, a, i] * slopes[a] for a in range(own)) for i in places]
+        bent = [[sum(bend(a, b) * through[:, b, i] for b in range(own)) for i in places] for a in range(own)]
+        hessian = [
+            sum(through[:, a, i] * bent[a][j] for a in range(own)) for i in places for j in range(i + 1)
+        ]
+        mixed = [
+            sum(bend(own + c, a) * through[:, a, i] for a in range(own)) for c in range(common) for i in places
+        ]
+        return gradient + hessian + mixed
+
+    def _assembled(self, found: Any) -> LaneSums:
+        """Put the sums together: gradient = J' h'_u + S' h'_s, and the Hessian likewise."""
+        (own, common), places = self.split.sizes, range(self.size)
+        value, magnitude = next(found), next(found)
+        zero = jnp.zeros_like(value)
+        triangle = [(i, j) for i in places for j in range(i + 1)]
+        gradient = [next(found) if own else zero for _ in places]
+        hessian = {place: next(found) if own else zero for place in triangle}
+        mixed = [[next(found) if own else zero for _ in places] for _ in range(common)]
+        first = [next(found) for _ in range(common)]
+        second = {(c, d): next(found) for c in range(common) for d in range(c + 1)}
+        if self._same:
+            return LaneSums(value, magnitude, first, second)
+        slopes = self._slopes
+        if slopes is not None:
+            bend = lambda c, d: second[max(c, d), min(c, d)]  # noqa: E731 - reads a symmetric matrix
+            # Half of S' Q S + S' C + C' S, which is then added to its transpose.
+            inner = [
+                [mixed[c][j] + 0.5 * sum(bend(c, d) * slopes[d, j] for d in range(common)) for j in places]
+                for c in range(common)
+            ]
+            gradient = [g + sum(slopes[c, i] * first[c] for c in range(common)) for i, g in enumerate(gradient)]
+            hessian = {
+                (i, j): h + sum(slopes[c, i] * inner[c][j] + slopes[c, j] * inner[c][i] for c in range(common))
+                for (i, j), h in hessian.items()
+            }
+        return LaneSums(value, magnitude, gradient, hessian)
+
+
+def height_of_block(rows: int, lanes: int) -> int:
+    """Return how many rows are summed at once: about 128 numbers, and without a rest if that can be had."""
+    most = max(min(TOGETHER // lanes, rows), 1)
+    return next((height for height in range(most, most // 2, -1) if rows % height == 0), most)
+
+
+def _with_valid_rows(leaf: Array, weights: Array, spare: Array) -> Array:
+    """Put a row of positive weight in place of every row of weight zero, of (L, n, ...)."""
+    valid = jax.vmap(lambda one, at: one[at])(leaf, spare)[:, None]
+    masked = (weights <= 0).reshape(*weights.shape, *(1,) * (leaf.ndim - 2))
+    return jnp.where(masked, valid, leaf)
+
+
+def _filled_up(rows: Rows, height: int) -> Rows:
+    """Repeat the last row, with weight zero, until the blocks are whole."""
+    size = jax.tree_util.tree_leaves(rows)[0].shape[0]
+    rest = -size % height
+    if rest == 0:
+        return rows
+    repeat = lambda leaf: jnp.concatenate([leaf, jnp.broadcast_to(leaf[-1:], (rest, *leaf.shape[1:]))])  # noqa: E731
+    weights = jnp.ones((size, 1)) if rows.weights is None else rows.weights
+    weights = jnp.concatenate([weights, jnp.zeros((rest, weights.shape[1]))])
+    return jax.tree_util.tree_map(repeat, rows._replace(weights=None))._replace(weights=weights)
+
+
+def _sum_blocks(function: Callable[[Rows], list[Array]], rows: Rows, like: Array) -> list[Array]:
+    """Sum a function of a block of rows, which returns (rows, L) each, over the rows of all blocks."""
+    size = jax.tree_util.tree_leaves(rows)[0].shape[0]
+    height = height_of_block(size, like.shape[0])
+    block = lambda leaf, i: jax.lax.dynamic_slice_in_dim(leaf, i * height, height)  # noqa: E731
+
+    def add(i: Array, sums: list[Array]) -> list[Array]:
+        found = function(jax.tree_util.tree_map(lambda leaf: block(leaf, i), rows))
+        return [total + jnp.sum(jnp.broadcast_to(more, (height, *like.shape)), axis=0) for total, more in zip(sums, found, strict=True)]
+
+    count = len(jax.eval_shape(function, jax.tree_util.tree_map(lambda leaf: leaf[:height], rows)))
+    return jax.lax.fori_loop(0, size // height, add, [jnp.zeros_like(like)] * count)
+
+
+def _over_rows(function: Callable[..., Any], z: Sequence[Array], own: int, block: Rows) -> Any:
+    """Evaluate a function of one row of one lane for a block: predictors in common have no axis of rows."""
+    first = [0] * own + [None] * (len(z) - own)
+
+    def of_lane(z: Sequence[Array], leaves: Any, computed: Any) -> Any:
+        return jax.vmap(function, in_axes=(first, 0, 0), axis_size=_height(block))(list(z), leaves, computed)
+
+    lanes = jax.vmap(of_lane, in_axes=-1, out_axes=-1)
+    return lanes(list(z), block.leaves, block.computed)
+
+
+def _height(block: Rows) -> int:
+    return int(jax.tree_util.tree_leaves(block)[0].shape[0])
