@@ -7,6 +7,7 @@ from mle_jax import plots as plots
 from mle_jax import text as text
 from mle_jax._status import ConvergenceWarning as ConvergenceWarning
 from mle_jax._status import Status as Status
+from mle_jax.data.padded_rows import rows_by as rows_by
 from mle_jax.fitting import Solution as Solution
 from mle_jax.fitting import maximize as maximize
 from mle_jax.gradients import GradientReport as GradientReport
@@ -87,6 +88,7 @@ __all__ = [
     "models",
     "optimizers",
     "plots",
+    "rows_by",
     "simulate",
     "stops",
     "text",

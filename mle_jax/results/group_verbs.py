@@ -16,6 +16,7 @@ from mle_jax.data.groups import GroupColumns, choose_columns
 from mle_jax.fitting.planning import make_plan
 from mle_jax.likelihood.layout import model_space, shapes_of
 from mle_jax.parameters import constraint_texts
+from mle_jax.results.batch_verbs import read_memory
 from mle_jax.results.fit_object import Fit
 from mle_jax.results.group_chunks import Job, named_model
 from mle_jax.results.group_fits import Setting
@@ -50,7 +51,7 @@ def fit_groups(
     output: str | Path | None = None,
     resume: bool = True,
     client: Any = None,
-    memory: float = 2e9,
+    memory: float | str = "2GB",
     progress: bool = False,
 ) -> Fit:
     """Fit one model to every group of rows that have the same key, wherever in the table they stand.
@@ -88,8 +89,8 @@ def fit_groups(
             busy with (of every thread of a client) is done again. A run on other rows or with other options is refused.
             False begins anew.
         client: a `dask.distributed` Client, whose workers fit the chunks; they must see the files.
-        memory: about how many bytes rows may take at a time, besides what JAX and its compiler need (some hundred
-            million); a row group of a file and a group of rows must fit.
+        memory: about how many bytes, or a text such as "4GB", rows may take at a time, beside what JAX and its compiler
+            need (some hundred million); a row group of a file and a group must fit.
         progress: show a bar.
 
     Returns:
@@ -108,7 +109,8 @@ def fit_groups(
         [['a', 2.0, 'converged'], ['b', 3.0, 'converged']]
     """
     check_verb("fit_groups", model, table, start)
-    _check(model, table, missing=missing, memory=memory, output=output)
+    _check(model, table, missing=missing, output=output)
+    budget = _bytes(memory)
     check_client(client)
     options: dict[str, Any] = {
         "optimizer": optimizer,
@@ -128,14 +130,23 @@ def fit_groups(
         source=source,
         chosen=chosen,
         missing=missing,
-        memory=float(memory),
+        memory=budget,
         client=client,
         progress=progress,
     )
     return _with_warning(fit_in_memory(run) if output is None else fit_into(run, Path(output), model, resume=resume))
 
 
-def _check(model: "Model", table: Any, *, missing: str, memory: Any, output: Any) -> None:
+def _bytes(memory: Any) -> float:
+    """Return a number of bytes above 0, or raise."""
+    if isinstance(memory, str):
+        return float(read_memory(memory) or 0)
+    if isinstance(memory, bool) or not isinstance(memory, int | float | np.number) or not memory > 0:
+        raise ValueError(f"memory is {memory!r}, but it must be a number of bytes above 0, or a text such as '4GB'")
+    return float(memory)
+
+
+def _check(model: "Model", table: Any, *, missing: str, output: Any) -> None:
     """Raise at options that make no sense for any table."""
     if model.is_joint:
         raise ValueError(
@@ -144,8 +155,6 @@ def _check(model: "Model", table: Any, *, missing: str, memory: Any, output: Any
         )
     if missing not in MISSING:
         raise ValueError(f"missing is {missing!r}, but for groups it must be 'report' or 'drop'")
-    if isinstance(memory, bool) or not isinstance(memory, int | float | np.number) or not memory > 0:
-        raise ValueError(f"memory is {memory!r}, but it must be a number of bytes above 0; pass memory=2e9, say")
     if output is None or not isinstance(table, str | Path):
         return
     if Path(output).resolve().is_relative_to(Path(table).resolve()):
