@@ -139,8 +139,8 @@ def fingerprint(source: Any, table: "pa.Table | None", chosen: GroupColumns) -> 
     """Return a text that changes when the rows do: of files their names, sizes and times, of a table its content."""
     digest = hashlib.blake2b(digest_size=16)
     if table is None or hasattr(source, "files"):
-        files = [Path(file) for file in getattr(source, "files", ())]
-        facts = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        files = source.filesystem.get_file_info(source.files) if hasattr(source, "files") else []
+        facts = [(file.base_name, file.size, file.mtime_ns) for file in files]
         digest.update(repr((facts or source.count_rows(), str(source.schema.remove_metadata()))).encode())
         return digest.hexdigest()
     digest.update(str(table.schema.remove_metadata()).encode())
