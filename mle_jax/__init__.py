@@ -7,6 +7,7 @@ from mle_jax import plots as plots
 from mle_jax import text as text
 from mle_jax._status import ConvergenceWarning as ConvergenceWarning
 from mle_jax._status import Status as Status
+from mle_jax.data.padded_rows import rows_by as rows_by
 from mle_jax.fitting import Solution as Solution
 from mle_jax.fitting import maximize as maximize
 from mle_jax.gradients import GradientReport as GradientReport
@@ -40,6 +41,7 @@ from mle_jax.results import Influence as Influence
 from mle_jax.results import evaluate as evaluate
 from mle_jax.results import fit as fit
 from mle_jax.results import fit_batch as fit_batch
+from mle_jax.results import fit_groups as fit_groups
 from mle_jax.results import influence as influence
 from mle_jax.tables import Table as Table
 
@@ -79,12 +81,14 @@ __all__ = [
     "finite_difference",
     "fit",
     "fit_batch",
+    "fit_groups",
     "influence",
     "maximize",
     "minimize",
     "models",
     "optimizers",
     "plots",
+    "rows_by",
     "simulate",
     "stops",
     "text",

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from mle_jax.likelihood.evaluation import sample
 from mle_jax.likelihood.exact import ExactMaximum, Held, exact_maximum, minds_fixed
 from mle_jax.likelihood.probing import on_data
+from mle_jax.likelihood.rows import row_layout, with_rows_in_turn
 from mle_jax.parameters import Coordinates, nearest_theta
 
 if TYPE_CHECKING:
@@ -97,6 +97,8 @@ def _with_held(place: Coordinates, params: Any) -> Any:
 
 
 def _without_masked_rows(model: "Model", data: Any, weights: Array | None) -> Any:
-    """Put a valid row in place of every row of weight zero, which may contain anything."""
-    ready = sample(model, data, weights)
-    return data if ready.layout is None else ready.layout.with_rows(ready.layout.rows)
+    """Put valid rows in place of those of weight zero, which may contain anything."""
+    if model.is_joint or weights is None:
+        return data
+    layout = with_rows_in_turn(row_layout(data, tuple(model.constants)), jnp.asarray(weights))
+    return layout.with_rows(layout.rows)

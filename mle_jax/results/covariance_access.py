@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -30,6 +31,8 @@ then `covariance` needs no program of its own."""
 def covariance_of(fit: "Fit", kind: str | None, *, clusters: Any = None, correction: str = "none") -> np.ndarray:
     """Return the covariance of the flat parameters, (k, k) or (B, k, k); see `Fit.covariance`."""
     record = with_kind(fit, fit._record.kind if kind is None else kind, clusters=clusters, correction=correction)
+    if record.errors is not None:
+        check_has_rows(fit, "covariance()")
     if record.matrix is not None:
         return record.matrix
     if fit.is_batch:
@@ -50,10 +53,14 @@ def _lanes_apart(fit: "Fit", record: Record) -> set[int]:
 
 def _covariance_of_lane(fit: "Fit", record: Record, lane: int) -> np.ndarray:
     """Return the covariance of one lane, computed as for a single fit, nothing withheld."""
-    own, join = split_lanes(record.data, lane_axes(record.data, record.shared))
-    weights = record.weights[lane] if lane_weights(record.weights) else record.weights  # type: ignore[index]
+    if record.groups is not None:
+        data, weights = record.groups.inputs(lane)
+    else:
+        own, join = split_lanes(record.data, lane_axes(record.data, record.shared))
+        data = join([leaf[lane] for leaf in own])
+        weights = record.weights[lane] if lane_weights(record.weights) else record.weights  # type: ignore[index]
     place, solution = record.second_looks.get(lane, (record.place, lane_of(record.solution, lane)))
-    one = replace(record, data=join([leaf[lane] for leaf in own]), weights=weights, place=place, solution=solution)
+    one = replace(record, data=data, weights=weights, place=place, solution=solution, groups=None)
     return _single_covariance(
         one, partly=bool(fit.status[lane] == Status.not_identified) and _has_its_information(record)
     )
@@ -83,9 +90,9 @@ def with_kind(fit: "Fit", kind: str, *, clusters: Any = None, correction: str = 
         raise ValueError(f"correction is {correction!r}, but 'none' is the only one so far; leave it out")
     if kind != record.kind or clusters is not None:
         check_has_rows(fit, f"kind='{kind}'")
-    if record.matrix is not None:
+    if record.matrix is not None or record.errors is not None:
         return record
-    if kind != "observed" and is_described(record.data):
+    if kind != "observed" and is_described(record.data) and record.groups is None:
         raise ValueError(
             f"kind='{kind}' needs the rows, but those of a Parquet file were read piece by piece and not kept; read "
             "the table into memory and call evaluate(model, table, fit.params)"
@@ -115,12 +122,14 @@ def standard_errors_of(fit: "Fit", kind: str | None = None, *, clusters: Any = N
 
     Of a large batch only the diagonals are computed: B matrices of many parameters may not fit into memory.
     """
+    record = with_kind(fit, fit._record.kind if kind is None else kind, clusters=clusters, correction=correction)
+    if record.errors is not None:
+        return record.errors
     flat = len(fit.names)
     stored = fit._record.matrix is not None
     if stored or not fit.is_batch or len(fit) * flat * flat <= WHOLE_MATRICES:
         matrix = covariance_of(fit, kind, clusters=clusters, correction=correction)
         return np.sqrt(np.diagonal(matrix, axis1=-2, axis2=-1))
-    record = with_kind(fit, fit._record.kind if kind is None else kind, clusters=clusters, correction=correction)
     variances = np.array(_batch_covariance(record, diagonal=True))
     for lane in _lanes_apart(fit, record):
         variances[lane] = np.diagonal(_covariance_of_lane(fit, record, lane))
@@ -172,6 +181,10 @@ def _single_covariance(record: Record, *, partly: bool) -> np.ndarray:
 
 
 def _batch_covariance(record: Record, *, diagonal: bool = False) -> np.ndarray:
+    if record.groups is not None:
+        from mle_jax.results.group_fits import grouped_covariance
+
+        return grouped_covariance(record, partial(_batch_covariance, diagonal=diagonal))
     run = verb_program(
         record.model,
         _map_covariance,

@@ -39,6 +39,7 @@ class Fit:
         history: a `History` where it was asked for (`record=True`), else None.
         maxima: the distinct maxima where many starts were asked for (`starts=64`), highest first, a `Table` with
             the number of starts that ended there, the log-likelihood and the estimates; else None.
+        buckets: of ragged groups the shapes in which they were evaluated, a `Table`; else None.
         refitted: of a batch after `refit`, what became of the lanes that were tried again, a `Table` with the status
             and the log-likelihood before and after, and what settled the lane; else None.
 
@@ -63,6 +64,7 @@ class Fit:
     n_parameters: int
     history: History | None
     maxima: Table | None = None
+    buckets: Table | None = None
     refitted: Table | None = None
     _record: Record = field(repr=False)
 
@@ -118,6 +120,7 @@ class Fit:
         """
         return covariance_access.covariance_of(self, kind, clusters=clusters, correction=correction)
 
+    @in_float64
     def standard_errors(self, kind: str | None = None, *, clusters: Any = None, correction: str = "none") -> Any:
         """Return the standard errors, a pytree like params; arguments as for `covariance`.
 
@@ -368,12 +371,13 @@ class Fit:
     def __getitem__(self, lane: int) -> "Fit":
         """Return the fit of one dataset of a batch."""
         self._needs_batch("indexing")
+        from mle_jax.results.group_fits import one_group
         from mle_jax.results.lanes import one_lane
         from mle_jax.results.stored import stored_lane
 
         lane = checked_lane(lane, len(self))
-        if self._record.matrix is not None:
-            return stored_lane(self, lane)
+        if self._record.matrix is not None or self.buckets is not None:
+            return (one_group if self._record.matrix is None else stored_lane)(self, lane)
         one, rung = one_lane(self, lane), self._record.settled_by.get(lane)
         return one if rung is None else replace(one, _record=replace(one._record, optimizer=f"refit, by {rung}"))
 
@@ -393,4 +397,4 @@ class Fit:
 
     def _needs_batch(self, what: str) -> None:
         if not self.is_batch:
-            raise TypeError(f"{what} is for the results of fit_batch, but this is a single fit")
+            raise TypeError(f"{what} is for the results of fit_batch and fit_groups, but this is a single fit")

@@ -30,11 +30,16 @@ def check_verb(verb: str, model: Any, data: Any, *others: Any) -> None:
 
 
 def check_has_rows(fit: "Fit", what: str) -> None:
-    """Raise where a fit was read from a file, which holds neither model nor data.
+    """Raise where a fit was read from a file, or holds numbers of groups alone, and has neither model nor data.
 
     Raises:
         ValueError: with the call that gets what was asked for.
     """
+    if fit._record.errors is not None:
+        raise ValueError(
+            f"{what} needs the rows, but of these groups the estimates and their standard errors alone were kept; read "
+            "the rows of a group and call evaluate(model, rows, fit.params) for it"
+        )
     if fit._record.matrix is None:
         return
     call = "fit_batch(model, data, start=fits.params)" if fit.is_batch else "evaluate(model, data, fit.params)"
@@ -42,6 +47,19 @@ def check_has_rows(fit: "Fit", what: str) -> None:
         f"{what} needs the model and the data, but this fit was read from a file, which holds its numbers alone; "
         f"call {call} for it"
     )
+
+
+def check_one_shape(fit: "Fit", what: str) -> None:
+    """Raise where a batch consists of ragged groups.
+
+    Raises:
+        ValueError: with what to do.
+    """
+    if fit._record.groups is not None:
+        raise ValueError(
+            f"{what} is for datasets of one shape, but these are ragged groups; call fit_groups with the rows of those "
+            "that failed and another start, or fit with fits[i].params for one of them"
+        )
 
 
 def checked_lane(lane: Any, lanes: int) -> int:

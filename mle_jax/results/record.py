@@ -36,6 +36,8 @@ class Record:
         keys: what tells the lanes of a batch apart besides their numbers, such as the columns that `fit_groups` was
             given as `by`: name -> (B,); they come first in every table of the batch. None where lanes have numbers
             alone.
+        groups: the rows of ragged groups, from `results.group_fits`, where they are kept; `data` has shapes alone then.
+        errors: standard errors (k_flat,) or (B, k_flat) of groups whose rows and information are not kept.
         settled_by: lanes whose answer is that of `refit`: lane -> the rung of its ladder.
         matrix: the covariance of a fit that was read from a file, (k, k) or (B, k, k), which then has neither model
             nor data nor solution; else None.
@@ -59,5 +61,7 @@ class Record:
     given: bool = False
     constraints: tuple[str, ...] = ()
     keys: dict[str, np.ndarray] | None = None
+    groups: Any = None
+    errors: np.ndarray | None = None
     settled_by: dict[int, str] = field(default_factory=dict)
     matrix: np.ndarray | None = None

@@ -41,7 +41,7 @@ from mle_jax.likelihood.programs import verb_program
 from mle_jax.optimizers import LBFGS
 from mle_jax.results.beginnings import Beginnings, as_given, highest, highest_known, leaves_of, where_stopped
 from mle_jax.results.fit_object import Fit
-from mle_jax.results.guards import check_has_rows, checked_tolerance
+from mle_jax.results.guards import check_has_rows, check_one_shape, checked_tolerance
 from mle_jax.results.lanes import build_batch, look_again
 from mle_jax.results.record import Record
 from mle_jax.results.reports import STATUS_NAMES, with_keys
@@ -94,6 +94,7 @@ def refit_lanes(
 ) -> Fit:
     """Try some lanes of a batch again; see `Fit.refit`."""
     check_has_rows(fits, "refit()")
+    check_one_shape(fits, "refit()")
     record = fits._record
     lanes = _chosen(fits, mask)
     if not len(lanes):

@@ -139,11 +139,15 @@ def main_table(fit: "Fit") -> Table:
 def failed_table(fit: "Fit") -> Table:
     """Return the lanes that were not certified and why."""
     lanes = np.flatnonzero(~fit.converged)
-    reasons = [fit[lane].message for lane in lanes[:EXPLAINED].tolist()]
-    reasons += [Status(int(fit.status[lane])).text for lane in lanes[EXPLAINED:].tolist()]
+    if fit.buckets is not None:
+        reasons = [fit.message[lane] for lane in lanes.tolist()]
+    else:
+        reasons = [fit[lane].message for lane in lanes[:EXPLAINED].tolist()]
+        reasons += [Status(int(fit.status[lane])).text for lane in lanes[EXPLAINED:].tolist()]
     columns = {"lane": lanes, "status": status_names(fit)[lanes], "message": np.array(reasons, dtype=object)}
     more = f"The messages of the first {EXPLAINED} lanes have details; those of the others are in fits[lane].message."
-    return Table(with_keys(fit, lanes, columns), notes=[more] if len(lanes) > EXPLAINED else [])
+    cut = fit.buckets is None and len(lanes) > EXPLAINED
+    return Table(with_keys(fit, lanes, columns), notes=[more] if cut else [])
 
 
 def maxima_table(names: Sequence[str], maxima: Maxima) -> Table:
@@ -220,7 +224,8 @@ def short_text(fit: "Fit") -> str:
 def batch_text(fit: "Fit") -> str:
     """Return the number of datasets by status."""
     codes, counts = np.unique(np.asarray(fit.status), return_counts=True)
-    table = Table({"status": STATUS_NAMES[codes], "datasets": counts})
+    notes = () if fit.buckets is None else fit.buckets.notes
+    table = Table({"status": STATUS_NAMES[codes], "datasets": counts}, notes=notes)
     return f"{plural(len(fit), 'fit')} of {fit._record.model.label}\n{table}"
 
 

@@ -26,7 +26,7 @@ from mle_jax.tables import Table
 
 FORMAT, VERSION = "mle_jax.Fit", 1
 NUMBERS = ("log_likelihood", "steps", "decrement", "n_observations")
-TABLES = ("maxima", "refitted")
+TABLES = ("maxima", "refitted", "buckets")
 
 
 @dataclass(frozen=True)
@@ -203,6 +203,7 @@ def load_fit(path: Any) -> Fit:
         history=_history(space, arrays),
         maxima=tables.get("maxima"),
         refitted=tables.get("refitted"),
+        buckets=tables.get("buckets"),
         _record=record,
     )
 
@@ -263,6 +264,7 @@ def stored_lane(fits: Fit, lane: int) -> Fit:
         **{name: getattr(fits, name)[lane].item() for name in NUMBERS},
         maxima=None,
         refitted=None,
+        buckets=None,
         _record=replace(
             record, n_lanes=None, keys=None, withheld=record.withheld[lane], matrix=record.matrix[lane], settled_by={}
         ),
