@@ -45,6 +45,7 @@ class RoomForPrograms:
         self.tests += 1
         if self.tests % 10 == 0 and self.maps.exists() and self.maps.read_bytes().count(b"\n") > MAPS_TO_KEEP:
             jax.clear_caches()
+            gc.collect()  # what is let go may be part of a cycle
 
 
 def keep_programs(folder: str) -> None:
