@@ -82,9 +82,11 @@ def everything(function, inputs, free):
         def of(x):
             return function(**dict(zip(inputs, point.at[places].set(x), strict=True)))
 
-        x = point[places]
-        value, gradient = jax.value_and_grad(of)(x)
-        hessian = jax.jacfwd(jax.grad(of))(x)
+        def slope(x):
+            value, gradient = jax.value_and_grad(of)(x)
+            return gradient, (value, gradient)
+
+        hessian, (value, gradient) = jax.jacfwd(slope, has_aux=True)(point[places])
         return jnp.concatenate([value[None], gradient, hessian[jnp.triu_indices(len(free))]])
 
     return jax.vmap(at)

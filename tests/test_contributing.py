@@ -91,7 +91,7 @@ def test_the_walk_keeps_the_rules_of_the_house(checkout):
         "no:xdist",
         "tests/test_house.py",
         "-k",
-        "keeps_the_rule or short or readme",
+        "keeps_the_rule or short or stands_in_the_readme",
     )
     assert code == 0, told
     assert re.search(r"(\d+) passed", told)

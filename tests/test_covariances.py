@@ -1,6 +1,7 @@
 """Every kind of covariance against its textbook formula in NumPy, and against published numbers."""
 
 import csv
+import functools
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -28,13 +29,17 @@ def information(params, data):
 
 
 MODEL = mle.Model(poisson, {"b": mle.Real(columns="x")}, expected_information=information)
-FIT = mle.fit(MODEL, {"x": X, "y": Y}, clusters=CLUSTERS)
+
+
+@functools.cache
+def fitted():
+    return mle.fit(MODEL, {"x": X, "y": Y}, clusters=CLUSTERS)
 
 
 def textbook(kind, weights=None):
     """Poisson regression with log link: scores (y - mu) x, information X' diag(mu) X, observed = expected."""
     w = np.ones(N) if weights is None else weights
-    mean = np.exp(X @ FIT.params["b"])
+    mean = np.exp(X @ fitted().params["b"])
     scores = (Y - mean)[:, None] * X
     bread = np.linalg.inv(X.T @ ((w * mean)[:, None] * X))
     if kind in ("observed", "expected"):
@@ -48,8 +53,8 @@ def textbook(kind, weights=None):
 
 @pytest.mark.parametrize("kind", ["observed", "expected", "outer_product", "sandwich", "clustered"])
 def test_kinds_equal_their_formulas(kind):
-    np.testing.assert_allclose(FIT.covariance(kind), textbook(kind), rtol=1e-9)
-    np.testing.assert_allclose(FIT.standard_errors(kind)["b"], np.sqrt(np.diag(textbook(kind))), rtol=1e-9)
+    np.testing.assert_allclose(fitted().covariance(kind), textbook(kind), rtol=1e-9)
+    np.testing.assert_allclose(fitted().standard_errors(kind)["b"], np.sqrt(np.diag(textbook(kind))), rtol=1e-9)
 
 
 def test_the_kinds_really_differ_on_these_data():
@@ -58,15 +63,15 @@ def test_the_kinds_really_differ_on_these_data():
 
 
 def test_with_covariance_changes_every_table():
-    robust = FIT.with_covariance("sandwich")
-    assert (FIT.covariance_kind, robust.covariance_kind) == ("clustered", "sandwich")
+    robust = fitted().with_covariance("sandwich")
+    assert (fitted().covariance_kind, robust.covariance_kind) == ("clustered", "sandwich")
     np.testing.assert_allclose(robust.tidy()["std_error"], np.sqrt(np.diag(textbook("sandwich"))), rtol=1e-9)
-    assert "misspecified" in robust.summary() and "clusters" in FIT.summary()
+    assert "misspecified" in robust.summary() and "clusters" in fitted().summary()
     np.testing.assert_allclose(robust.covariance(), textbook("sandwich"), rtol=1e-9)
 
 
 def test_one_cluster_per_row_is_the_sandwich():
-    np.testing.assert_allclose(FIT.covariance("clustered", clusters=np.arange(N)), textbook("sandwich"), rtol=1e-9)
+    np.testing.assert_allclose(fitted().covariance("clustered", clusters=np.arange(N)), textbook("sandwich"), rtol=1e-9)
 
 
 def test_natural_scale_by_the_exact_jacobian():
@@ -89,7 +94,7 @@ def test_natural_scale_by_the_exact_jacobian():
 )
 def test_bad_kinds(kind, options, message):
     with pytest.raises(ValueError, match=message):
-        FIT.covariance(kind, **options)
+        fitted().covariance(kind, **options)
 
 
 def test_kinds_that_need_what_is_not_there():

@@ -13,26 +13,30 @@ RNG = np.random.default_rng(21)
 B, N = 37, 30  # not a multiple of the chunk
 X = np.stack([np.column_stack([np.ones(N), RNG.normal(size=N)]) for _ in range(B)])
 Y = np.einsum("bnp,p->bn", X, [1.0, -2.0]) + RNG.gamma(1.0, size=(B, 1)) * RNG.normal(size=(B, N))
-FITS = mle.fit_batch(MODEL, {"x": X, "y": Y})
 
 
-def test_every_lane_is_the_closed_form():
-    assert FITS.converged.all() and len(FITS) == B
+@pytest.fixture(scope="module")
+def whole():
+    return mle.fit_batch(MODEL, {"x": X, "y": Y})
+
+
+def test_every_lane_is_the_closed_form(whole):
+    assert whole.converged.all() and len(whole) == B
     for lane in range(B):
         w = np.linalg.lstsq(X[lane], Y[lane], rcond=None)[0]
         sigma = np.sqrt(np.mean((Y[lane] - X[lane] @ w) ** 2))
-        np.testing.assert_allclose(FITS.params["w"][lane], w, rtol=1e-9, atol=1e-12)
-        np.testing.assert_allclose(FITS.params["sigma"][lane], sigma, rtol=1e-10)
+        np.testing.assert_allclose(whole.params["w"][lane], w, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(whole.params["sigma"][lane], sigma, rtol=1e-10)
         errors = sigma * np.sqrt(np.diag(np.linalg.inv(X[lane].T @ X[lane])))
-        np.testing.assert_allclose(FITS.standard_errors()["w"][lane], errors, rtol=1e-8)
-    assert FITS.params["w"].shape == (B, 2) and FITS.covariance().shape == (B, 3, 3)
-    assert FITS.aic.shape == (B,) and FITS.steps.shape == (B,) and FITS.n_observations.tolist() == [N] * B
+        np.testing.assert_allclose(whole.standard_errors()["w"][lane], errors, rtol=1e-8)
+    assert whole.params["w"].shape == (B, 2) and whole.covariance().shape == (B, 3, 3)
+    assert whole.aic.shape == (B,) and whole.steps.shape == (B,) and whole.n_observations.tolist() == [N] * B
 
 
 @pytest.mark.parametrize("lane", [0, 5, -1])
-def test_a_lane_is_the_single_fit(lane):
+def test_a_lane_is_the_single_fit(whole, lane):
     single = mle.fit(MODEL, {"x": X[lane], "y": Y[lane]})
-    one = FITS[lane]
+    one = whole[lane]
     np.testing.assert_allclose(one.params["w"], single.params["w"], rtol=1e-12)
     np.testing.assert_allclose(one.log_likelihood, single.log_likelihood, rtol=1e-13)
     np.testing.assert_allclose(one.covariance(), single.covariance(), rtol=1e-9, atol=1e-16)
@@ -42,7 +46,7 @@ def test_a_lane_is_the_single_fit(lane):
     assert one.summary().splitlines()[3:] and not one.is_batch
 
 
-def test_bad_lanes_have_names_and_leave_the_others_alone():
+def test_bad_lanes_have_names_and_leave_the_others_alone(whole):
     y = Y.copy()
     y[3] = np.nan
     y[4] = 1.0
@@ -55,7 +59,7 @@ def test_bad_lanes_have_names_and_leave_the_others_alone():
     assert Status(fits.status[5]) is Status.not_identified
     good = np.delete(np.arange(B), [3, 4, 5])
     assert fits.converged[good].all()
-    np.testing.assert_array_equal(fits.params["w"][good], FITS.params["w"][good])
+    np.testing.assert_array_equal(fits.params["w"][good], whole.params["w"][good])
     assert fits.failed()["lane"].tolist() == [3, 4, 5]
     assert np.isnan(fits.standard_errors()["w"][3]).all() and np.isfinite(fits.standard_errors()["w"][good]).all()
     assert "rows 0, 1, 2" in fits[3].message
@@ -90,8 +94,8 @@ def test_ragged_lanes_by_weights_of_zero():
     np.testing.assert_allclose(fits.params["w"], short.params["w"], rtol=1e-10)
 
 
-def test_starts_and_fixed_values():
-    warm = mle.fit_batch(MODEL, {"x": X, "y": Y}, start=FITS.params)
+def test_starts_and_fixed_values(whole):
+    warm = mle.fit_batch(MODEL, {"x": X, "y": Y}, start=whole.params)
     assert warm.converged.all() and (warm.steps <= 1).all()
     fixed = mle.fit_batch(MODEL, {"x": X, "y": Y}, fixed={"w[1]": -2.0}, start={"sigma": 2.0})
     assert (fixed.params["w"][:, 1] == -2.0).all() and fixed.n_parameters == 2
@@ -99,8 +103,8 @@ def test_starts_and_fixed_values():
     assert (fixed.standard_errors()["w"][:, 1] == 0).all()
 
 
-def test_tables_of_a_batch():
-    wide = FITS.to_pandas()
+def test_tables_of_a_batch(whole):
+    wide = whole.to_pandas()
     assert list(wide.columns) == [
         "w[0]",
         "w[1]",
@@ -114,10 +118,10 @@ def test_tables_of_a_batch():
         "steps",
     ]
     assert len(wide) == B and (wide["status"] == "converged").all()
-    np.testing.assert_array_equal(wide["w[1]"], FITS.params["w"][:, 1])
-    tidy = FITS.tidy()
+    np.testing.assert_array_equal(wide["w[1]"], whole.params["w"][:, 1])
+    tidy = whole.tidy()
     assert tidy.columns[0] == "lane" and len(tidy) == 3 * B
-    assert len(list(FITS)) == B
+    assert len(list(whole)) == B
 
 
 @pytest.mark.parametrize(
@@ -138,13 +142,13 @@ def test_bad_input(data, options, kind, message):
         mle.fit_batch(MODEL, data, **options)
 
 
-def test_indexing_errors():
+def test_indexing_errors(whole):
     with pytest.raises(IndexError, match="the batch has 37 datasets, 0 to 36"):
-        FITS[37]
+        whole[37]
     with pytest.raises(TypeError, match="indexed by one whole number"):
-        FITS["a"]
+        whole["a"]
     with pytest.raises(TypeError, match="this is a single fit"):
-        len(FITS[0])
+        len(whole[0])
 
 
 def test_other_batches_of_the_same_shape_do_not_compile_again():

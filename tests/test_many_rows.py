@@ -196,7 +196,8 @@ def test_several_devices_change_nothing():
         np.testing.assert_allclose(many.log_likelihood, one.log_likelihood, rtol=1e-12)
         np.testing.assert_allclose(many.standard_errors()["w"], one.standard_errors()["w"], rtol=1e-12)
     """
-    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
+    environment = {**os.environ, "XLA_FLAGS": flags.strip(), "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)], env=environment, capture_output=True, text=True, timeout=300
     )
