@@ -1,12 +1,12 @@
 """Symmetric matrices known by their products with vectors: linear equations, and the smallest eigenvalues.
 
-No matrix is stored. Both methods expect a matrix whose diagonal is about 1 (scaled by it), so that the units of the
-coordinates do not matter and no other preconditioner is needed.
+No matrix is stored. Both methods expect a matrix that is scaled by its diagonal, so that the units of the coordinates
+do not matter and no other preconditioner is needed.
 
 What they can tell: a Ritz value of Lanczos' method is a Rayleigh quotient, so it is never below the smallest
 eigenvalue, and some eigenvalue is within its residual. That no other eigenvalue is smaller follows from no number of
-products; a start without a pattern makes it unlikely. The energy x'Ax of conjugate gradients never exceeds that of the solution,
-and lacks at most the squared residual over the smallest eigenvalue.
+products; a start without a pattern makes it unlikely. The energy x'Ax of conjugate gradients never exceeds that of the
+solution, and lacks at most the squared residual over the smallest eigenvalue.
 """
 
 from collections.abc import Callable

@@ -8,10 +8,13 @@ import jax.numpy as jnp
 from jax import Array
 
 from mle_jax._objective import Objective
+from mle_jax.fitting import by_products
 from mle_jax.fitting.certificate import curve
+from mle_jax.fitting.choosing import forms_hessian
 from mle_jax.optimizers._loop import NON_FINITE, RUNNING, STOPPED, Run, begin, proceed
 from mle_jax.optimizers._protocol import Optimizer
 from mle_jax.optimizers.newton import Newton, NewtonState
+from mle_jax.optimizers.newton_cg import NewtonCGState
 
 STALLS = 2  # successive full Newton steps without any gain: the decrement cannot be made smaller
 QUADRATIC = 0.1  # a step that shrinks the decrement to less than this is one of quadratic convergence
@@ -49,12 +52,33 @@ def search(
     if isinstance(optimizer, Newton):
         rules = newton_rules(scale=scale, tolerance=tolerance, polish=polish)
         return proceed(objective, optimizer, first, max_steps=max_steps, **rules)
-    return _in_rounds(objective, optimizer, first, scale=scale, tolerance=tolerance, max_steps=max_steps)
+    look = _look(objective, scale, dense=forms_hessian(optimizer, theta.size))
+    return _in_rounds(objective, optimizer, first, look, scale=scale, tolerance=tolerance, max_steps=max_steps)
 
 
 def stalled(run: Run) -> Array:
     """Say whether Newton's method ended because no step gains anything."""
-    return run.state.stalls >= STALLS if isinstance(run.state, NewtonState) else jnp.asarray(False)
+    return _idles(run.state)
+
+
+def _idles(state: Any) -> Array:
+    return state.stalls >= STALLS if isinstance(state, NewtonState | NewtonCGState) else jnp.asarray(False)
+
+
+def _look(objective: Objective, scale: Array | float, *, dense: bool) -> Callable[[Array], tuple[Array, Array]]:
+    """Return what tells of a point the diagonal of the Hessian, for a cheap estimate, and the true decrement."""
+
+    def look(point: Array) -> tuple[Array, Array]:
+        if dense:
+            there = objective.with_hessian(point)
+            diagonal, decrement = jnp.diagonal(there.hessian), curve(there, scale).decrement
+        else:
+            diagonal = objective.diagonal(point)
+            decrement = by_products.distance(objective, objective.with_gradient(point), diagonal, scale)
+        size = jnp.abs(diagonal)
+        return jnp.where(size > 0, size, 1.0), decrement
+
+    return look
 
 
 def newton_rules(*, scale: Array | float, tolerance: Array | float, polish: bool) -> dict[str, Callable[..., Array]]:
@@ -90,6 +114,7 @@ def _in_rounds(
     objective: Objective,
     optimizer: Optimizer[Any],
     first: Run,
+    look: Callable[[Array], tuple[Array, Array]],
     *,
     scale: Array | float,
     tolerance: Array | float,
@@ -97,28 +122,25 @@ def _in_rounds(
 ) -> Run:
     """Alternate between a run to a cheap threshold and a look at the true decrement."""
 
-    def look(point: Array) -> tuple[Array, Array]:
-        there = objective.with_hessian(point)
-        diagonal = jnp.abs(jnp.diagonal(there.hessian))
-        return jnp.where(diagonal > 0, diagonal, 1.0), curve(there, scale).decrement < tolerance
-
     def unfinished(now: tuple[Run, Array, Array, Array]) -> Array:
         run, _, _, arrived = now
-        return ~arrived & (run.outcome != NON_FINITE) & (run.steps < max_steps)
+        return ~arrived & ~_idles(run.state) & (run.outcome != NON_FINITE) & (run.steps < max_steps)
 
     def round_(now: tuple[Run, Array, Array, Array]) -> tuple[Run, Array, Array, Array]:
         run, diagonal, threshold, _ = now
 
         def cheap(_: Any, state: Any) -> Array:
-            return jnp.sum(state.evaluation.gradient**2 / diagonal) * scale < threshold**2
+            near = jnp.sum(state.evaluation.gradient**2 / diagonal) * scale < threshold**2
+            return near | _idles(state)
 
         restarted = run._replace(outcome=jnp.int32(RUNNING))
         run = proceed(objective, optimizer, restarted, max_steps=max_steps, stop=cheap)
-        diagonal, arrived = look(run.state.evaluation.point)
-        return run, diagonal, threshold * TIGHTEN, arrived
+        diagonal, decrement = look(run.state.evaluation.point)
+        return run, diagonal, threshold * TIGHTEN, decrement < tolerance
 
-    diagonal, arrived = look(first.state.evaluation.point)
+    diagonal, decrement = look(first.state.evaluation.point)
     threshold = jnp.asarray(tolerance, diagonal.dtype)
-    run, _, _, arrived = jax.lax.while_loop(unfinished, round_, (first, diagonal, threshold, arrived))
+    start = first, diagonal, threshold, decrement < tolerance
+    run, _, _, arrived = jax.lax.while_loop(unfinished, round_, start)
     ended = jnp.where(run.outcome == NON_FINITE, NON_FINITE, jnp.where(arrived, STOPPED, RUNNING))
     return run._replace(outcome=ended.astype(jnp.int32))

@@ -13,11 +13,11 @@ import numpy as np
 from jax import Array
 
 from mle_jax._status import Status
+from mle_jax.fitting.choosing import search_again
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
 from mle_jax.likelihood.loss import loss_objective, loss_scale, to_log_likelihood
 from mle_jax.likelihood.programs import verb_program
-from mle_jax.optimizers import Newton
 from mle_jax.parameters import Coordinates
 
 if TYPE_CHECKING:
@@ -127,4 +127,4 @@ def _solve_from(
     tolerance: Array | float,
     max_steps: Array | int,
 ) -> Solution:
-    return solve(model, place, theta, data, weights, Newton(), tolerance=tolerance, max_steps=max_steps)
+    return solve(model, place, theta, data, weights, search_again(theta.size), tolerance=tolerance, max_steps=max_steps)

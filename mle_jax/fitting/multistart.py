@@ -93,7 +93,7 @@ def _drawn(
 
     They spread over what a single row leaves open, so units do not matter; free coordinates stay inside the domain.
     """
-    diagonal = jnp.diagonal(loss_objective(model, place, data, weights=weights).with_hessian(first).hessian)
+    diagonal = loss_objective(model, place, data, weights=weights).diagonal(first)
     scale = jnp.where(jnp.isfinite(diagonal) & (diagonal != 0), jnp.abs(diagonal), 1.0) ** -0.5
     longest = LONGEST * jnp.maximum(1.0, jnp.abs(first))
     noise = jax.random.normal(key, (starts, first.size), first.dtype).at[0].set(0.0)

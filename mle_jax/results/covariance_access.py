@@ -10,6 +10,7 @@ from mle_jax._status import Status
 from mle_jax._trees import in_order
 from mle_jax.fitting.lanes import common_weights, lane_axes, lane_weights, map_lanes
 from mle_jax.inference.covariances import check_kind, covariance_matrix
+from mle_jax.inference.errors_by_products import standard_errors_by_products
 from mle_jax.likelihood.layout import count_contributions, count_rows
 from mle_jax.likelihood.programs import verb_program
 from mle_jax.results.from_files import is_described
@@ -79,10 +80,20 @@ def check_clusters(clusters: Any, size: int) -> np.ndarray:
     return labels
 
 
-def unflatten_errors(fit: "Fit", matrix: np.ndarray) -> Any:
-    """Return the roots of the diagonal, laid out like params."""
-    flat = np.sqrt(np.diagonal(matrix, axis1=-2, axis2=-1))
-    return unflatten_numpy(fit._record.place.space, flat)
+def flat_errors(fit: "Fit", kind: str | None = None, *, clusters: Any = None, correction: str = "none") -> np.ndarray:
+    """Return the standard errors of the flat parameters, (k,) or (B, k); see `Fit.standard_errors`."""
+    record = with_kind(fit, fit._record.kind if kind is None else kind, clusters=clusters, correction=correction)
+    if fit.is_batch or record.kind != "observed" or record.solution.certificate.is_dense:
+        matrix = covariance_of(fit, kind, clusters=clusters, correction=correction)
+        return np.asarray(np.sqrt(np.diagonal(matrix, axis1=-2, axis2=-1)))
+    run = verb_program(record.model, standard_errors_by_products)
+    errors = run(record.place, record.solution.theta, record.data, record.weights)
+    return np.where(record.withheld, np.nan, np.asarray(errors))
+
+
+def errors_like_params(fit: "Fit", **asked: Any) -> Any:
+    """Return `flat_errors` laid out like params."""
+    return unflatten_numpy(fit._record.place.space, flat_errors(fit, **asked))
 
 
 def unflatten_numpy(space: Any, flat: np.ndarray) -> Any:
@@ -112,8 +123,9 @@ def _single_covariance(record: Record, *, partly: bool) -> np.ndarray:
         partly=partly,
     )
     solution = record.solution
-    # The certificate holds the observed information already, so many rows need not be moved for it.
-    inputs = (None, None) if record.kind == "observed" else (record.data, record.weights)
+    # Where the certificate holds the observed information already, so many rows need not be moved for it.
+    held = record.kind == "observed" and solution.certificate.is_dense
+    inputs = (None, None) if held else (record.data, record.weights)
     return np.asarray(run(record.place, solution.theta, solution.certificate.information, *inputs, clusters=codes))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from mle_jax._status import Status
 from mle_jax._text import plural, significant
 from mle_jax.fitting.multistart import Maxima
+from mle_jax.results.covariance_access import flat_errors
 from mle_jax.tables import Table, coefficient_table, summary_text
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def flat_numbers(fit: "Fit", tree: Any) -> np.ndarray:
 
 def errors_of(fit: "Fit") -> np.ndarray:
     """Return the standard errors as (..., k)."""
-    return np.sqrt(np.diagonal(fit.covariance(), axis1=-2, axis2=-1))
+    return flat_errors(fit)
 
 
 def tidy_table(fit: "Fit", level: float) -> Table:
