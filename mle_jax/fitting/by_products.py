@@ -37,6 +37,7 @@ from mle_jax.fitting.certificate import (
     judged,
     mismatch_of,
     noise,
+    taking_part,
 )
 from mle_jax.likelihood.loss import to_information, to_log_likelihood
 
@@ -165,11 +166,30 @@ def _along_coordinates(objective: Objective, here: Evaluation, found: Certificat
     higher = -falls[highest] > found.rise
     return found._replace(
         sound=found.sound & ~jnp.any(wrong),
-        unsound=jnp.where(jnp.any(wrong) & found.sound, single(worst, lengths[worst]), found.unsound),
-        fading=found.fading | wrong,
+        unsound=jnp.where(jnp.any(wrong), single(worst, lengths[worst]), found.unsound),
+        fading=wrong | _fading_beside(objective, here, found, wrong, scale),
         rise=jnp.where(higher, -falls[highest], found.rise),
         higher=jnp.where(higher, single(highest % size, up), found.higher),
     )
+
+
+def _fading_beside(
+    objective: Objective, here: Evaluation, found: Certificate, wrong: Array, scale: Array | float
+) -> Array:
+    """Say which coordinates take part in a direction that differs, some wrong coordinates left out of it, bool (k,).
+
+    Where many eigenvalues are about alike, any mixture of their vectors may come along, and one coordinate in it that
+    differs is no reason to doubt the others.
+    """
+    rest = jnp.where(wrong[:, None], 0.0, found.directions)
+    _, push = jax.linearize(lambda at: objective.with_gradient(at).gradient, here.point)
+    said = scale * jnp.sum(rest * jax.vmap(push, in_axes=1, out_axes=1)(rest), axis=0)
+    falls = falls_over(objective, here, both_sides(found._replace(directions=rest), PROBE), scale)
+    enough = jnp.abs(said) > SHARE**2  # of a direction, for which it was 1
+    measured = bends_of(falls, jnp.sign(said), PROBE) / jnp.where(enough, jnp.abs(said), 1.0)
+    differs = (mismatch_of(measured, found.signs) > jnp.log(FACTOR)) & (noise(here, scale) <= 0.1 * PROBE**2) & enough
+    parts = jax.vmap(taking_part, in_axes=(1, None), out_axes=1)(rest, found.diagonal)
+    return jnp.any(parts & differs, axis=1)
 
 
 def _lengths(diagonal: Array) -> Array:

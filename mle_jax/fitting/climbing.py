@@ -122,25 +122,26 @@ def _in_rounds(
 ) -> Run:
     """Alternate between a run to a cheap threshold and a look at the true decrement."""
 
+    # A round begins with the look, so that the program holds it once; the last one takes no step.
     def unfinished(now: tuple[Run, Array, Array, Array]) -> Array:
-        run, _, _, arrived = now
-        return ~arrived & ~_idles(run.state) & (run.outcome != NON_FINITE) & (run.steps < max_steps)
+        run, _, arrived, moved = now
+        return ~arrived & moved & (run.outcome != NON_FINITE)
 
     def round_(now: tuple[Run, Array, Array, Array]) -> tuple[Run, Array, Array, Array]:
-        run, diagonal, threshold, _ = now
+        run, threshold, _, _ = now
+        diagonal, decrement = look(run.state.evaluation.point)
+        arrived = decrement < tolerance
 
         def cheap(_: Any, state: Any) -> Array:
             near = jnp.sum(state.evaluation.gradient**2 / diagonal) * scale < threshold**2
             return near | _idles(state)
 
-        restarted = run._replace(outcome=jnp.int32(RUNNING))
-        run = proceed(objective, optimizer, restarted, max_steps=max_steps, stop=cheap)
-        diagonal, decrement = look(run.state.evaluation.point)
-        return run, diagonal, threshold * TIGHTEN, decrement < tolerance
+        waiting = run._replace(outcome=jnp.where(arrived | _idles(run.state), STOPPED, RUNNING).astype(jnp.int32))
+        after = proceed(objective, optimizer, waiting, max_steps=max_steps, stop=cheap)
+        return after, threshold * TIGHTEN, arrived, after.steps > run.steps
 
-    diagonal, decrement = look(first.state.evaluation.point)
-    threshold = jnp.asarray(tolerance, diagonal.dtype)
-    start = first, diagonal, threshold, decrement < tolerance
-    run, _, _, arrived = jax.lax.while_loop(unfinished, round_, start)
+    threshold = jnp.asarray(tolerance, first.state.evaluation.point.dtype)
+    start = first, threshold, jnp.asarray(False), jnp.asarray(True)
+    run, _, arrived, _ = jax.lax.while_loop(unfinished, round_, start)
     ended = jnp.where(run.outcome == NON_FINITE, NON_FINITE, jnp.where(arrived, STOPPED, RUNNING))
     return run._replace(outcome=ended.astype(jnp.int32))

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mle_jax.likelihood import Model
 
 MOST_ROWS = 5
+MOST_NAMES = 40  # of a combination that are all listed
+NAMES_OF_MANY = 10  # of a longer one: the largest parts
 EPS = float(np.finfo(np.float64).eps)
 GIVEN_TEXT = "The point given is not a certified maximum; nothing was optimized."
 
@@ -71,7 +73,9 @@ def combination(direction: np.ndarray, names: Sequence[str], sizes: np.ndarray) 
         sizes = np.abs(direction)
     order = np.argsort(-sizes, kind="stable")
     parts = [i for i in order if sizes[i] > SHARE * sizes.max()]
-    return " ".join(f"{'+' if direction[i] > 0 else '-'}{names[i]}" for i in sorted(parts))
+    shown = parts if len(parts) <= MOST_NAMES else parts[:NAMES_OF_MANY]
+    named = " ".join(f"{'+' if direction[i] > 0 else '-'}{names[i]}" for i in sorted(shown))
+    return named if shown is parts else f"{named} and {len(parts) - len(shown)} more"
 
 
 def _names(place: Any) -> tuple[str, ...]:

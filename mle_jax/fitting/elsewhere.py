@@ -71,10 +71,11 @@ def climb_on(
     tolerance: float,
     max_steps: int,
 ) -> Solution:
-    """Search on from a higher point that the certificate came upon beside a local maximum, if there is one.
+    """Search on from a higher point that the certificate came upon beside a stationary one, if there is one.
 
-    A log-likelihood with several maxima (a t regression of few rows) may be higher a fraction of a standard error away
-    from one of them. If that way leads to no certified maximum, as toward a singularity, this one stands.
+    From a saddle any higher point will do. A log-likelihood with several maxima (a t regression of few rows) may be
+    higher a fraction of a standard error away from one of them. If that way leads to no certified maximum, as toward a
+    singularity, this one stands.
     """
     for _ in range(ROUNDS):
         if max_steps == 0 or not beside_higher_ground(solution):
@@ -82,7 +83,8 @@ def climb_on(
         begin = jnp.asarray(solution.theta) + jnp.asarray(solution.certificate.higher)
         found = verb_program(model, _solve_from)(place, begin, data, weights, tolerance, max_steps)
         higher = float(found.log_likelihood) > float(solution.log_likelihood)
-        if not (higher and Status(int(found.status)).certified):
+        left = Status(int(solution.status)) is Status.saddle and Status(int(found.status)) is not Status.non_finite
+        if not (higher and (left or Status(int(found.status)).certified)):
             return solution
         solution = found._replace(steps=found.steps + solution.steps, trace=solution.trace)
     return solution
@@ -93,6 +95,7 @@ def beside_higher_ground(found: Solution) -> np.ndarray:
     status, certificate = np.asarray(found.status), found.certificate
     # Where it rises along the very step, as toward infinity, the search has gone that way already.
     stationary = np.isin(status, [int(s) for s in STATIONARY]) & ~np.asarray(certificate.rises)
+    stationary = stationary | (status == int(Status.saddle))
     return stationary & (np.asarray(certificate.rise) > HIGHER)
 
 

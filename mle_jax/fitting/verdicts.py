@@ -68,6 +68,8 @@ def verdict(
         (~finite, Status.non_finite),
         (near & proved, Status.converged),
         (near & (definite | certificate.is_undecided) & ~drops, Status.rising),
+        # Of many rows the log-likelihood has no digits left for the last part of the way.
+        (settled & definite & certificate.rises, Status.rising),
         ((near | stalled) & certain, Status.rising),
         ((near | stalled) & ~certificate.sound, Status.precision_lost),
         (near & certificate.is_undecided, Status.max_steps),  # those of Lanczos' method
