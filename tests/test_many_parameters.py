@@ -4,6 +4,8 @@ A one-way layout has closed forms: the mean of a Poisson group is its average, w
 the scale of logarithms. Small problems go through both certificates by moving the limit.
 """
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,7 +22,7 @@ from mle_jax.parameters import coordinates
 from tests.pathological_problems import PROBLEMS, model_of
 from tests.test_krylov import jaxprs
 
-GROUPS, N = 2_100, 4_200
+GROUPS, N = 2_010, 4_020
 G = np.arange(N) % GROUPS
 RNG = np.random.default_rng(0)
 Z = RNG.poisson(4.0, size=N) * 1.0
@@ -102,7 +104,8 @@ def test_a_level_that_is_counted_twice_is_not_identified(without_hessians):
     with pytest.warns(mle.ConvergenceWarning) as told:
         fit = mle.fit(MODEL, counts())
     assert fit.status is Status.not_identified
-    assert "The combination is +a -b[0] -b[1] -b[2]" in str(told[0].message)
+    shown = " ".join(f"-b[{j}]" for j in range(9))
+    assert f"The combination is +a {shown} and {GROUPS - 9} more" in str(told[0].message)
     assert not fit.reliable["a"] and not fit.reliable["b"].any() and fit.reliable["c"]
     errors = fit.standard_errors()
     assert np.isnan(errors["a"]) and np.isnan(errors["b"]).all()
@@ -157,7 +160,9 @@ def test_small_problems_end_alike_with_and_without_the_matrix(name, monkeypatch)
         monkeypatch.setattr(choosing, "DENSE_UP_TO", limit)
         monkeypatch.setattr(verdicts, "DENSE_UP_TO", limit)
         model._programs.clear()
-        fit = mle.fit(model, problem.data, start=problem.start, optimizer=NewtonCG())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", mle.ConvergenceWarning)
+            fit = mle.fit(model, problem.data, start=problem.start, optimizer=NewtonCG())
         assert fit._record.solution.certificate.is_dense == (limit > 0)
         found.append((fit, fit.standard_errors()))
     (dense, errors), (products, same) = found

@@ -71,7 +71,7 @@ def combination(direction: np.ndarray, names: Sequence[str], sizes: np.ndarray) 
     """
     if not np.any(sizes > 0):
         sizes = np.abs(direction)
-    order = np.argsort(-sizes, kind="stable")
+    order = np.argsort(-np.round(sizes / sizes.max(), 6), kind="stable")  # equal ones in their own order
     parts = [i for i in order if sizes[i] > SHARE * sizes.max()]
     shown = parts if len(parts) <= MOST_NAMES else parts[:NAMES_OF_MANY]
     named = " ".join(f"{'+' if direction[i] > 0 else '-'}{names[i]}" for i in sorted(shown))

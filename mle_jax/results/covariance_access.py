@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
+from mle_jax._precision import in_float64
 from mle_jax._status import Status
 from mle_jax._trees import in_order
 from mle_jax.fitting.lanes import common_weights, lane_axes, lane_weights, map_lanes
@@ -80,6 +81,7 @@ def check_clusters(clusters: Any, size: int) -> np.ndarray:
     return labels
 
 
+@in_float64
 def flat_errors(fit: "Fit", kind: str | None = None, *, clusters: Any = None, correction: str = "none") -> np.ndarray:
     """Return the standard errors of the flat parameters, (k,) or (B, k); see `Fit.standard_errors`."""
     record = with_kind(fit, fit._record.kind if kind is None else kind, clusters=clusters, correction=correction)
