@@ -28,6 +28,7 @@ LENGTHS = 10.0 ** np.arange(-4, 5)  # of the moves, in free coordinates or in si
 STATIONARY = (Status.converged, Status.converged_to_rounding, Status.rising, Status.precision_lost)
 ROUNDS = 5  # of going on to higher ground
 ACROSS = 12  # moves of every length in which all coordinates take part
+REACHES = (300.0, 100.0, 30.0)  # free coordinates that are logarithms mean ordinary numbers there
 MANY = 50  # coordinates: with more, single ones are not tried
 
 
@@ -59,6 +60,28 @@ def begin_elsewhere(
     begin = jnp.asarray(points[best])
     found = verb_program(model, _solve_from)(place, begin, data, weights, tolerance, max_steps)
     return solution if Status(int(found.status)) is Status.non_finite else found._replace(trace=solution.trace)
+
+
+def draw_back(
+    model: "Model", place: Coordinates, solution: Solution, data: Any, weights: Any, *, tolerance: float
+) -> Solution:
+    """Judge from nearer where a search toward infinity went so far that nothing is left of the log-likelihood.
+
+    With counts that are all 0 the mean runs to 0, and the dispersion, which then counts for nothing, anywhere. Where
+    the score and the information have become exactly 0, no parameter seems to be identified; on the way there, the
+    log-likelihood can still be seen to rise.
+    """
+    lost = Status(int(solution.status)) is Status.not_identified and int(solution.steps) > 0
+    if not lost or place.size == 0 or np.any(np.asarray(solution.certificate.diagonal)):
+        return solution
+    theta = np.asarray(solution.theta)
+    for reach in REACHES:
+        nearer = jnp.asarray(np.clip(theta, -reach, reach))
+        found = verb_program(model, _solve_from)(place, nearer, data, weights, tolerance, 0)
+        as_high = float(found.log_likelihood) > float(solution.log_likelihood) - HIGHER
+        if as_high and Status(int(found.status)) is Status.rising:
+            return found._replace(steps=solution.steps, trace=solution.trace)
+    return solution
 
 
 def climb_on(

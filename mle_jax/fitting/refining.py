@@ -12,7 +12,7 @@ from mle_jax.fitting import by_products
 from mle_jax.fitting.boundary import OPEN_ENDED, on_boundary
 from mle_jax.fitting.certificate import LEAST_DROP, Certificate, is_sound_nearby
 from mle_jax.fitting.edges import on_edge
-from mle_jax.fitting.elsewhere import begin_elsewhere, beside_higher_ground, climb_on
+from mle_jax.fitting.elsewhere import begin_elsewhere, beside_higher_ground, climb_on, draw_back
 from mle_jax.fitting.rotation import Rotated, ScoreBasis, score_basis
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
@@ -66,6 +66,7 @@ def second_look(
     first, problem = solution, (data, weights)
     limits: dict[str, Any] = {"tolerance": tolerance, "max_steps": max_steps}
     solution = begin_elsewhere(model, place, solution, *problem, start_given=start_given, **limits)
+    solution = draw_back(model, place, solution, *problem, tolerance=tolerance)
     solution = climb_on(model, place, solution, *problem, **limits)
     nearer = look_nearer(model, place, solution, *problem, tolerance=tolerance)
     if nearer is not solution:
