@@ -1,6 +1,7 @@
 """The climb to the top, by whichever optimizer, until the decrement says that it is reached."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -13,12 +14,14 @@ from mle_jax.fitting.certificate import curve
 from mle_jax.fitting.choosing import forms_hessian
 from mle_jax.optimizers._loop import NON_FINITE, RUNNING, STOPPED, Run, begin, proceed
 from mle_jax.optimizers._protocol import Optimizer
+from mle_jax.optimizers.lbfgs import LBFGS, LBFGSState
 from mle_jax.optimizers.newton import Newton, NewtonState
 from mle_jax.optimizers.newton_cg import NewtonCGState
 
 STALLS = 2  # successive full Newton steps without any gain: the decrement cannot be made smaller
 QUADRATIC = 0.1  # a step that shrinks the decrement to less than this is one of quadratic convergence
 LAST_DIGITS = 256  # rounding units of a coordinate: a step that changes no more of any is not worth its evaluation
+AGE = 200  # steps of L-BFGS in one scale
 TIGHTEN = 0.3  # of the cheap threshold, each time the certificate disagrees with it
 
 
@@ -62,7 +65,13 @@ def stalled(run: Run) -> Array:
 
 
 def _idles(state: Any) -> Array:
-    return state.stalls >= STALLS if isinstance(state, NewtonState | NewtonCGState) else jnp.asarray(False)
+    known = isinstance(state, NewtonState | NewtonCGState | LBFGSState)
+    return state.stalls >= STALLS if known else jnp.asarray(False)
+
+
+def _is_old(state: Any) -> Array:
+    """Say whether the scale of the coordinates was taken so far from here that it should be taken again."""
+    return state.age >= AGE if isinstance(state, LBFGSState) else jnp.asarray(False)
 
 
 def _look(objective: Objective, scale: Array | float, *, dense: bool) -> Callable[[Array], tuple[Array, Array]]:
@@ -123,25 +132,31 @@ def _in_rounds(
     """Alternate between a run to a cheap threshold and a look at the true decrement."""
 
     # A round begins with the look, so that the program holds it once; the last one takes no step.
-    def unfinished(now: tuple[Run, Array, Array, Array]) -> Array:
-        run, _, arrived, moved = now
+    def unfinished(now: tuple[Run, Array, Array, Array, Array]) -> Array:
+        run, _, arrived, moved, _ = now
         return ~arrived & moved & (run.outcome != NON_FINITE)
 
-    def round_(now: tuple[Run, Array, Array, Array]) -> tuple[Run, Array, Array, Array]:
-        run, threshold, _, _ = now
+    def round_(now: tuple[Run, Array, Array, Array, Array]) -> tuple[Run, Array, Array, Array, Array]:
+        run, threshold, _, _, again = now
         diagonal, decrement = look(run.state.evaluation.point)
         arrived = decrement < tolerance
 
         def cheap(_: Any, state: Any) -> Array:
             near = jnp.sum(state.evaluation.gradient**2 / diagonal) * scale < threshold**2
-            return near | _idles(state)
+            return near | _idles(state) | _is_old(state)
 
-        waiting = run._replace(outcome=jnp.where(arrived | _idles(run.state), STOPPED, RUNNING).astype(jnp.int32))
+        ended = arrived | (_idles(run.state) & ~again)
+        waiting = run._replace(outcome=jnp.where(ended, STOPPED, RUNNING).astype(jnp.int32))
+        if isinstance(optimizer, LBFGS):  # begins anew: what it had learned brought it nowhere, or is of other units
+            fresh = optimizer.init(objective, run.state.evaluation.point)
+            waiting = waiting._replace(state=jax.tree_util.tree_map(partial(jnp.where, ended), run.state, fresh))
         after = proceed(objective, optimizer, waiting, max_steps=max_steps, stop=cheap)
-        return after, threshold * TIGHTEN, arrived, after.steps > run.steps
+        rounding = 10 * jnp.finfo(threshold.dtype).eps * after.state.evaluation.magnitude
+        gained = run.state.evaluation.value - after.state.evaluation.value > rounding
+        return after, threshold * TIGHTEN, arrived, after.steps > run.steps, gained & isinstance(optimizer, LBFGS)
 
     threshold = jnp.asarray(tolerance, first.state.evaluation.point.dtype)
-    start = first, threshold, jnp.asarray(False), jnp.asarray(True)
-    run, _, arrived, _ = jax.lax.while_loop(unfinished, round_, start)
+    start = first, threshold, jnp.asarray(False), jnp.asarray(True), jnp.asarray(False)
+    run, _, arrived, _, _ = jax.lax.while_loop(unfinished, round_, start)
     ended = jnp.where(run.outcome == NON_FINITE, NON_FINITE, jnp.where(arrived, STOPPED, RUNNING))
     return run._replace(outcome=ended.astype(jnp.int32))
