@@ -140,6 +140,17 @@ def test_a_saddle_that_a_search_ran_into_is_left(by_products):
     assert at.status is Status.saddle
 
 
+MEANS = mle.Model(lambda p, r: jnp.sum(r["y"] * p["m"] - jnp.exp(p["m"])), {"m": mle.Real(2)})
+PAIRS = np.array([[1.0, 2.0], [4.0, 3.0], [1.0, 7.0]])
+
+
+@pytest.mark.slow
+def test_many_starts_without_the_matrix_find_one_maximum(by_products):
+    fit = mle.fit(MEANS, {"y": PAIRS}, optimizer=NewtonCG(), starts=3)
+    assert fit.maxima["starts"].tolist() == [3]
+    np.testing.assert_allclose(fit.params["m"], np.log(PAIRS.mean(axis=0)), rtol=1e-12)
+
+
 ALIKE = [
     "logit, quasi-separation",
     "Poisson, separated zeros",

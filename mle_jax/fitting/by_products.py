@@ -26,6 +26,7 @@ from mle_jax._objective import Evaluation, Objective
 from mle_jax.fitting.certificate import (
     ENOUGH,
     FACTOR,
+    NOT_FORMED,
     PROBE,
     SHARE,
     Certificate,
@@ -134,7 +135,7 @@ def _put_together(
         smallest_eigenvalue=jnp.where(bent, jnp.minimum(curved, lowest.values[0]), lowest.values[0]),
         error=lowest.error,
         drop=unknown,
-        information=jnp.zeros((0, 0), dtype),
+        information=jnp.zeros(NOT_FORMED, dtype),
         diagonal=diagonal,
         step=-(solved.solution + null @ (inside / floor)) / units,
         uphill=-solved.solution / units / jnp.where(length > 0, length, 1.0),

@@ -27,6 +27,7 @@ from mle_jax._linalg import rounding_floor, scaled_eigen
 from mle_jax._objective import Evaluation, Objective
 from mle_jax.likelihood.loss import to_information, to_log_likelihood
 
+NOT_FORMED = (2, 1)  # not empty: lanes of empty arrays cannot be put in chunks
 SHARE = 0.01  # of a direction, in standard errors: smaller entries take no part in it
 PROBE = 0.25  # standard errors: the sum of the two falls is then PROBE^2 for a quadratic
 FACTOR = 5.0  # that the measured curvature may differ from the information; a skewed likelihood of one row stays within
@@ -44,7 +45,7 @@ class Certificate(NamedTuple):
     smallest_eigenvalue: Array  # () of the information scaled by its diagonal, or an upper bound of it
     drop: Array  # ()
     error: Array  # () an eigenvalue is within this of it: 0 but where it was found by products with vectors
-    information: Array  # (k, k) of the total; (0, 0) where it was not formed
+    information: Array  # (k, k) of the total; `NOT_FORMED`, which is no square, where it was not formed
     diagonal: Array  # (k,) of the information
     step: Array  # (k,) the full Newton step d
     uphill: Array  # (k,) one standard error along the step, within the directions that carry information
@@ -74,7 +75,7 @@ class Certificate(NamedTuple):
     @property
     def is_dense(self) -> bool:
         """Whether the information was formed."""
-        return bool(self.information.shape[-1] == self.step.shape[-1])
+        return bool(self.information.shape[-2] == self.information.shape[-1])
 
     @property
     def drops(self) -> Array:

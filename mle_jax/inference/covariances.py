@@ -57,7 +57,7 @@ def covariance_matrix(
         model: the model.
         place: what the free coordinates mean.
         theta: the estimate in free coordinates, (m,).
-        information: observed information of the total in free coordinates, (m, m); (0, 0) to have it computed.
+        information: observed information of the total in free coordinates, (m, m); no square to have it computed.
         data: the dataset.
         weights: (n,) or None.
         clusters: (n,) codes 0, 1, ... for the kind "clustered".
@@ -65,7 +65,7 @@ def covariance_matrix(
         frequency: a weight counts equal rows (else it is the importance of one row).
         partly: of a singular information, invert what is not singular (kinds "observed" and "expected").
     """
-    if kind in NEED_OBSERVED and information.shape[0] != theta.size:
+    if kind in NEED_OBSERVED and information.shape[0] != information.shape[1]:
         information = observed_free_information(model, place, theta, data, weights)
     if kind == "expected":
         place, theta = declared(place, theta)
