@@ -18,7 +18,7 @@ MEAN = np.exp(X @ W)
 MODEL = mle.Model(lambda p, r: r["y"] * (r["x"] @ p["w"]) - jnp.exp(r["x"] @ p["w"]), {"w": mle.Real(columns="x")})
 
 
-@pytest.mark.parametrize("optimizer", [NewtonCG(), LBFGS()], ids=["NewtonCG", "LBFGS"])
+@pytest.mark.parametrize("optimizer", [pytest.param(NewtonCG(), marks=pytest.mark.slow), LBFGS()], ids=repr)
 def test_a_search_ends_where_no_step_gains_anything(optimizer):
     found = mle.fit(MODEL, {"x": X, "y": MEAN}, optimizer=optimizer, tolerance=1e-300)
     assert found.converged and found.steps < 100
