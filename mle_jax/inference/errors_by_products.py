@@ -26,8 +26,10 @@ NUMBERS = 2**24
 """That these may take on the way."""
 
 
-def standard_errors_by_products(model: "Model", place: Any, theta: Array, data: Any, weights: Array | None) -> Array:
-    """Return the standard errors of the flat natural parameters from the observed information, (k_flat,).
+def standard_errors_by_products(
+    model: "Model", place: Any, theta: Array, wanted: Array, data: Any, weights: Array | None
+) -> Array:
+    """Return standard errors of flat natural parameters from the observed information, (m,).
 
     NaN where the equations of a parameter cannot be solved: the information is not positive definite along the way, or
     so nearly singular that conjugate gradients do not get to their end.
@@ -36,6 +38,7 @@ def standard_errors_by_products(model: "Model", place: Any, theta: Array, data: 
         model: the model.
         place: what the free coordinates mean.
         theta: the estimate in free coordinates, (m,).
+        wanted: positions of m parameters; those that are not identified take long and come to nothing.
         data: the dataset.
         weights: (n,) or None.
 
@@ -54,5 +57,5 @@ def standard_errors_by_products(model: "Model", place: Any, theta: Array, data: 
         return jnp.where(complete, row @ found.solution, jnp.nan)
 
     at_once = max(1, min(AT_ONCE, NUMBERS // (count_rows(model, data) + theta.size)))
-    variances = jax.lax.map(variance, jnp.arange(flat.size), batch_size=at_once)
+    variances = jax.lax.map(variance, wanted, batch_size=at_once)
     return jnp.sqrt(variances / to_information(jnp.ones((), variances.dtype), scale))

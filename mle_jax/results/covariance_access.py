@@ -89,8 +89,11 @@ def flat_errors(fit: "Fit", kind: str | None = None, *, clusters: Any = None, co
         matrix = covariance_of(fit, kind, clusters=clusters, correction=correction)
         return np.asarray(np.sqrt(np.diagonal(matrix, axis1=-2, axis2=-1)))
     run = verb_program(record.model, standard_errors_by_products)
-    errors = run(record.place, record.solution.theta, record.data, record.weights)
-    return np.where(record.withheld, np.nan, np.asarray(errors))
+    errors = np.full(len(record.withheld), np.nan)
+    wanted = np.flatnonzero(~record.withheld)
+    if wanted.size:
+        errors[wanted] = run(record.place, record.solution.theta, wanted, record.data, record.weights)
+    return errors
 
 
 def errors_like_params(fit: "Fit", **asked: Any) -> Any:
