@@ -194,9 +194,12 @@ PROBLEMS: dict[str, Problem] = {
         ("alpha",), peer="nb2",
     ),
     "NB2, all zero": Problem(
-        models.negative_binomial_regression(), {"x": X, "y": np.zeros(N)}, NO_MAXIMUM, "certain at infinity",
-        ("-w[0]",),
+        models.negative_binomial_regression(), {"x": X, "y": np.zeros(N)}, RISING, "certain at infinity", ("-w[0]",),
         peer="nb2", r="an error: missing value where TRUE/FALSE needed",
+    ),
+    "NB2, all zero, intercept alone": Problem(
+        models.negative_binomial_regression(), {"x": X[:, :1], "y": np.zeros(N)}, RISING,
+        "certain at infinity, where no derivative is left", ("-w[0]",),
     ),
     "zero-inflated Poisson without zeros": Problem(
         models.zero_inflated_poisson_regression(), {"x": X, "z": X[:, :1], "y": COUNTS + 1}, RISING,

@@ -13,12 +13,13 @@ import numpy as np
 from jax import Array
 
 from mle_jax._status import Status
+from mle_jax.fitting.certificate import taking_part
+from mle_jax.fitting.choosing import search_again
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
-from mle_jax.fitting.verdicts import taking_part, touching
+from mle_jax.fitting.verdicts import touching
 from mle_jax.likelihood.evaluation import sample, total_and_magnitude
 from mle_jax.likelihood.programs import quick_program, verb_program
-from mle_jax.optimizers import Newton
 from mle_jax.parameters import Coordinates, Interval, ParameterSpace, Positive, hold_more
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def on_boundary(
     ends = _ends_ahead(place.space, np.asarray(place.flat(solution.theta)), np.asarray(place.fixed))
     # A small entry is not yet on its way to zero: those that take part in the climb go first.
     certificate = solution.certificate
-    climbing = _touching(place, solution.theta, taking_part(certificate.uphill, certificate.information))
+    climbing = _touching(place, solution.theta, taking_part(certificate.uphill, certificate.diagonal))
     ends = _with_tied({i: end for i, end in ends.items() if climbing[i]} or ends, groups)
     steps = solution.steps
     while ends:
@@ -85,7 +86,9 @@ def _solve_bound(
     max_steps: Array | int,
 ) -> tuple[Solution, Array]:
     """Solve with the entries on the boundary held, and return the score of all flat entries there."""
-    found = solve(model, bound, theta, data, weights, Newton(), tolerance=tolerance, max_steps=max_steps)
+    found = solve(
+        model, bound, theta, data, weights, search_again(theta.size), tolerance=tolerance, max_steps=max_steps
+    )
     ready = sample(model, data, weights)
 
     def total(flat: Array) -> Array:

@@ -11,8 +11,11 @@ With I the observed information of the weighted total in free coordinates, g its
 Beyond that the curvature itself is checked: over a quarter of a standard error to both sides along every eigenvector
 the log-likelihood must fall by what the information says, to a factor of five. Where second derivatives are sums of
 rounding errors (a Student-t with nu = 1e8), (a) to (c) can hold by accident, and this cannot.
+
+Where there are too many coordinates for a k-by-k matrix, `by_products` fills in the same numbers.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -24,6 +27,7 @@ from mle_jax._linalg import rounding_floor, scaled_eigen
 from mle_jax._objective import Evaluation, Objective
 from mle_jax.likelihood.loss import to_information, to_log_likelihood
 
+NOT_FORMED = (2, 1)  # not empty: lanes of empty arrays cannot be put in chunks
 SHARE = 0.01  # of a direction, in standard errors: smaller entries take no part in it
 PROBE = 0.25  # standard errors: the sum of the two falls is then PROBE^2 for a quadratic
 FACTOR = 5.0  # that the measured curvature may differ from the information; a skewed likelihood of one row stays within
@@ -38,19 +42,21 @@ class Certificate(NamedTuple):
     """The numbers on which a verdict rests (k free coordinates)."""
 
     decrement: Array  # ()
-    smallest_eigenvalue: Array  # () of the information scaled by its diagonal
+    smallest_eigenvalue: Array  # () of the information scaled by its diagonal, or an upper bound of it
     drop: Array  # ()
-    information: Array  # (k, k) of the total
+    error: Array  # () an eigenvalue is within this of it: 0 but where it was found by products with vectors
+    information: Array  # (k, k) of the total; `NOT_FORMED`, which is no square, where it was not formed
+    diagonal: Array  # (k,) of the information
     step: Array  # (k,) the full Newton step d
     uphill: Array  # (k,) one standard error along the step, within the directions that carry information
     uphill_drop: Array  # () the fall along it alone
     weakest: Array  # (k,) the weakest direction, one standard error long
     sound: Array  # () bool: the curvature is that of the log-likelihood, and no rounding error
     unsound: Array  # (k,) the direction, one standard error long, in which it differs most
-    mismatched: Array  # (k,) bool: the directions (columns) in which it differs
+    fading: Array  # (k,) bool: takes part in a direction in which it differs
     informed_decrement: Array  # () the decrement within the directions that carry information
-    directions: Array  # (k, k) columns: eigenvectors of the information, one standard error long
-    signs: Array  # (k,) of the eigenvalues: 0 where they are nothing but rounding
+    directions: Array  # (k, m) columns: eigenvectors of the information, one standard error long, all or the weakest
+    signs: Array  # (m,) of the eigenvalues: 0 where they are nothing but rounding
     flat: Array  # () bool: the log-likelihood does not change along +- the weakest direction
     undetermined: Array  # (k,) bool: takes part in a direction along which the information vanishes
     rise: Array  # () of the log-likelihood over the best of all moves tried; below 0 where all lead down
@@ -59,8 +65,17 @@ class Certificate(NamedTuple):
     @property
     def is_definite(self) -> Array:
         """Condition (b): the smallest eigenvalue is above rounding."""
-        size = self.step.size
-        return self.smallest_eigenvalue > rounding_floor(size, self.step.dtype)
+        return self.smallest_eigenvalue - self.error > rounding_floor(self.step.size, self.step.dtype)
+
+    @property
+    def is_undecided(self) -> Array:
+        """Whether products with vectors have left open if it is."""
+        return (self.smallest_eigenvalue > rounding_floor(self.step.size, self.step.dtype)) & ~self.is_definite
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether the information was formed."""
+        return bool(self.information.shape[-2] == self.information.shape[-1])
 
     @property
     def drops(self) -> Array:
@@ -79,10 +94,10 @@ def certify(objective: Objective, here: Evaluation, scale: Array | float) -> Cer
     if here.point.size == 0:
         return curvature
     if here.point.size < MANY:
-        return judged(curvature, here, _falls(objective, here, all_moves(curvature), scale), scale)
-    falls = _falls(objective, here, jnp.concatenate([ahead(curvature), along_sums(curvature)]), scale)
+        return judged(curvature, here, falls_over(objective, here, all_moves(curvature), scale), scale)
+    falls = falls_over(objective, here, jnp.concatenate([ahead(curvature), along_sums(curvature)]), scale)
     by_sums, enough = judged_by_sums(curvature, here, falls, scale)
-    one_by_one = lambda: judged(curvature, here, _falls(objective, here, all_moves(curvature), scale), scale)  # noqa: E731
+    one_by_one = lambda: judged(curvature, here, falls_over(objective, here, all_moves(curvature), scale), scale)  # noqa: E731
     return jax.tree_util.tree_map(jnp.asarray, jax.lax.cond(enough, lambda: by_sums, one_by_one))
 
 
@@ -127,45 +142,71 @@ def judged(curvature: Certificate, here: Evaluation, falls: Array, scale: Array 
     # Where the score is exactly zero there is no uphill direction to try.
     climb = jnp.where(jnp.any(curvature.uphill != 0), falls[0], jnp.inf)
     across = falls[1:3]
-    mismatch = _mismatch(_bends(falls[3:], curvature.signs, PROBE), curvature.signs)
+    mismatch = mismatch_of(bends_of(falls[3:], curvature.signs, PROBE), curvature.signs)
     mismatched = (mismatch > jnp.log(FACTOR)) & (noise(here, scale) <= 0.1 * PROBE**2)
+    parts = jax.vmap(taking_part, in_axes=(1, None), out_axes=1)(curvature.directions, curvature.diagonal)
     return curvature._replace(
         drop=jnp.minimum(climb, jnp.min(across)),
         uphill_drop=climb,
         flat=jnp.max(jnp.abs(across)) <= LEAST_DROP,
         sound=~jnp.any(mismatched),
         unsound=curvature.directions[:, jnp.argmax(mismatch)],
-        mismatched=mismatched,
+        fading=jnp.any(parts & mismatched, axis=1),
         rise=-falls[highest],
         higher=all_moves(curvature)[highest],
     )
 
 
 def is_sound_nearby(objective: Objective, here: Evaluation, certificate: Certificate, scale: Array | float) -> Array:
-    """Say whether the information is the curvature of the log-likelihood in a smaller neighborhood, bool scalar.
+    """Say whether the information is the curvature of the log-likelihood in a smaller neighborhood, bool scalar."""
+
+    def bends(probe: Array | float) -> Array:
+        falls = falls_over(objective, here, both_sides(certificate, probe), scale)
+        return bends_of(falls, certificate.signs, probe)
+
+    return agree_nearby(bends, certificate.signs, noise(here, scale))
+
+
+def agree_nearby(bends: Callable[[Array | float], Array], signs: Array, noise: Array) -> Array:
+    """Say whether the measured curvatures are those of the information near a point, bool scalar.
 
     In a narrow bent valley (NIST's Nelson, Bennett5, MGH10) a straight step of a quarter of a standard error leaves the
     floor, so the log-likelihood falls by more than the information says. It must not fall by less there; and nearer to
     the point, at two successive distances, it must fall by what the information says, to a smaller factor and by more
     than its rounding errors. Second derivatives that are rounding errors themselves do not get through.
+
+    Args:
+        bends: of a distance in standard errors: measured curvature over the information, in m directions.
+        signs: (m,) of the information there.
+        noise: the rounding error of the log-likelihood.
     """
-    far = _bends(_falls(objective, here, both_sides(certificate, PROBE), scale), certificate.signs, PROBE)
 
     def agrees(probe: Array) -> Array:
-        bends = _bends(_falls(objective, here, both_sides(certificate, probe), scale), certificate.signs, probe)
-        seen = noise(here, scale) <= 0.05 * probe**2
-        return seen & jnp.all(_mismatch(bends, certificate.signs) <= jnp.log(NEAR_FACTOR))
+        return (noise <= 0.05 * probe**2) & jnp.all(mismatch_of(bends(probe), signs) <= jnp.log(NEAR_FACTOR))
 
-    near = jax.lax.map(agrees, jnp.asarray(NEAR_PROBES, here.point.dtype))
-    return jnp.all((far >= 1 / FACTOR) | (certificate.signs == 0)) & jnp.any(near[1:] & near[:-1])
+    far = bends(PROBE)
+    near = jax.lax.map(agrees, jnp.asarray(NEAR_PROBES, far.dtype))
+    return jnp.all((far >= 1 / FACTOR) | (signs == 0)) & jnp.any(near[1:] & near[:-1])
 
 
-def _falls(objective: Objective, here: Evaluation, moves: Array, scale: Array | float) -> Array:
+def falls_over(objective: Objective, here: Evaluation, moves: Array, scale: Array | float) -> Array:
     """Return by how much the log-likelihood falls over each of the moves (m, k), shape (m,)."""
     # Outside the support the log-likelihood is -inf or not a number: that counts as a fall.
     after = to_log_likelihood(objective.values(here.point + moves), scale)
     change = to_log_likelihood(here.value, scale) - after
     return jnp.where(jnp.isnan(change), jnp.inf, change)
+
+
+def taking_part(direction: Array, diagonal: Array) -> Array:
+    """Say which free coordinates take part in a direction: more than 1 % of its largest move in standard errors.
+
+    Args:
+        direction: (k,).
+        diagonal: of the information, (k,).
+    """
+    moves = jnp.abs(direction) * jnp.sqrt(jnp.abs(diagonal))
+    moves = jnp.where(jnp.any(moves > 0), moves, jnp.abs(direction))
+    return moves > SHARE * jnp.max(moves)
 
 
 def both_sides(certificate: Certificate, probe: Array | float) -> Array:
@@ -174,13 +215,13 @@ def both_sides(certificate: Certificate, probe: Array | float) -> Array:
     return jnp.concatenate([moves, -moves])
 
 
-def _bends(falls: Array, signs: Array, probe: Array | float) -> Array:
+def bends_of(falls: Array, signs: Array, probe: Array | float) -> Array:
     """Return the measured curvature over the information along every eigenvector, 1 for a quadratic, (k,)."""
     size = signs.size
     return signs * (falls[:size] + falls[size:]) / probe**2
 
 
-def _mismatch(bends: Array, signs: Array) -> Array:
+def mismatch_of(bends: Array, signs: Array) -> Array:
     """Return the absolute logarithms of the bends, (k,); 0 where the information is nothing but rounding."""
     mismatch = jnp.abs(jnp.log(jnp.where(bends > 0, bends, jnp.finfo(bends.dtype).tiny)))
     return jnp.where(signs == 0, 0.0, mismatch)
@@ -212,14 +253,16 @@ def curve(here: Evaluation, scale: Array | float) -> Certificate:
         decrement=decrement,
         smallest_eigenvalue=eigen.smallest,
         drop=unknown,
+        error=jnp.zeros_like(length),
         information=information,
+        diagonal=jnp.diagonal(information),
         step=step,
         uphill=uphill,
         uphill_drop=unknown,
         weakest=weakest,
         sound=jnp.asarray(True),
         unsound=weakest,
-        mismatched=jnp.zeros(step.size, bool),
+        fading=jnp.zeros(step.size, bool),
         informed_decrement=informed_length,
         directions=directions,
         signs=jnp.where(jnp.abs(eigen.values) > eigen.floor, jnp.sign(eigen.values), 0.0),

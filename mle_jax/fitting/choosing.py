@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from mle_jax.likelihood import Model
 
 NEWTON_UP_TO = 500  # free coordinates: beyond, the eigendecompositions cost more than they save
+DENSE_UP_TO = 2000
+"""Free coordinates up to which the Hessian is formed, k-by-k, for the certificate: beyond, products with it must do."""
 NEWTON_STEPS = 2000  # narrow bent valleys take hundreds: NIST's Bennett5 650, MGH10 1140
 NEWTON_STEPS_OF_MANY = 200  # side by side, all wait for the slowest
 FIRST_ORDER_STEPS = 10_000
@@ -44,6 +46,16 @@ def choose_optimizer(model: "Model", optimizer: Any, size: int) -> Optimizer[Any
             "with Model(..., expected_information=...), or leave curvature out"
         )
     return optimizer
+
+
+def forms_hessian(optimizer: Optimizer[Any], size: int) -> bool:
+    """Say whether the certificate may form the Hessian: up to `DENSE_UP_TO`, and where the search does so anyway."""
+    return size <= DENSE_UP_TO or isinstance(optimizer, Newton)
+
+
+def search_again(size: int) -> Newton | NewtonCG:
+    """Return the optimizer of a second search, from a better start or within a boundary."""
+    return Newton() if size <= DENSE_UP_TO else NewtonCG()
 
 
 def default_steps(optimizer: Optimizer[Any], *, many: bool = False) -> int:

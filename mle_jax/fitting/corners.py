@@ -74,7 +74,7 @@ def solve_with_corners(
     decrement = jnp.sqrt(2 * gap)
     found = _identification(model, place, run.best_point, data, weights)
     certificate = _certificate(run.best_point, found, decrement)
-    lost = collapse(place, run.best_point, run.state.evaluation.magnitude, certificate.information, scale)
+    lost = collapse(place, run.best_point, run.state.evaluation.magnitude, certificate, scale)
     identified = True if found is None else found.complete
     status = _status(run, lost, gap, rounding, identified=identified, tolerance=tolerance, at_exact=at_exact)
     return Solution(
@@ -186,14 +186,16 @@ def _certificate(point: Array, found: Identification | None, decrement: Array) -
         decrement=decrement,
         smallest_eigenvalue=found.smallest,
         drop=unknown,
+        error=jnp.zeros((), dtype),
         information=found.information,
+        diagonal=jnp.diagonal(found.information),
         step=line,
         uphill=line,
         uphill_drop=unknown,
         weakest=found.weakest,
         sound=jnp.asarray(True),
         unsound=line,
-        mismatched=jnp.zeros(size, bool),
+        fading=jnp.zeros(size, bool),
         informed_decrement=decrement,
         directions=jnp.zeros((size, size), dtype),
         signs=line,

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mle_jax.likelihood import Model
 
 MOST_ROWS = 5
+MOST_NAMES = 40  # of a combination that are all listed
+NAMES_OF_MANY = 10  # of a longer one: the largest parts
 EPS = float(np.finfo(np.float64).eps)
 GIVEN_TEXT = "The point given is not a certified maximum; nothing was optimized."
 
@@ -69,9 +71,11 @@ def combination(direction: np.ndarray, names: Sequence[str], sizes: np.ndarray) 
     """
     if not np.any(sizes > 0):
         sizes = np.abs(direction)
-    order = np.argsort(-sizes, kind="stable")
+    order = np.argsort(-np.round(sizes / sizes.max(), 6), kind="stable")  # equal ones in their own order
     parts = [i for i in order if sizes[i] > SHARE * sizes.max()]
-    return " ".join(f"{'+' if direction[i] > 0 else '-'}{names[i]}" for i in sorted(parts))
+    shown = parts if len(parts) <= MOST_NAMES else parts[:NAMES_OF_MANY]
+    named = " ".join(f"{'+' if direction[i] > 0 else '-'}{names[i]}" for i in sorted(shown))
+    return named if shown is parts else f"{named} and {len(parts) - len(shown)} more"
 
 
 def _names(place: Any) -> tuple[str, ...]:
@@ -86,7 +90,7 @@ def _in_original(place: Any, direction: np.ndarray) -> np.ndarray:
 def _sizes(place: Any, solution: Solution, direction: np.ndarray) -> np.ndarray:
     if hasattr(place, "basis"):
         return np.abs(direction)
-    return np.abs(direction) * np.sqrt(np.abs(np.diagonal(np.asarray(solution.certificate.information))))
+    return np.abs(direction) * np.sqrt(np.abs(np.asarray(solution.certificate.diagonal)))
 
 
 def _stretch(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
@@ -104,12 +108,24 @@ def _stretch(model: Any, place: Any, solution: Solution, data: Any, weights: Any
 
 def _distance(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
     decrement = float(solution.decrement)
+    if bool(solution.certificate.is_undecided):
+        return _undecided(solution)
     if not model.smooth and np.isfinite(decrement):
         lack = decrement**2 / 2
         return f"The log-likelihood there is {significant(lack, 2)} below its exact maximum."
     if np.isfinite(decrement):
         return f"By the curvature there, the maximum is about {significant(decrement, 2)} standard errors away."
     return "The information is not positive definite there."
+
+
+def _undecided(solution: Solution) -> str:
+    certificate = solution.certificate
+    smallest = significant(float(certificate.smallest_eigenvalue), 2)
+    error = significant(float(certificate.error), 2)
+    return (
+        "Lanczos' method has left open whether the information is positive definite: on the scale of its diagonal the "
+        f"smallest eigenvalue is at most {smallest}, and there is one within {error} of that."
+    )
 
 
 def _precision(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:

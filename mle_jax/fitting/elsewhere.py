@@ -13,11 +13,11 @@ import numpy as np
 from jax import Array
 
 from mle_jax._status import Status
+from mle_jax.fitting.choosing import search_again
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
 from mle_jax.likelihood.loss import loss_objective, loss_scale, to_log_likelihood
 from mle_jax.likelihood.programs import verb_program
-from mle_jax.optimizers import Newton
 from mle_jax.parameters import Coordinates
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ LENGTHS = 10.0 ** np.arange(-4, 5)  # of the moves, in free coordinates or in si
 STATIONARY = (Status.converged, Status.converged_to_rounding, Status.rising, Status.precision_lost)
 ROUNDS = 5  # of going on to higher ground
 ACROSS = 12  # moves of every length in which all coordinates take part
+REACHES = (300.0, 100.0, 30.0)  # free coordinates that are logarithms mean ordinary numbers there
 MANY = 50  # coordinates: with more, single ones are not tried
 
 
@@ -61,6 +62,28 @@ def begin_elsewhere(
     return solution if Status(int(found.status)) is Status.non_finite else found._replace(trace=solution.trace)
 
 
+def draw_back(
+    model: "Model", place: Coordinates, solution: Solution, data: Any, weights: Any, *, tolerance: float
+) -> Solution:
+    """Judge from nearer where a search toward infinity went so far that nothing is left of the log-likelihood.
+
+    With counts that are all 0 the mean runs to 0, and the dispersion, which then counts for nothing, anywhere. Where
+    the score and the information have become exactly 0, no parameter seems to be identified; on the way there, the
+    log-likelihood can still be seen to rise.
+    """
+    lost = Status(int(solution.status)) is Status.not_identified and int(solution.steps) > 0
+    if not lost or place.size == 0 or np.any(np.asarray(solution.certificate.diagonal)):
+        return solution
+    theta = np.asarray(solution.theta)
+    for reach in REACHES:
+        nearer = jnp.asarray(np.clip(theta, -reach, reach))
+        found = verb_program(model, _solve_from)(place, nearer, data, weights, tolerance, 0)
+        as_high = float(found.log_likelihood) > float(solution.log_likelihood) - HIGHER
+        if as_high and Status(int(found.status)) is Status.rising:
+            return found._replace(steps=solution.steps, trace=solution.trace)
+    return solution
+
+
 def climb_on(
     model: "Model",
     place: Coordinates,
@@ -71,10 +94,11 @@ def climb_on(
     tolerance: float,
     max_steps: int,
 ) -> Solution:
-    """Search on from a higher point that the certificate came upon beside a local maximum, if there is one.
+    """Search on from a higher point that the certificate came upon beside a stationary one, if there is one.
 
-    A log-likelihood with several maxima (a t regression of few rows) may be higher a fraction of a standard error away
-    from one of them. If that way leads to no certified maximum, as toward a singularity, this one stands.
+    From a saddle any higher point will do. A log-likelihood with several maxima (a t regression of few rows) may be
+    higher a fraction of a standard error away from one of them. If that way leads to no certified maximum, as toward a
+    singularity, this one stands.
     """
     for _ in range(ROUNDS):
         if max_steps == 0 or not beside_higher_ground(solution):
@@ -82,7 +106,8 @@ def climb_on(
         begin = jnp.asarray(solution.theta) + jnp.asarray(solution.certificate.higher)
         found = verb_program(model, _solve_from)(place, begin, data, weights, tolerance, max_steps)
         higher = float(found.log_likelihood) > float(solution.log_likelihood)
-        if not (higher and Status(int(found.status)).certified):
+        left = Status(int(solution.status)) is Status.saddle and Status(int(found.status)) is not Status.non_finite
+        if not (higher and (left or Status(int(found.status)).certified)):
             return solution
         solution = found._replace(steps=found.steps + solution.steps, trace=solution.trace)
     return solution
@@ -93,6 +118,7 @@ def beside_higher_ground(found: Solution) -> np.ndarray:
     status, certificate = np.asarray(found.status), found.certificate
     # Where it rises along the very step, as toward infinity, the search has gone that way already.
     stationary = np.isin(status, [int(s) for s in STATIONARY]) & ~np.asarray(certificate.rises)
+    stationary = stationary | (status == int(Status.saddle))
     return stationary & (np.asarray(certificate.rise) > HIGHER)
 
 
@@ -127,4 +153,4 @@ def _solve_from(
     tolerance: Array | float,
     max_steps: Array | int,
 ) -> Solution:
-    return solve(model, place, theta, data, weights, Newton(), tolerance=tolerance, max_steps=max_steps)
+    return solve(model, place, theta, data, weights, search_again(theta.size), tolerance=tolerance, max_steps=max_steps)

@@ -6,11 +6,12 @@ import jax.numpy as jnp
 from jax import Array
 
 from mle_jax._status import Status
+from mle_jax.fitting.choosing import search_again
 from mle_jax.fitting.corners import solve_with_corners
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
 from mle_jax.fitting.starts import find_exact, has_exact
-from mle_jax.optimizers import GradientDescent, Newton
+from mle_jax.optimizers import GradientDescent
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
@@ -23,7 +24,7 @@ def solve_at(
     theta = place.theta(params)
     options: dict[str, Any] = {"tolerance": tolerance, "max_steps": 0}
     if model.smooth:
-        solution = solve(model, place, theta, data, weights, Newton(), polish=False, **options)
+        solution = solve(model, place, theta, data, weights, search_again(theta.size), polish=False, **options)
     else:
         exact = find_exact(model, place, data, weights) if has_exact(model, place) else None
         # Any optimizer will do, since none takes a step.

@@ -1,4 +1,4 @@
-"""The expected information of a dataset in free coordinates: as a matrix, and as a factor that keeps all digits.
+"""The information of a dataset in free coordinates; the expected one also as a factor that keeps all digits.
 
 A matrix X'X has lost the combinations of columns that are smaller than sqrt(eps) of its diagonal. The information of
 one row has lost nothing: it is a sum of few outer products f f', and the vectors f can be taken out of it entry by
@@ -15,6 +15,7 @@ from jax import Array
 from mle_jax._linalg import rounding_floor, scaled_eigen
 from mle_jax._text import listing
 from mle_jax.likelihood.evaluation import sample
+from mle_jax.likelihood.loss import loss_objective, loss_scale, to_information
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
@@ -39,6 +40,14 @@ def expected_free_information(
             f"parameters ({listing(place.space.names)}); return shape ({size}, {size}) in that order"
         )
     return jacobian.T @ natural @ jacobian
+
+
+def observed_free_information(
+    model: "Model", place: Any, theta: Array, data: Any, weights: Array | None = None
+) -> Array:
+    """Return the observed information of the weighted total in free coordinates, (k, k): where a fit did without."""
+    here = loss_objective(model, place, data, weights=weights).with_hessian(theta)
+    return to_information(here.hessian, loss_scale(model, data, weights))
 
 
 def is_blurred(information: Array) -> Array:

@@ -93,11 +93,19 @@ def _drawn(
 
     They spread over what a single row leaves open, so units do not matter; free coordinates stay inside the domain.
     """
-    diagonal = jnp.diagonal(loss_objective(model, place, data, weights=weights).with_hessian(first).hessian)
+    diagonal = loss_objective(model, place, data, weights=weights).diagonal(first)
     scale = jnp.where(jnp.isfinite(diagonal) & (diagonal != 0), jnp.abs(diagonal), 1.0) ** -0.5
     longest = LONGEST * jnp.maximum(1.0, jnp.abs(first))
     noise = jax.random.normal(key, (starts, first.size), first.dtype).at[0].set(0.0)
     return first + noise * jnp.minimum(SPREAD * scale, longest)
+
+
+def _distance(stacked: Any, lane: int, head: int) -> float:
+    """Return how far two maxima are apart in standard errors; by the diagonal alone where no matrix was formed."""
+    apart = stacked.theta[lane] - stacked.theta[head]
+    certificate = stacked.certificate
+    image = certificate.information[head] @ apart if certificate.is_dense else certificate.diagonal[head] * apart
+    return float(np.sqrt(max(apart @ image, 0.0)))
 
 
 def _distinct(place: Coordinates, stacked: Any, certified: np.ndarray) -> Maxima:
@@ -107,8 +115,7 @@ def _distinct(place: Coordinates, stacked: Any, certified: np.ndarray) -> Maxima
     order = np.argsort(-np.where(certified, stacked.log_likelihood, -np.inf), kind="stable")
     for lane in order[: int(certified.sum())]:
         for position, head in enumerate(heads):
-            apart = stacked.theta[lane] - stacked.theta[head]
-            if np.sqrt(max(apart @ stacked.certificate.information[head] @ apart, 0.0)) < SAME:
+            if _distance(stacked, lane, head) < SAME:
                 counts[position] += 1
                 break
         else:

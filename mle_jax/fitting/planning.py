@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from jax import Array
 
-from mle_jax.fitting.choosing import choose_optimizer, default_steps
+from mle_jax.fitting.choosing import choose_optimizer, default_steps, forms_hessian
 from mle_jax.fitting.corners import solve_with_corners
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
@@ -16,6 +16,9 @@ from mle_jax.parameters import Coordinates
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
+
+
+BY_PRODUCTS = "conjugate gradients and Lanczos' method"
 
 
 @dataclass(frozen=True)
@@ -56,9 +59,13 @@ class Plan:
     def description(self, model: "Model") -> str:
         """Say in words how the maximum is sought."""
         name = type(self.optimizer).__name__
+        if not model.smooth:
+            return "exact solver" if self.closed_form else name
+        means = "" if forms_hessian(self.optimizer, self.coordinates.size) else BY_PRODUCTS
         if self.closed_form:
-            return f"closed form, certified by {name}" if model.smooth else "exact solver"
-        return f"{name} with the handwritten gradient" if self.handwritten else name
+            return f"closed form, certified by {f'{means}, {name}' if means else name}"
+        searched = f"{name} with the handwritten gradient" if self.handwritten else name
+        return f"{searched}, certified by {means}" if means else searched
 
 
 def make_plan(

@@ -8,10 +8,11 @@ from jax import Array
 
 from mle_jax._linalg import rounding_floor
 from mle_jax._status import Status
+from mle_jax.fitting import by_products
 from mle_jax.fitting.boundary import OPEN_ENDED, on_boundary
 from mle_jax.fitting.certificate import LEAST_DROP, Certificate, is_sound_nearby
 from mle_jax.fitting.edges import on_edge
-from mle_jax.fitting.elsewhere import begin_elsewhere, beside_higher_ground, climb_on
+from mle_jax.fitting.elsewhere import begin_elsewhere, beside_higher_ground, climb_on, draw_back
 from mle_jax.fitting.rotation import Rotated, ScoreBasis, score_basis
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
@@ -65,6 +66,7 @@ def second_look(
     first, problem = solution, (data, weights)
     limits: dict[str, Any] = {"tolerance": tolerance, "max_steps": max_steps}
     solution = begin_elsewhere(model, place, solution, *problem, start_given=start_given, **limits)
+    solution = draw_back(model, place, solution, *problem, tolerance=tolerance)
     solution = climb_on(model, place, solution, *problem, **limits)
     nearer = look_nearer(model, place, solution, *problem, tolerance=tolerance)
     if nearer is not solution:
@@ -97,7 +99,7 @@ def look_nearer(
     status = Status.converged if near else Status.converged_to_rounding
     return solution._replace(
         status=jnp.int32(status.value),
-        certificate=certificate._replace(sound=jnp.asarray(True), mismatched=jnp.zeros_like(certificate.mismatched)),
+        certificate=certificate._replace(sound=jnp.asarray(True), fading=jnp.zeros_like(certificate.fading)),
         reliable=jnp.ones_like(solution.reliable),
     )
 
@@ -106,7 +108,8 @@ def _is_sound_nearby(
     model: "Model", place: Any, theta: Array, certificate: Certificate, data: Any, weights: Array | None
 ) -> Array:
     objective = loss_objective(model, place, data, weights=weights)
-    return is_sound_nearby(objective, objective.with_gradient(theta), certificate, loss_scale(model, data, weights))
+    sound_nearby = is_sound_nearby if certificate.is_dense else by_products.is_sound_nearby
+    return sound_nearby(objective, objective.with_gradient(theta), certificate, loss_scale(model, data, weights))
 
 
 def needs_second_look(found: Solution, place: Coordinates) -> np.ndarray:
@@ -146,7 +149,7 @@ def refine(
     # A search that crept along a valley which it could not see has used up its steps: a tenth of them is for this.
     left = max(max_steps - int(solution.steps), max_steps // 10)
     unclear = _is_unclear(np.asarray(solution.status), np.asarray(solution.certificate.smallest_eigenvalue), size)
-    if size == 0 or left <= 0 or model.is_joint or not unclear:
+    if size == 0 or left <= 0 or model.is_joint or not unclear or not solution.certificate.is_dense:
         return place, solution
     seen, best, origin = place, solution, solution.theta
     for _ in range(ROUNDS):

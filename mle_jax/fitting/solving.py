@@ -13,7 +13,9 @@ from jax import Array
 
 from mle_jax._objective import Evaluation, Objective
 from mle_jax._status import are_certified
+from mle_jax.fitting import by_products
 from mle_jax.fitting.certificate import Certificate, certify, curve
+from mle_jax.fitting.choosing import forms_hessian
 from mle_jax.fitting.climbing import search, stalled
 from mle_jax.fitting.curvatures import search_curvatures
 from mle_jax.fitting.place import Place
@@ -27,7 +29,7 @@ from mle_jax.optimizers.newton import Newton
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
 
-MEASURED = ("drop", "uphill_drop", "flat", "sound", "unsound", "mismatched", "rise", "higher")
+MEASURED = ("drop", "uphill_drop", "flat", "sound", "unsound", "fading", "rise", "higher")
 """The part of a certificate that took evaluations beside the point."""
 
 
@@ -78,10 +80,11 @@ def solve(
     # 3: by automatic differentiation, whatever drove the search
     objective = objective._replace(gradient=None)
     by_hessian = isinstance(optimizer, Newton) and optimizer.curvature == "observed"
+    dense = forms_hessian(optimizer, theta.size)
     here: Evaluation = run.state.evaluation
     if handwritten or not by_hessian:
-        here = objective.with_hessian(here.point)
-    certificate = certify(objective, here, scale)
+        here = objective.with_hessian(here.point) if dense else objective.with_gradient(here.point)
+    certificate = certify(objective, here, scale) if dense else by_products.certify(objective, here, scale)
     # 4 to 6
     judged = solution_of(coordinates, run, here, certificate, scale=scale, tolerance=tolerance)
     if polish and theta.size and not by_hessian:
@@ -133,12 +136,14 @@ def _status(
     tolerance: Array | float,
 ) -> Array:
     finite = here.is_finite & jnp.all(jnp.isfinite(here.hessian)) & (run.outcome != NON_FINITE)
+    if not certificate.is_dense:
+        finite = finite & jnp.all(jnp.isfinite(certificate.diagonal)) & jnp.isfinite(certificate.smallest_eigenvalue)
     return verdict(
         certificate,
         tolerance=tolerance,
         finite=finite,
         stalled=stalled(run),
-        collapsed=collapse(coordinates, here.point, here.magnitude, certificate.information, scale),
+        collapsed=collapse(coordinates, here.point, here.magnitude, certificate, scale),
         certain=predicts_all(certificate, here.magnitude * scale),
     )
 
@@ -146,9 +151,16 @@ def _status(
 def _polished(
     objective: Objective, here: Evaluation, certificate: Certificate, scale: Array | float, *, allowed: Array
 ) -> tuple[Evaluation, Certificate]:
-    trial = objective.with_hessian(here.point + certificate.step)
-    measured = {name: getattr(certificate, name) for name in MEASURED}
-    after = curve(trial, scale)._replace(**measured)
+    there = here.point + certificate.step
+    if certificate.is_dense:
+        trial = objective.with_hessian(there)
+        after = curve(trial, scale)
+    else:
+        trial = objective.with_gradient(there)
+        # So near the information is the same to as many digits as it takes; only the decrement is another.
+        decrement = by_products.distance(objective, trial, certificate.diagonal, scale)
+        after = certificate._replace(decrement=decrement)
+    after = after._replace(**{name: getattr(certificate, name) for name in MEASURED})
     rounding = 10 * jnp.finfo(here.point.dtype).eps * here.magnitude
     keeps_height = trial.is_finite & (trial.value <= here.value + rounding)
     kept = allowed & keeps_height & after.is_definite & (after.decrement <= certificate.decrement)

@@ -54,8 +54,10 @@ def terrain_around(model: "Model", place: Coordinates, solution: Solution, data:
 
     Where the information says next to nothing, a unit is what changes the log-likelihood by about 1.
     """
-    diagonal = np.abs(np.diagonal(np.asarray(solution.certificate.information)))
+    diagonal = np.abs(np.asarray(solution.certificate.diagonal))
     if model.is_joint or not place.size or not np.isfinite(solution.log_likelihood):
+        return None
+    if not solution.certificate.is_dense:  # then the scores of all rows are too many as well
         return None
     if count_rows(model, data) * max(AHEAD.size, 2 * place.size) > MOST:
         return None

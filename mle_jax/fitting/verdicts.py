@@ -10,7 +10,8 @@ from jax import Array
 
 from mle_jax._linalg import rounding_floor
 from mle_jax._status import Status, are_certified
-from mle_jax.fitting.certificate import SHARE, Certificate
+from mle_jax.fitting.certificate import Certificate, taking_part
+from mle_jax.fitting.choosing import DENSE_UP_TO
 from mle_jax.fitting.place import Place
 from mle_jax.fitting.rotation import Rotated, declared
 from mle_jax.parameters import Positive
@@ -24,6 +25,7 @@ ROUNDED = (
 )
 
 
+COLUMNS = 64  # of a Jacobian that exist at the same time where it is too large
 CERTAIN = 1e-6  # sum of absolute contributions: where it is less, every row is predicted with certainty
 
 
@@ -65,11 +67,14 @@ def verdict(
         (collapsed.surely | (collapsed.vanished & ~(near & proved)), Status.scale_collapsed),
         (~finite, Status.non_finite),
         (near & proved, Status.converged),
-        (near & definite & ~drops, Status.rising),
+        (near & (definite | certificate.is_undecided) & ~drops, Status.rising),
+        # Of many rows the log-likelihood has no digits left for the last part of the way.
+        (settled & definite & certificate.rises, Status.rising),
         ((near | stalled) & certain, Status.rising),
         ((near | stalled) & ~certificate.sound, Status.precision_lost),
+        (near & certificate.is_undecided, Status.max_steps),  # those of Lanczos' method
         (near & curved_up, Status.saddle),
-        (near | (settled & ~definite & ~curved_up), Status.not_identified),
+        (near | (settled & ~definite & ~curved_up & ~certificate.is_undecided), Status.not_identified),
         (settled & proved, Status.converged_to_rounding),
         (stalled, Status.precision_lost),
     ]
@@ -90,7 +95,7 @@ def predicts_all(certificate: Certificate, total: Array) -> Array:
     return (total > 0) & (total < CERTAIN) & jnp.any(certificate.uphill != 0)
 
 
-def collapse(place: Place, point: Array, magnitude: Array, information: Array, rows: Array | float) -> Collapse:
+def collapse(place: Place, point: Array, magnitude: Array, certificate: Certificate, rows: Array | float) -> Collapse:
     """Look for a scale parameter that has shrunk to nothing.
 
     A row's residual carries rounding errors of about eps times the parts that it is computed from, and those of k parts
@@ -103,7 +108,7 @@ def collapse(place: Place, point: Array, magnitude: Array, information: Array, r
         place: what the free coordinates mean.
         point: the free coordinates, (k,).
         magnitude: the mean absolute contribution of the rows there.
-        information: of the total in free coordinates, (k, k).
+        certificate: at that point, for the information.
         rows: their number n, or their total weight.
     """
     declarations = place.space.declarations
@@ -114,31 +119,32 @@ def collapse(place: Place, point: Array, magnitude: Array, information: Array, r
     eps = jnp.finfo(flat.dtype).eps
     if not point.size:
         return Collapse(jnp.asarray(False), jnp.asarray(False), jnp.asarray(True), jnp.zeros((), flat.dtype))
-    errors = _held_errors(place, point, information)
+    errors = _held_errors(place, point, certificate)
     digits = jnp.where(free & (errors > 0), eps * jnp.abs(flat) / jnp.where(errors > 0, errors, 1.0), 0.0)
     # Log densities are of the size of logarithms: far larger ones belong to a lost search, not to a perfect fit.
     ordinary = (magnitude < ORDINARY) & bool(is_scale.any())
     rounded = jnp.sum(digits) * math.sqrt(flat.size) > ROUNDED * jnp.sqrt(jnp.asarray(rows, flat.dtype))
     return Collapse(
         # An information beyond all numbers leaves no noise at all.
-        surely=ordinary & (rounded | jnp.any(jnp.isposinf(jnp.diagonal(information)))),
+        surely=ordinary & (rounded | jnp.any(jnp.isposinf(certificate.diagonal))),
         vanished=ordinary & jnp.any(is_scale & (flat < eps**2)),
-        measured=jnp.all(jnp.isfinite(information)),
+        measured=jnp.all(jnp.isfinite(certificate.information)) & jnp.all(jnp.isfinite(certificate.diagonal)),
         last_digits=jnp.max(digits),
     )
 
 
-def _held_errors(place: Place, point: Array, information: Array) -> Array:
+def _held_errors(place: Place, point: Array, certificate: Certificate) -> Array:
     """Return standard errors of the flat parameters with all other coordinates held, (k_flat,); 0 where unknown.
 
     They need no positive definite information. Coordinates count as they were declared, before any rotation.
     """
     there, theta = declared(place, point)
+    diagonal = certificate.diagonal
     if isinstance(place, Rotated):
         back = jnp.linalg.inv(place.basis)
-        information = back.T @ information @ back
-    held = 1.0 / jnp.sqrt(jnp.abs(jnp.diagonal(information)))
-    return jnp.max(jnp.abs(there.jacobian(theta)) * jnp.where(jnp.isfinite(held), held, 0.0), axis=1)
+        diagonal = jnp.diagonal(back.T @ certificate.information @ back)
+    held = 1.0 / jnp.sqrt(jnp.abs(diagonal))
+    return largest_effects(there, theta, jnp.where(jnp.isfinite(held), held, 0.0))
 
 
 def reliable_entries(
@@ -154,10 +160,9 @@ def reliable_entries(
     certified = are_certified(status)
     if theta.size == 0:
         return jnp.broadcast_to(certified, (len(coordinates.fixed),))
-    climbing = touching(coordinates, theta, taking_part(certificate.uphill, certificate.information))
+    climbing = touching(coordinates, theta, taking_part(certificate.uphill, certificate.diagonal))
     undetermined = touching(coordinates, theta, certificate.undetermined)
-    parts = jax.vmap(taking_part, in_axes=(1, None))(certificate.directions, certificate.information)
-    fading = touching(coordinates, theta, jnp.any(parts & certificate.mismatched[:, None], axis=0))
+    fading = touching(coordinates, theta, certificate.fading)
     rising = (status == Status.rising) & ~climbing & ~fading & jnp.logical_not(certain)
     identified = (status == Status.not_identified) & ~undetermined & certificate.flat & ~certificate.rises
     return certified | rising | identified
@@ -165,11 +170,26 @@ def reliable_entries(
 
 def touching(coordinates: Any, theta: Array, parts: Array) -> Array:
     """Say which flat natural parameters depend on some of the free coordinates, bool (k_flat,)."""
-    return jnp.any((coordinates.jacobian(theta) != 0) & parts, axis=1)
+    return largest_effects(coordinates, theta, parts.astype(theta.dtype)) > 0
 
 
-def taking_part(direction: Array, information: Array) -> Array:
-    """Say which free coordinates take part in a direction: more than 1 % of its largest move in standard errors."""
-    moves = jnp.abs(direction) * jnp.sqrt(jnp.abs(jnp.diagonal(information)))
-    moves = jnp.where(jnp.any(moves > 0), moves, jnp.abs(direction))
-    return moves > SHARE * jnp.max(moves)
+def largest_effects(place: Any, theta: Array, moves: Array) -> Array:
+    """Return how far each flat natural parameter is moved by the coordinate that moves it most, (k_flat,).
+
+    Args:
+        place: what the free coordinates mean.
+        theta: where, (k,).
+        moves: of the single coordinates, at least 0, (k,).
+    """
+    if theta.size <= DENSE_UP_TO:
+        return jnp.max(jnp.abs(place.jacobian(theta)) * moves, axis=1)
+    blocks = -(-theta.size // COLUMNS)
+    _, push = jax.linearize(place.flat, theta)
+
+    def add(i: Array, largest: Array) -> Array:
+        # Numbers of coordinates beyond the last are dropped: their columns are 0.
+        units = jax.nn.one_hot(i * COLUMNS + jnp.arange(COLUMNS), theta.size, dtype=theta.dtype)
+        return jnp.maximum(largest, jnp.max(jnp.abs(jax.vmap(push)(units * moves)), axis=0))
+
+    effects: Array = jax.lax.fori_loop(0, blocks, add, jnp.zeros_like(place.flat(theta)))
+    return effects

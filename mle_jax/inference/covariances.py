@@ -19,15 +19,22 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from mle_jax._linalg import scaled_eigen
+from mle_jax._linalg import rounding_floor, scaled_eigen
 from mle_jax._text import listing
-from mle_jax.fitting.information import expected_free_information, information_factor, is_blurred
+from mle_jax.fitting.choosing import DENSE_UP_TO
+from mle_jax.fitting.information import (
+    expected_free_information,
+    information_factor,
+    is_blurred,
+    observed_free_information,
+)
 from mle_jax.fitting.rotation import basis_of, declared
 from mle_jax.likelihood.evaluation import sample, theta_scores
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
 
+NEED_OBSERVED = ("observed", "sandwich", "clustered")
 KINDS = ("observed", "expected", "outer_product", "sandwich", "clustered")
 
 
@@ -50,7 +57,7 @@ def covariance_matrix(
         model: the model.
         place: what the free coordinates mean.
         theta: the estimate in free coordinates, (m,).
-        information: observed information of the total in free coordinates, (m, m).
+        information: observed information of the total in free coordinates, (m, m); no square to have it computed.
         data: the dataset.
         weights: (n,) or None.
         clusters: (n,) codes 0, 1, ... for the kind "clustered".
@@ -58,6 +65,8 @@ def covariance_matrix(
         frequency: a weight counts equal rows (else it is the importance of one row).
         partly: of a singular information, invert what is not singular (kinds "observed" and "expected").
     """
+    if kind in NEED_OBSERVED and information.shape[0] != information.shape[1]:
+        information = observed_free_information(model, place, theta, data, weights)
     if kind == "expected":
         place, theta = declared(place, theta)
         free = inverse_expected(model, place, theta, data, weights, partly=partly)
@@ -103,8 +112,15 @@ def inverse_expected(
 
 def inverse(information: Array) -> Array:
     """Invert a positive definite matrix on its own diagonal scale; NaN where it is singular beyond rounding."""
-    if information.shape[0] == 0:
+    size = information.shape[0]
+    if size == 0:
         return information
+    if size > DENSE_UP_TO:  # where eigenvectors would take minutes
+        scale = jnp.sqrt(jnp.abs(jnp.diagonal(information)))
+        factor = jnp.linalg.cholesky(information / scale[:, None] / scale)
+        definite = jnp.min(jnp.diagonal(factor)) ** 2 > rounding_floor(size, factor.dtype)
+        half = jax.scipy.linalg.solve_triangular(factor, jnp.diag(1.0 / scale), lower=True)
+        return jnp.where(definite, half.T @ half, jnp.nan)
     eigen = scaled_eigen(information)
     half = eigen.vectors / eigen.scale[:, None] / jnp.sqrt(jnp.maximum(eigen.values, eigen.floor))
     definite = (eigen.smallest > eigen.floor) & jnp.all(jnp.diagonal(information) > 0)

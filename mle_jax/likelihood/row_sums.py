@@ -35,6 +35,10 @@ BLOCK_OF_ACCELERATOR = 2**26
 """The same where a whole device sums a block: half a gigabyte, enough to keep it busy."""
 LEAST = 256
 """Rows of a block at least."""
+LEAST_OF_MANY = 32
+"""The same where each makes thousands of numbers."""
+MOST = 2**22
+"""Numbers that all rows may make where the Hessian is not wanted for want of room."""
 
 
 class Terms(NamedTuple):
@@ -140,7 +144,8 @@ class RowSums:
                 mixed = jnp.einsum("nac,nak->ck", bends[:, :own, own:], through)
             return squares, (mixed, jnp.sum(bends[:, own:, own:], axis=0)) if size else None
 
-        squares, shared = self._sum(of_block, width=own * theta.size)
+        tight = own * theta.size * self._size > MOST
+        squares, shared = self._sum(of_block, width=own * theta.size, tight=tight)
         if shared is not None:
             mixed, both = shared
             squares = squares + jnp.sum(slopes * (2 * mixed + both @ slopes), axis=0)
@@ -172,17 +177,20 @@ class RowSums:
         gradient, push, values = jax.linearize(gradient_first, theta, has_aux=True)
         return values, gradient, jax.vmap(push)(jnp.eye(theta.size, dtype=theta.dtype))
 
-    def _sum(self, function: Callable[[tuple[Array, ...], Array | None], Any], *, width: int) -> Any:
+    def _sum(
+        self, function: Callable[[tuple[Array, ...], Array | None], Any], *, width: int, tight: bool = False
+    ) -> Any:
         """Sum a function of a block of rows, all at once or block by block.
 
         Args:
             function: ``(rows, weights) -> pytree of sums``.
             width: the numbers per row that it makes on the way.
+            tight: keep these few, whatever the number of rows.
         """
-        if self._whole:
+        if self._whole and not tight:
             return function(self._valid(self._rows, self._weights), self._weights)
         numbers = width + sum(leaf[0].size for leaf in self._rows)
-        height = min(max(self._block // numbers, LEAST), self._size)
+        height = min(max(self._block // numbers, LEAST_OF_MANY if tight else LEAST), self._size)
         begin, end = self._part
 
         def add(i: Array, sums: tuple[Any, Any]) -> tuple[Any, Any]:

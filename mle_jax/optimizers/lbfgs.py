@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 
 from mle_jax._objective import Evaluation, Objective
@@ -19,6 +20,8 @@ class LBFGSState(NamedTuple):
     evaluation: Evaluation
     scale: Array  # (k,)
     memory: Any
+    age: Array  # steps since the scale was taken
+    stalls: Array  # successive steps that gained nothing beyond rounding
 
 
 @jax.tree_util.register_dataclass
@@ -28,7 +31,7 @@ class LBFGS:
 
     The curvature is learned from the last `memory` steps and never stored as a matrix: a step costs a few gradients,
     whatever the number of parameters. Coordinates are scaled by the diagonal of the Hessian at the start, so that units
-    do not matter. The maximum is certified like any other.
+    do not matter; a fit takes the diagonal again after some hundred steps. The maximum is certified like any other.
 
     Args:
         memory: the number of steps that are remembered, 1 or more.
@@ -57,11 +60,12 @@ class LBFGS:
         """Evaluate the start and the diagonal of its Hessian."""
         here = objective.with_gradient(point)
         scale = coordinate_scale(here, objective.diagonal(point))
-        return LBFGSState(here, scale, _transformation(self.memory).transformation.init(point))
+        memory = _transformation(self.memory).transformation.init(point)
+        return LBFGSState(here, scale, memory, jnp.int32(0), jnp.int32(0))
 
     def step(self, objective: Objective, state: LBFGSState) -> LBFGSState:
         """Search along the quasi-Newton direction, in scaled coordinates."""
-        here, scale, memory = state
+        here, scale, memory = state.evaluation, state.scale, state.memory
 
         def scaled(point: Array) -> tuple[Array, Array, Array]:
             there = objective.with_gradient(point / scale)
@@ -72,7 +76,10 @@ class LBFGS:
         found = _transformation(self.memory).step(problem, OptaxState(inside, memory))
         there = found.evaluation
         back = there._replace(point=there.point / scale, gradient=there.gradient * scale)
-        return LBFGSState(back, scale, found.memory)
+        rounding = 10 * jnp.finfo(here.point.dtype).eps * jnp.maximum(here.magnitude, there.magnitude)
+        nearer = jnp.sum(there.gradient**2) < 0.25 * jnp.sum(inside.gradient**2)
+        idle = (jnp.abs(here.value - there.value) <= rounding) & ~nearer
+        return LBFGSState(back, scale, found.memory, state.age + 1, jnp.where(idle, state.stalls + 1, 0))
 
     def complaint(self) -> str | None:
         """Say what is wrong with the configuration, or return None."""

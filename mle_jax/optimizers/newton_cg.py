@@ -34,6 +34,8 @@ class NewtonCGState(NamedTuple):
     evaluation: Evaluation
     scale: Array  # (k,), roots of the diagonal of the Hessian at the start
     radius: Array
+    predicted: Array  # the fall of the objective that the model of the latest step promised
+    stalls: Array  # successive steps that gained nothing beyond rounding, and could not
 
 
 class Step(NamedTuple):
@@ -87,11 +89,12 @@ class NewtonCG:
         scale = coordinate_scale(here, objective.diagonal(point))
         steepest = jnp.sqrt(jnp.sum((here.gradient / scale) ** 2))
         radius = jnp.where(self.initial_radius > 0, self.initial_radius, jnp.maximum(steepest, 1.0))
-        return NewtonCGState(here, scale, radius.astype(point.dtype))
+        unknown = jnp.zeros((), point.dtype) + jnp.inf
+        return NewtonCGState(here, scale, radius.astype(point.dtype), unknown, jnp.int32(0))
 
     def step(self, objective: Objective, state: NewtonCGState) -> NewtonCGState:
         """Minimize the quadratic model, and keep the point or shrink the radius."""
-        here, scale, radius = state
+        here, scale, radius, before, stalls = state
         _, push = jax.linearize(lambda at: objective.with_gradient(at).gradient, here.point)
         slope = here.gradient / scale
         found = _minimize_model(lambda vector: push(vector / scale) / scale, slope, radius)
@@ -108,7 +111,9 @@ class NewtonCG:
         good = trial.is_finite & (fall > 0.75 * predicted) & (length > 0.9 * radius)
         radius = jnp.where(poor, 0.25 * length, jnp.where(good, 3.0 * radius, radius))
         kept = jax.tree_util.tree_map(lambda new, old: jnp.where(accepted, new, old), trial, here)
-        return NewtonCGState(kept, scale, radius)
+        # Half the decrement is a quarter of what the model promises.
+        idle = (tie & (predicted >= 0.25 * before)) | (tie & ~accepted) | jnp.all(trial.point == here.point)
+        return NewtonCGState(kept, scale, radius, predicted, jnp.where(idle, stalls + 1, 0))
 
     def complaint(self) -> str | None:
         """Say what is wrong with the configuration, or return None."""

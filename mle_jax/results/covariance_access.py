@@ -14,6 +14,7 @@ from mle_jax._status import Status
 from mle_jax._trees import in_order
 from mle_jax.fitting.lanes import common_weights, lane_axes, lane_of, lane_weights, map_lanes, split_lanes
 from mle_jax.inference.covariances import check_kind, covariance_matrix
+from mle_jax.inference.errors_by_products import standard_errors_by_products
 from mle_jax.likelihood.layout import count_contributions, count_rows
 from mle_jax.likelihood.programs import verb_program
 from mle_jax.results.from_files import is_described
@@ -127,6 +128,9 @@ def standard_errors_of(fit: "Fit", kind: str | None = None, *, clusters: Any = N
         return record.errors
     flat = len(fit.names)
     stored = fit._record.matrix is not None
+    certificate = record.solution.certificate
+    if not (stored or fit.is_batch or record.kind != "observed" or certificate.is_dense):
+        return _errors_by_products(record)
     if stored or not fit.is_batch or len(fit) * flat * flat <= WHOLE_MATRICES:
         matrix = covariance_of(fit, kind, clusters=clusters, correction=correction)
         return np.sqrt(np.diagonal(matrix, axis1=-2, axis2=-1))
@@ -134,6 +138,16 @@ def standard_errors_of(fit: "Fit", kind: str | None = None, *, clusters: Any = N
     for lane in _lanes_apart(fit, record):
         variances[lane] = np.diagonal(_covariance_of_lane(fit, record, lane))
     return np.sqrt(np.where(record.withheld, np.nan, variances))
+
+
+def _errors_by_products(record: Record) -> np.ndarray:
+    """Return the standard errors of the flat parameters, (k,), where there is no matrix: those that are given."""
+    run = verb_program(record.model, standard_errors_by_products)
+    errors = np.full(len(record.withheld), np.nan)
+    wanted = np.flatnonzero(~record.withheld)
+    if wanted.size:
+        errors[wanted] = run(record.place, record.solution.theta, wanted, record.data, record.weights)
+    return errors
 
 
 def flatten_numpy(space: Any, tree: Any, lead: tuple[int, ...]) -> np.ndarray:
@@ -175,8 +189,9 @@ def _single_covariance(record: Record, *, partly: bool) -> np.ndarray:
         partly=partly,
     )
     solution = record.solution
-    # The certificate holds the observed information already, so many rows need not be moved for it.
-    inputs = (None, None) if record.kind == "observed" else (record.data, record.weights)
+    # Where the certificate holds the observed information already, so many rows need not be moved for it.
+    held = record.kind == "observed" and solution.certificate.is_dense
+    inputs = (None, None) if held else (record.data, record.weights)
     return np.asarray(run(record.place, solution.theta, solution.certificate.information, *inputs, clusters=codes))
 
 

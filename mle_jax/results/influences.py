@@ -196,5 +196,10 @@ def _check(fit: Any) -> None:
             f"influence needs a certified maximum, but this fit ended '{fit.status.name}', decrement "
             f"{significant(fit.decrement, 2)}; see fit.message for what to do"
         )
+    if not fit._record.solution.certificate.is_dense:
+        raise ValueError(
+            f"influence needs the information of every single row, {fit._record.place.size}-by-"
+            f"{fit._record.place.size} matrices, which are too large; fit again without the rows in question"
+        )
     if not fit._record.place.size:
         raise ValueError("influence needs estimates, but all parameters of this fit are fixed; leave some of them free")
