@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("jax", "jaxlib", "numpy", "optax", "scipy", "glum", "scikit-learn", "statsmodels", "torch")
+PACKAGES = (
+    *("jax", "jaxlib", "numpy", "optax", "scipy", "glum", "numba", "scikit-learn", "statsmodels", "torch"),
+    *("pyCpufit", "pyGpufit"),
+)
 BUSY = 0.5
 """A one-minute load average above this before the run: somebody else is using the machine."""
 
