@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
@@ -14,11 +13,9 @@ from benchmarks.frame.workload import Contender, Workload
 from benchmarks.workloads._device import resident
 from benchmarks.workloads._lanes import MEASURE, all_of, in_standard_errors, one_by_one
 from benchmarks.workloads._negative_binomial import Data, counts, generate, reference
-from mle_jax._status import are_certified
 from mle_jax.models.negative_binomial_linear import start
 
 LOOPED = 100  # datasets that go through a loop in Python
-CHUNK = 16
 
 
 def textbook(params: Any, row: Any) -> Any:
@@ -47,15 +44,6 @@ def prepare_resident(data: Data) -> Callable[[], Any]:
 def prepare_certificate(data: Data) -> Callable[[], Any]:
     top = mle.fit_batch(READY_MADE, data).params
     return lambda: all_of(mle.fit_batch(READY_MADE, data, start=top, max_steps=0), errors=False)
-
-
-def prepare_map(data: Data) -> Callable[[], Any]:
-    def one(dataset: Any) -> dict[str, Any]:
-        found = mle.maximize(READY_MADE, dataset)
-        flat = jnp.append(found.params["w"], found.params["dispersion"])
-        return {"flat": flat, "converged": are_certified(found.status), "steps": found.steps}
-
-    return partial(jax.jit(lambda data: jax.lax.map(one, data, batch_size=CHUNK)), resident(data))
 
 
 def first(data: Data) -> list[Data]:
@@ -116,7 +104,6 @@ WORKLOADS = (
             ),
             ours("certificate alone", prepare_certificate, "mle.fit_batch from the maximum with max_steps=0"),
             ours("mle.fit_batch, data on the device", prepare_resident, "as the first line, from JAX's arrays"),
-            ours("lax.map of mle.maximize", prepare_map, "data on the device, no standard errors; chunks of 16"),
             ours(
                 "mle.fit_batch, jax.scipy's gammaln",
                 partial(prepare_fit_batch, TEXTBOOK, True),
