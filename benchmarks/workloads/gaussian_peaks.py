@@ -164,7 +164,11 @@ CONTENDERS = (
 )
 
 
-def workload(side: int) -> Workload:
+WHOLE = ("mle.fit_batch", "mle.fit_batch, data on the device", "Cpufit", "Gpufit")
+"""Who also does the smaller images: those who get whole batches."""
+
+
+def workload(side: int, contenders: tuple[Contender, ...]) -> Workload:
     """Return the workload for images of so many pixels a side."""
     return Workload(
         name=f"peaks_{side}x{side}",
@@ -180,9 +184,9 @@ def workload(side: int) -> Workload:
         work=lambda size: size["images"],
         unit="fits",
         counts=counts,
-        contenders=CONTENDERS,
+        contenders=contenders,
         published=PUBLISHED,
     )
 
 
-WORKLOADS = (workload(7), workload(5))
+WORKLOADS = (workload(7, CONTENDERS), workload(5, tuple(c for c in CONTENDERS if c.name in WHOLE)))
