@@ -82,7 +82,11 @@ def test_the_time_ends_when_the_answer_is_there():
 
 def test_who_measures_the_time_by_itself_is_believed():
     clock = FakeClock()
-    assert timed(working(clock, 9.0, Measured("it", 2.5)), clock=clock, wait=instantly) == (2.5, "it")
+    call = working(clock, 9.0, Measured("it", 2.5))
+    assert timed(call, clock=clock, wait=instantly) == (2.5, "it")
+    effort = Effort(rounds=10, budget=20.0, fewest=1)
+    seconds, answers = alternate({"it": call}, effort=effort, clock=clock, wait=instantly)
+    assert seconds == {"it": [2.5] * 3} and answers == {"it": "it"}  # all 9 seconds of a run are used up
 
 
 def test_spread_of_known_numbers():

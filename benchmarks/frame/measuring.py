@@ -91,7 +91,8 @@ def alternate(
 
     Args:
         calls: the contenders, all called before, so that nothing compiles any more.
-        effort: when to stop. A contender that has used up its budget of seconds drops out after `fewest` runs.
+        effort: when to stop. A contender that has used up its budget of seconds, those that do not count included,
+            drops out after `fewest` runs.
         clock: in seconds.
         wait: waits for an answer.
         sleep: passes a pause.
@@ -100,14 +101,17 @@ def alternate(
         The seconds of every run, and the last answer, by name.
     """
     seconds: dict[str, list[float]] = {name: [] for name in calls}
+    used = dict.fromkeys(calls, 0.0)
     answers: dict[str, Any] = {}
     for number in range(effort.rounds):
-        going_on = [n for n in calls if len(seconds[n]) < effort.fewest or sum(seconds[n]) < effort.budget]
+        going_on = [n for n in calls if len(seconds[n]) < effort.fewest or used[n] < effort.budget]
         gc.collect()
         for name in order_of_round(going_on, number):
             sleep(effort.pause)
+            begin = clock()
             spent, answers[name] = timed(calls[name], clock=clock, wait=wait)
             seconds[name].append(spent)
+            used[name] += clock() - begin
     return seconds, answers
 
 

@@ -118,8 +118,9 @@ def counts(size: Any, known: Any) -> Counts:
     return Counts(
         bytes=8.0 * images * (pixels + 10),
         flops=images * looks * (pixels * (18 + 2 * 5 + 5 * 6) + 150),
-        exps=images * looks * pixels,
+        exps=images * looks * 2 * size["side"],
         text=f"8 bytes a pixel, read once, and 5 estimates with standard errors written; {looks:.2f} looks (Fisher's "
         "scoring from the truth to a decrement of 1e-6, plus one) of 18 operations for the mean and its derivatives, "
-        "10 for the score, 30 for the information and an exponential a pixel, and 150 to solve",
+        "10 for the score and 30 for the information a pixel, 150 to solve, and an exponential a row and a column, "
+        "since that of a sum is a product",
     )
