@@ -307,5 +307,7 @@ def test_a_child_gets_its_threads_and_the_checkout():
     assert single["OMP_NUM_THREADS"] == single["OPENBLAS_NUM_THREADS"] == "1"
     assert single["JAX_PLATFORMS"] == "cpu" and single["JAX_ENABLE_X64"] == "1"
     assert "JAX_COMPILATION_CACHE_DIR" not in single and single["PYTHONPATH"].endswith("mine")
+    quick = child_environment("1", "cpu", inherited, quick=True)
+    assert quick == {**single, "JAX_COMPILATION_CACHE_DIR": "x"}  # its times mean nothing anyway
     default = child_environment("default", "gpu", {})
     assert not {"OMP_NUM_THREADS", "XLA_FLAGS", "JAX_PLATFORMS"} & set(default)
