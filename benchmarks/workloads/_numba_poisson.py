@@ -13,7 +13,7 @@ TOLERANCE = 1e-6
 
 @cache
 def solver() -> Any:
-    """Return ``solve(x, y, w, se, steps)``, compiled: x is (B, n, p), y (B, n); w holds starts and gets the answers."""
+    """Return ``solve(x, y, w, se, steps)``, compiled: x is (B, n, p), y (B, n); the others get the answers."""
     import numba
     import numpy as np
 
@@ -56,11 +56,26 @@ def solver() -> Any:
                 for k in range(j + 1):
                     information[j, k] += weighted * x[i, k]
 
+    @numba.njit(inline="always")
+    def start(x: Any, y: Any, w: Any, information: Any) -> None:  # least squares of log(y + 1/2) on x
+        n, p = x.shape
+        w[:] = 0.0
+        information[:] = 0.0
+        for i in range(n):
+            target = np.log(y[i] + 0.5)
+            for j in range(p):
+                w[j] += target * x[i, j]
+                for k in range(j + 1):
+                    information[j, k] += x[i, j] * x[i, k]
+        factor(information, p)
+        solve(information, w, p)
+
     @numba.njit(parallel=True)
     def run(x: Any, y: Any, w: Any, se: Any, steps: Any) -> None:
         lanes, _, p = x.shape
         for lane in numba.prange(lanes):
             score, step, information = np.empty(p), np.empty(p), np.empty((p, p))
+            start(x[lane], y[lane], w[lane], information)
             for number in range(STEPS):
                 look(x[lane], y[lane], w[lane], score, information)
                 factor(information, p)

@@ -12,7 +12,7 @@ import numpy as np
 import mle_jax as mle
 from benchmarks.frame.workload import Contender, Workload
 from benchmarks.workloads._device import resident
-from benchmarks.workloads._lanes import MEASURE, all_of, chunks, errors_of, in_standard_errors, one_by_one
+from benchmarks.workloads._lanes import MEASURE, all_of, errors_of, in_standard_errors, one_by_one
 from benchmarks.workloads._numba_poisson import solver
 from benchmarks.workloads._poisson import (
     MODEL,
@@ -95,8 +95,8 @@ def prepare_numba(data: Data) -> Callable[[], Any]:
     solve, x, y = solver(), data["x"], data["y"]
 
     def run() -> dict[str, np.ndarray]:
-        w = np.concatenate([least_squares_start(x[s], y[s], np) for s in chunks(len(y))])
-        se, steps = np.empty_like(w), np.zeros(len(w), int)
+        lanes, _, p = x.shape
+        w, se, steps = np.empty((lanes, p)), np.empty((lanes, p)), np.zeros(lanes, int)
         solve(x, y, w, se, steps)
         return {"flat": w, "se": se, "steps": steps}
 
