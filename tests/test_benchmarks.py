@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from benchmarks.frame import report, running
-from benchmarks.frame.checking import judged, relative_difference, verdict
+from benchmarks.frame.ceilings import QUICK, measure_ceilings, roofline
+from benchmarks.frame.checking import judged, of_lanes, relative_difference, verdict
 from benchmarks.frame.environment import child_environment
-from benchmarks.frame.measuring import Effort, alternate, order_of_round, spread, timed
+from benchmarks.frame.measuring import Effort, Measured, alternate, order_of_round, spread, timed
 from benchmarks.frame.running import measure_memory, run_workload
-from benchmarks.frame.workload import Contender, Target, Workload
+from benchmarks.frame.workload import Contender, Counts, Published, Target, Workload
 
 
 class FakeClock:
@@ -79,6 +80,15 @@ def test_the_time_ends_when_the_answer_is_there():
     assert timed(working(clock, 1.0, "it"), clock=clock, wait=wait) == (3.0, "it")
 
 
+def test_who_measures_the_time_by_itself_is_believed():
+    clock = FakeClock()
+    call = working(clock, 9.0, Measured("it", 2.5))
+    assert timed(call, clock=clock, wait=instantly) == (2.5, "it")
+    effort = Effort(rounds=10, budget=20.0, fewest=1)
+    seconds, answers = alternate({"it": call}, effort=effort, clock=clock, wait=instantly)
+    assert seconds == {"it": [2.5] * 3} and answers == {"it": "it"}  # all 9 seconds of a run are used up
+
+
 def test_spread_of_known_numbers():
     # Quartiles of 1..5 by linear interpolation (type 7 of Hyndman and Fan): 2, 3, 4.
     found = spread([5.0, 1.0, 4.0, 2.0, 3.0])
@@ -94,6 +104,63 @@ def test_answers_are_held_against_the_reference():
     assert relative_difference(np.zeros(3), np.ones(2)) == relative_difference(np.zeros(0), np.ones(2)) == math.inf
     assert math.isnan(judged(relative_difference, [np.ones(2), np.array([1.0, np.nan])], np.ones(2)))
     assert [verdict(value, 0.1) for value in (0.1, 0.2, math.nan, math.inf)] == ["ok", "wrong", "wrong", "wrong"]
+
+
+def test_lanes_are_reported_and_not_judged():
+    answer = {"w": np.ones(4), "converged": np.array([True, True, True, False]), "steps": np.array([3, 4, 5, 50])}
+    assert of_lanes(answer) == {"converged": 0.75, "steps": {"mean": 15.5, "max": 50}}
+    assert relative_difference(answer, {"w": np.ones(4)}) == 0.0
+    assert of_lanes(np.ones(3)) == of_lanes({"w": 1.0}) == {}
+
+
+def test_the_longest_of_three_limits_is_the_roofline():
+    counts = Counts(bytes=100.0, flops=1000.0, exps=6.0, text="")
+    found = roofline(counts, {"bytes_per_s": 50.0, "flops_per_s": 250.0, "exps_per_s": 2.0})
+    assert found == {"bytes_s": 2.0, "flops_s": 4.0, "exps_s": 3.0, "limit": "flops", "least_s": 4.0}
+
+
+def test_ceilings_are_rates_of_this_device():
+    ceilings = measure_ceilings(QUICK)
+    # No processor does a single one a second, or 10^16.
+    assert len(ceilings) == 3 and all(1e3 < rate < 1e16 for rate in ceilings.values())
+
+
+def test_a_run_says_how_near_it_came_to_the_limits_and_to_published_figures(monkeypatch):
+    clock = FakeClock()
+    monkeypatch.setattr(
+        "benchmarks.frame.ceilings.measure_ceilings",
+        lambda sizes: {"bytes_per_s": 1e9, "flops_per_s": 1e9, "exps_per_s": 1e9},
+    )
+    lanes = {"value": 42.0, "converged": np.array([True, False]), "steps": np.array([2, 4])}
+    workload = workload_of(
+        contender("ours", working(clock, 4.0, lanes), role="ours"),
+        contender("elsewhere", working(clock, 4.0, {"value": 42.0}), device="cpu"),
+        discrepancy=lambda answer, reference: abs(answer["value"] - reference),
+        counts=lambda size, reference: Counts(bytes=1e9 * size["n"] / 10, flops=0.0, exps=0.0, text="one byte"),
+        published=(Published(name="theirs", rate=5.0, source="a paper"),),
+        unit="fits",
+    )
+    result = run_workload(workload, quick=True, clock=clock, wait=instantly)
+    ours, elsewhere = result["contenders"]
+    assert (ours["of_roofline"], ours["converged"], ours["steps"]) == (0.25, 0.5, {"mean": 3.0, "max": 4})
+    assert not {"of_roofline", "converged", "steps"} & set(elsewhere)
+    assert result["published"][0]["ours_is_faster"] == 0.5  # 10 in 4 seconds
+    text = report.workload_text({**result, "device": "cpu", "threads": "1"})
+    assert "25 %" in text and "50 %" in text and "3.0, at most 4" in text
+    assert "roofline: 1.00 s, by bytes" in text and "counted: one byte" in text
+    assert "published: theirs 5 fits/s (a paper); ours is 0.5 times that" in text
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+
+
+def test_what_is_not_on_an_index_must_be_built(monkeypatch):
+    monkeypatch.setattr(running, "FROM_SOURCE", {"no_such_package": "https://example.org"})
+    clock = FakeClock()
+    everybody = workload_of(
+        contender("ours", working(clock, 1.0, 42.0), role="ours"),
+        contender("absent", None, needs=("no_such_package",)),
+    )
+    record = run_workload(everybody, quick=True, clock=clock, wait=instantly)["contenders"][1]
+    assert record["message"] == "not installed: build it from https://example.org"
 
 
 def workload_of(*contenders, **options):
@@ -240,5 +307,7 @@ def test_a_child_gets_its_threads_and_the_checkout():
     assert single["OMP_NUM_THREADS"] == single["OPENBLAS_NUM_THREADS"] == "1"
     assert single["JAX_PLATFORMS"] == "cpu" and single["JAX_ENABLE_X64"] == "1"
     assert "JAX_COMPILATION_CACHE_DIR" not in single and single["PYTHONPATH"].endswith("mine")
+    quick = child_environment("1", "cpu", inherited, quick=True)
+    assert quick == {**single, "JAX_COMPILATION_CACHE_DIR": "x"}  # its times mean nothing anyway
     default = child_environment("default", "gpu", {})
     assert not {"OMP_NUM_THREADS", "XLA_FLAGS", "JAX_PLATFORMS"} & set(default)

@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+LANES = ("converged", "steps")
+"""What an answer may say of its lanes, beside what is held against the reference."""
+
 
 def relative_difference(answer: Any, reference: Any) -> float:
     """Return the largest ``|a - b| / max|b|`` over the arrays that an answer has; it may have fewer than the reference.
@@ -14,7 +17,19 @@ def relative_difference(answer: Any, reference: Any) -> float:
     """
     if not isinstance(reference, Mapping):
         answer, reference = {"": answer}, {"": reference}
-    return max(_apart(np.asarray(answer[name]), np.asarray(reference[name])) for name in answer)
+    names = [name for name in answer if name not in LANES]
+    return max(_apart(np.asarray(answer[name]), np.asarray(reference[name])) for name in names)
+
+
+def of_lanes(answer: Any) -> dict[str, Any]:
+    """Return the share of the lanes that converged, and their mean and most steps, where the answer says it."""
+    said = {name: np.asarray(answer[name]) for name in LANES if isinstance(answer, Mapping) and name in answer}
+    found: dict[str, Any] = {}
+    if "converged" in said:
+        found["converged"] = float(np.mean(said["converged"]))
+    if "steps" in said:
+        found["steps"] = {"mean": float(np.mean(said["steps"])), "max": int(np.max(said["steps"]))}
+    return found
 
 
 def _apart(answer: np.ndarray, reference: np.ndarray) -> float:

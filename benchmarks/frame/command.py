@@ -119,7 +119,7 @@ def _child(task: dict[str, Any], threads: str, device: str) -> dict[str, Any]:
         task_file.write_text(json.dumps({**task, "threads": threads, "device": device}))
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks.frame.worker", str(task_file), str(result_file)],
-            env=child_environment(threads, device, os.environ),
+            env=child_environment(threads, device, os.environ, quick=bool(task.get("quick"))),
             capture_output=True,
             text=True,
             check=False,

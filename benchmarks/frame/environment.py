@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("jax", "jaxlib", "numpy", "optax", "scipy", "glum", "scikit-learn", "statsmodels", "torch")
+PACKAGES = (
+    *("jax", "jaxlib", "numpy", "optax", "scipy", "glum", "numba", "scikit-learn", "statsmodels", "torch"),
+    *("pyCpufit", "pyGpufit"),
+)
 BUSY = 0.5
 """A one-minute load average above this before the run: somebody else is using the machine."""
+
+CACHE = "JAX_COMPILATION_CACHE"
 
 THREADS = ("1", "default")
 """The settings under which a CPU is measured: one thread on one core, and what every package does by itself."""
@@ -20,13 +25,15 @@ THREADS = ("1", "default")
 _SINGLE = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS")
 
 
-def child_environment(threads: str, device: str, inherited: Mapping[str, str]) -> dict[str, str]:
+def child_environment(
+    threads: str, device: str, inherited: Mapping[str, str], *, quick: bool = False
+) -> dict[str, str]:
     """Return the environment of a child: float64, device, threads, and the checkout before anything installed.
 
     The caller's XLA_FLAGS stay in force and are recorded. A compilation cache on disk would make compile times
-    meaningless, so it is switched off.
+    meaningless, so it is switched off, but for `--quick`, whose times mean nothing anyway.
     """
-    child = {name: value for name, value in inherited.items() if not name.startswith("JAX_COMPILATION_CACHE")}
+    child = {name: value for name, value in inherited.items() if quick or not name.startswith(CACHE)}
     child["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [child.get("PYTHONPATH")])])
     child["JAX_ENABLE_X64"] = "1"
     if device == "cpu":

@@ -34,9 +34,14 @@ def workload_text(result: dict[str, Any]) -> str:
         headers.insert(3, f"{result['unit']}/s")
         for row, record in zip(rows, result["contenders"], strict=True):
             row.insert(3, f"{record['rate']:,.0f}" if "rate" in record else "-")
+    _insert(headers, rows, "converged", [_percent(r.get("converged")) for r in result["contenders"]])
+    _insert(headers, rows, "steps", [_steps(r.get("steps")) for r in result["contenders"]])
+    _insert(headers, rows, "roofline", [_percent(r.get("of_roofline")) for r in result["contenders"]])
     lines = [title, grid(headers, rows, left=(0, 1))]
     lines += [f"{record['name']}: {_remark(record)}" for record in result["contenders"] if _remark(record)]
     lines += [f"error: {result['measure']}"]
+    lines += _limit_lines(result["limits"]) if result.get("limits") else []
+    lines += [_published_line(figure, result) for figure in result.get("published", ())]
     lines += [_target_line(target) for target in result["targets"]]
     return "\n".join(lines)
 
@@ -69,6 +74,41 @@ def _cells(record: dict[str, Any], result: dict[str, Any]) -> list[str]:
         shown if record["status"] == "ok" else f"WRONG {shown}",
         _megabytes(memory),
     ]
+
+
+def _insert(headers: list[str], rows: list[list[str]], name: str, cells: list[str]) -> None:
+    """Put a column before the last one, the memory, unless nobody has anything to say in it."""
+    if any(cell != "-" for cell in cells):
+        headers.insert(-1, name)
+        for row, cell in zip(rows, cells, strict=True):
+            row.insert(-1, cell)
+
+
+def _percent(share: float | None) -> str:
+    """Write a share with four digits, so that one lane of some thousand that failed is seen."""
+    return "-" if share is None else f"{100 * share:.4g} %"
+
+
+def _steps(steps: dict[str, Any] | None) -> str:
+    return "-" if steps is None else f"{steps['mean']:.1f}, at most {steps['max']}"
+
+
+def _limit_lines(limits: dict[str, Any]) -> list[str]:
+    """Say what the work needs at least, and from which ceilings that follows."""
+    counts, ceilings, line = limits["counts"], limits["ceilings"], limits["roofline"]
+    return [
+        f"roofline: {seconds(line['least_s'])}, by {line['limit']}; bytes alone {seconds(line['bytes_s'])}, "
+        f"flops {seconds(line['flops_s'])}, exps {seconds(line['exps_s'])}",
+        f"the device in this run, float64: {ceilings['bytes_per_s'] / 1e9:.3g} GB/s (triad), "
+        f"{ceilings['flops_per_s'] / 1e9:.3g} Gflop/s (matrix product), {ceilings['exps_per_s'] / 1e9:.3g} Gexp/s",
+        f"counted: {counts['text']}",
+    ]
+
+
+def _published_line(figure: dict[str, Any], result: dict[str, Any]) -> str:
+    faster = figure["ours_is_faster"]
+    compared = "ours has no right answer" if faster is None else f"ours is {faster:.3g} times that"
+    return f"published: {figure['name']} {figure['rate']:,.0f} {result['unit']}/s ({figure['source']}); {compared}"
 
 
 def _megabytes(memory: dict[str, Any] | None) -> str:

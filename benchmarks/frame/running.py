@@ -3,15 +3,17 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchmarks.frame.checking import judged, verdict
+from benchmarks.frame.checking import judged, of_lanes, verdict
 from benchmarks.frame.measuring import QUICK, REAL, Clock, alternate, spread, timed, wait_for
 from benchmarks.frame.memory import device_peak_bytes, resident_bytes
 from benchmarks.frame.workload import Contender, Workload
 
 PIP_NAMES = {"sklearn": "scikit-learn"}  # where the package is called otherwise than what is imported
+
+FROM_SOURCE = dict.fromkeys(("pycpufit", "pygpufit"), "https://github.com/gpufit/Gpufit")  # not on PyPI
 
 
 @dataclass
@@ -35,6 +37,7 @@ def run_workload(
     entrants = [_enter(contender, data, work, clock=clock, wait=wait) for contender in workload.contenders]
     calls = {e.contender.name: e.call for e in entrants if e.call is not None}
     seconds, last = alternate(calls, effort=QUICK if quick else REAL, clock=clock, wait=wait)
+    limits = _limits(workload, size, reference, quick=quick)
     for entrant in entrants:
         name = entrant.contender.name
         if name in seconds:
@@ -42,6 +45,7 @@ def run_workload(
             _summarize(entrant, seconds[name], work)
     records = [entrant.record for entrant in entrants]
     _compare(records, workload.base)
+    _hold_against_limits(records, limits)
     return {
         "workload": workload.name,
         "suite": workload.suite,
@@ -53,6 +57,8 @@ def run_workload(
         "base": workload.base,
         "contenders": records,
         "targets": [] if quick else targets_reached(workload, records),
+        "limits": limits,
+        "published": _published(workload, records),
     }
 
 
@@ -86,7 +92,9 @@ def _enter(contender: Contender, data: Any, work: int, *, clock: Clock, wait: Ca
     missing = contender.absent()
     if missing:
         names = " ".join(PIP_NAMES.get(name, name) for name in missing)
-        record |= {"status": "absent", "message": f"not installed: pip install {names}"}
+        built = [FROM_SOURCE[name] for name in missing if name in FROM_SOURCE]
+        how = f"build it from {', '.join(built)}" if built else f"pip install {names}"
+        record |= {"status": "absent", "message": f"not installed: {how}"}
         return entrant
     try:
         call = contender.prepare(data)
@@ -102,6 +110,7 @@ def _enter(contender: Contender, data: Any, work: int, *, clock: Clock, wait: Ca
 def _judge(entrant: Entrant, workload: Workload, reference: Any, answers: list[Any]) -> None:
     own = entrant.contender.tolerance
     tolerance = workload.tolerance if own is None else own
+    entrant.record |= of_lanes(answers[-1])
     found = judged(workload.discrepancy, answers, reference)
     shown = found if math.isfinite(found) else None  # JSON knows no NaN
     entrant.record |= {"discrepancy": shown, "tolerance": tolerance, "status": verdict(found, tolerance)}
@@ -121,6 +130,34 @@ def _compare(records: list[dict[str, Any]], base: str) -> None:
     for record in right.values():
         if base in right:
             record["ratio"] = record["run_s"]["median"] / right[base]["run_s"]["median"]
+
+
+def _limits(workload: Workload, size: dict[str, int], reference: Any, *, quick: bool) -> dict[str, Any] | None:
+    """Return what the work needs at least, and the device's ceilings, measured in this process."""
+    if workload.counts is None:
+        return None
+    from benchmarks.frame.ceilings import measure_ceilings, roofline, sizes_here
+
+    counts = workload.counts(size, reference)
+    ceilings = measure_ceilings(sizes_here(quick=quick))
+    return {"counts": asdict(counts), "ceilings": ceilings, "roofline": roofline(counts, ceilings)}
+
+
+def _hold_against_limits(records: list[dict[str, Any]], limits: dict[str, Any] | None) -> None:
+    """Write into the record of everybody on JAX's device which part of the roofline was reached."""
+    for record in records:
+        if limits is not None and record["status"] == "ok" and record["device"] == "jax":
+            record["of_roofline"] = limits["roofline"]["least_s"] / record["run_s"]["median"]
+
+
+def _published(workload: Workload, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the published figures, with how many times as fast ours is."""
+    rates = {record["name"]: record["rate"] for record in records if record["status"] == "ok"}
+    ours = rates.get(workload.base)
+    return [
+        {**asdict(figure), "ours_is_faster": None if ours is None else ours / figure.rate}
+        for figure in workload.published
+    ]
 
 
 def targets_reached(workload: Workload, records: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""How a workload is declared: its data, its contenders, its reference answer, its targets."""
+"""How a workload is declared: its data, contenders, reference answer, targets, and what it costs at least."""
 
 import importlib.util
 from collections.abc import Callable, Mapping
@@ -17,7 +17,9 @@ class Contender:
         name: for the table, unique within the workload.
         role: one of `ROLES`. The first contender that is ours is the one that all are compared with.
         prepare: ``prepare(data) -> call``: the set-up, which is not timed (imports, arrays to the device). ``call()``
-            does the work and returns the answer; it is timed until the answer is there.
+            does the work and returns the answer; it is timed until the answer is there. A dict may hold beside the
+            answer, for every lane, whether it ``"converged"`` and after how many ``"steps"``: reported, not judged.
+            ``call()`` may return `Measured` where only a part of what it does counts.
         needs: packages (import names) that it takes beside ours; where one is absent, so is the contender.
         device: "jax" for the device of the run, "cpu" for what computes on the CPU in any case.
         units: how many units of the work it does, for peers that would take minutes; its times are scaled up to all.
@@ -68,6 +70,38 @@ class Target:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Counts:
+    """The least that has to be moved and computed for the whole work, by a stated formula.
+
+    Args:
+        bytes: moved between memory and processor: every number of the data once, whatever is done with it after that.
+        flops: additions, multiplications and divisions, one each.
+        exps: exponentials and logarithms.
+        text: the formula in words.
+    """
+
+    bytes: float
+    flops: float
+    exps: float
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A figure that others have published, for what cannot be measured here; never mixed with what is measured.
+
+    Args:
+        name: whose.
+        rate: units of work a second.
+        source: where it stands, and for which machine and task.
+    """
+
+    name: str
+    rate: float
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Workload:
     """One problem and all who solve it.
 
@@ -86,6 +120,8 @@ class Workload:
         work: how many units of work one run does, from the size; None where there is one.
         unit: what is counted, e.g. "fits".
         targets: what should come out.
+        counts: ``counts(size, reference) -> Counts``, to say how near to the device's limits everybody comes.
+        published: figures of others.
     """
 
     name: str
@@ -102,6 +138,8 @@ class Workload:
     work: Callable[[Mapping[str, int]], int] | None = None
     unit: str = "runs"
     targets: tuple[Target, ...] = field(default=())
+    counts: Callable[[Mapping[str, int], Any], Counts] | None = None
+    published: tuple[Published, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what would only show after an hour of measuring."""

@@ -7,7 +7,8 @@ from benchmarks.frame.workload import Workload
 
 FILES = (
     *("text_descent", "text_batch", "gradients", "poisson_batch", "least_absolute_deviations", "gamma_family"),
-    *("large_regressions", "custom_likelihood", "cold_process"),
+    *("large_regressions", "custom_likelihood", "cold_process", "lane_counts", "gaussian_peaks"),
+    *("negative_binomial_batch", "laplace_batch", "stragglers", "ragged_groups"),
 )
 
 
