@@ -72,7 +72,7 @@ def solve_lanes(
             record=None,
         )
 
-    solution: Solution = map_lanes(one, lanes, data, axes)
+    solution: Solution = map_lanes(one, lanes, data, axes, whole=place.size == 0)
     return solution
 
 
@@ -93,7 +93,7 @@ def lane_starts(
         given = {**start, **own_start} or None
         return start_theta(model, place, lane_data, own_weights[0] if own_weights else weights, given)
 
-    starts: Array = map_lanes(one, lanes, data, axes)
+    starts: Array = map_lanes(one, lanes, data, axes, whole=place.size == 0)
     return starts
 
 

@@ -1,7 +1,6 @@
 """Many datasets side by side: which leaves differ from lane to lane, and how lanes are run in chunks.
 
-First form of the lane engine: `lax.map` over chunks of lanes, each chunk under `vmap`. A chunk runs until its slowest
-lane has finished, so chunks are small.
+A chunk runs until its slowest lane has finished, so on a CPU chunks are small; the streams above them are in `streams`.
 """
 
 from collections.abc import Callable
@@ -92,11 +91,18 @@ def lane_of(stacked: T, lane: int) -> T:
 
 
 def map_lanes(
-    function: Callable[[Any, Any], Any], lanes: Any, data: Any, axes: tuple[bool, ...], *, chunk: int = CHUNK
+    function: Callable[[Any, Any], Any], lanes: Any, data: Any, axes: tuple[bool, ...], *, whole: bool = False
 ) -> Any:
-    """Evaluate ``function(lane, lane_data)`` for every lane, in chunks; traceable."""
+    """Evaluate ``function(lane, lane_data)`` for every lane; traceable.
+
+    In chunks, on a CPU; an accelerator does all at once, and so it is done with `whole`, for results that are empty,
+    which cannot be put in chunks.
+    """
     own, join = split_lanes(data, axes)
-    return jax.lax.map(lambda both: function(both[0], join(both[1])), (lanes, own), batch_size=chunk)
+    one = lambda both: function(both[0], join(both[1]))  # noqa: E731 - for two ways to map it
+    if whole or jax.default_backend() != "cpu":
+        return jax.vmap(one)((lanes, own))
+    return jax.lax.map(one, (lanes, own), batch_size=CHUNK)
 
 
 def lane_weights(weights: Any) -> tuple[Any, ...]:

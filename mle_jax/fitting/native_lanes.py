@@ -146,7 +146,7 @@ def _told(place: Coordinates, one: Arrived, scale: Array, tolerance: Array | flo
         tolerance=tolerance,
         finite=here.is_finite,
         stalled=jnp.asarray(False),
-        collapsed=collapse(place, here.point, here.magnitude, certificate.information, scale),
+        collapsed=collapse(place, here.point, here.magnitude, certificate, scale),
         certain=predicts_all(certificate, here.magnitude * scale),
     )
     return Settled(
@@ -172,14 +172,16 @@ def certificate_of(one: Arrived, information: Array) -> Certificate:
         decrement=one.decrement,
         smallest_eigenvalue=one.smallest_eigenvalue,
         drop=jnp.min(one.falls),
+        error=zero,
         information=information,
+        diagonal=jnp.diagonal(information),
         step=one.decrement * one.uphill,
         uphill=one.uphill,
         uphill_drop=one.falls[0],
         weakest=one.weakest,
         sound=zero == 0,
         unsound=nowhere,
-        mismatched=nowhere != 0,
+        fading=nowhere != 0,
         informed_decrement=one.decrement,
         directions=jnp.zeros_like(information),
         signs=nowhere + 1,
@@ -197,19 +199,22 @@ def to_solution(found: Settled) -> Solution:
     def same(value: Any, *shape: int) -> Any:
         return np.broadcast_to(np.asarray(value), (lanes, *shape))
 
+    diagonals: Any = np.diagonal(found.information, axis1=1, axis2=2)
     flat = sum(int(np.prod(np.shape(leaf)[1:])) for leaf in jax.tree_util.tree_leaves(found.params))
     certificate = Certificate(
         decrement=found.decrement,
         smallest_eigenvalue=found.smallest_eigenvalue,
         drop=found.drop,
+        error=same(0.0),
         information=found.information,
+        diagonal=diagonals,
         step=same(0.0, size),
         uphill=same(0.0, size),
         uphill_drop=found.uphill_drop,
         weakest=found.weakest,
         sound=same(True),
         unsound=same(0.0, size),
-        mismatched=same(False, size),
+        fading=same(False, size),
         informed_decrement=found.decrement,
         directions=same(0.0, size, size),
         signs=same(1.0, size),

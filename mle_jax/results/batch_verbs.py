@@ -78,7 +78,6 @@ def fit_batch(
         ([3.0, 2.0], [True, True], 2)
     """
     check_verb("fit_batch", model, data, start, weights)
-    budget = read_memory(memory)
     arrays, _ = read_data(data, None, mapped=True)
     names = (shared,) if isinstance(shared, str) else tuple(shared)
     axes = lane_axes(arrays, names)
@@ -99,7 +98,7 @@ def fit_batch(
         many=True,
     )
     batch = Batch(arrays, axes, checked, begin, lanes)
-    solution = solve_batch(model, plan, batch, tolerance=tolerance, memory=budget, progress=progress)
+    solution = solve_batch(model, plan, batch, tolerance=tolerance, memory=read_memory(memory), progress=progress)
     record = Record(
         model=model,
         data=arrays,

@@ -94,8 +94,8 @@ class Fit:
         """Return the covariance matrix of the flat natural parameters.
 
         Rows and columns are in the order of `names`; those of a fixed parameter are zero, those of a parameter that
-        is not `reliable` are NaN. The matrix of k parameters takes 8 k^2 bytes, and some five times as much while it is
-        computed (k = 5000: 200 MB and 1 GB); the fit itself and `standard_errors` do without it beyond 2000 parameters.
+        is not `reliable` are NaN. The matrix takes 8 k^2 bytes, and five times that while it is computed; the fit and
+        `standard_errors` do without it beyond 2000 parameters.
 
         Args:
             kind: "observed", "expected", "outer_product", "sandwich" or "clustered"; by default the kind of this fit
@@ -358,9 +358,8 @@ class Fit:
         self._needs_batch("refit()")
         from mle_jax.results.refitting import refit_lanes
 
-        return refit_lanes(
-            self, mask, start=start, optimizer=optimizer, max_steps=max_steps, tolerance=tolerance, seed=seed
-        )
+        options = {"optimizer": optimizer, "max_steps": max_steps, "tolerance": tolerance, "seed": seed}
+        return refit_lanes(self, mask, start=start, **options)
 
     def __bool__(self) -> bool:
         """A fit is something, even where it did not converge: ask for `converged`."""
@@ -387,7 +386,7 @@ class Fit:
 
     def __iter__(self) -> Iterator["Fit"]:
         """Iterate over the fits of a batch."""
-        return (self[lane] for lane in range(len(self)))
+        return map(self.__getitem__, range(len(self)))
 
     def __repr__(self) -> str:
         """Show the coefficients of a single fit, the counts of a batch."""
@@ -395,9 +394,8 @@ class Fit:
 
     def __getattr__(self, name: str) -> Any:
         """Say what a foreign name is called here."""
-        if name in FOREIGN_NAMES:
-            raise AttributeError(f"'{name}' is called {FOREIGN_NAMES[name]} here")
-        raise AttributeError(f"Fit has no attribute '{name}'")
+        hint = f"'{name}' is called {FOREIGN_NAMES[name]} here" if name in FOREIGN_NAMES else None
+        raise AttributeError(hint or f"Fit has no attribute '{name}'")
 
     def _needs_batch(self, what: str) -> None:
         if not self.is_batch:
