@@ -248,24 +248,10 @@ def _look_around(likelihood: LaneLikelihood, rows: LaneRows, end: Climb, scale: 
     factor = cholesky(scaled)
     full = solve(factor, slope)
     decrement = jnp.sqrt(_dot(slope, full))
-    one, zero = jnp.ones_like(decrement), jnp.zeros_like(decrement)
-    inverse = [solve(factor, [one if i == j else zero for i in range(size)]) for j in range(size)]
-    trace = sum(inverse[i][i] for i in range(size))
-    weakest, largest = inverse[0], inverse[0][0]
-    for i in range(1, size):
-        weakest = [jnp.where(inverse[i][i] > largest, new, old) for new, old in zip(inverse[i], weakest, strict=True)]
-        largest = jnp.maximum(largest, inverse[i][i])
-
-    def power(_: Array, now: tuple[Vector, Array]) -> tuple[Vector, Array]:
-        unit = [entry / jnp.sqrt(_dot(now[0], now[0])) for entry in now[0]]
-        after = solve(factor, unit)
-        return after, _dot(unit, after)
-
-    weakest, reciprocal = jax.lax.fori_loop(0, POWERS, power, (weakest, one))
-    length = jnp.sqrt(_dot(weakest, weakest))
+    zero = jnp.zeros_like(decrement)
+    weakest, reciprocal, trace = _weakest(factor, size)
     # One standard error along a unit vector v of the scaled coordinates is 1 / sqrt(v' A v scale) long.
-    error = jnp.sqrt(reciprocal / scale) / length
-    across = [w * error / d for w, d in zip(weakest, scales, strict=True)]
+    across = [entry * jnp.sqrt(reciprocal / scale) / d for entry, d in zip(weakest, scales, strict=True)]
     forward = jnp.where(decrement > 0, 1.0 / jnp.where(decrement > 0, decrement, 1.0), 0.0) / jnp.sqrt(scale)
     uphill = [-f * forward / d for f, d in zip(full, scales, strict=True)]
     moves = [uphill, across, [-a for a in across]]
@@ -282,7 +268,7 @@ def _look_around(likelihood: LaneLikelihood, rows: LaneRows, end: Climb, scale: 
     falls[0] = jnp.where(decrement > 0, falls[0], 0.5)  # with no score there is no direction ahead
     sized = _all([(fall > CLEAR_FALL[0]) & (fall < CLEAR_FALL[1]) for fall in falls])
     regular = (
-        factor.definite & _all([d > 0 for d in diagonal]) & (trace * size * jnp.sqrt(jnp.finfo(one.dtype).eps) < 1)
+        factor.definite & _all([d > 0 for d in diagonal]) & (trace * size * jnp.sqrt(jnp.finfo(trace.dtype).eps) < 1)
     )
     whole = jnp.stack([jnp.stack([here.hessian[max(i, j), min(i, j)] for j in range(size)]) for i in range(size)])
     return Arrived(
@@ -300,6 +286,32 @@ def _look_around(likelihood: LaneLikelihood, rows: LaneRows, end: Climb, scale: 
         weakest=jnp.stack(across),
         falls=jnp.stack(falls),
     )
+
+
+def _weakest(factor: Factor, size: int) -> tuple[Vector, Array, Array]:
+    """Return the weakest direction, a unit vector, the largest eigenvalue of the inverse, and the trace of that.
+
+    By powers of the inverse, from its longest column on.
+    """
+    one = jnp.ones_like(factor.lower[0, 0])
+    inverse = [solve(factor, [one if i == j else 0 * one for i in range(size)]) for j in range(size)]
+    trace = inverse[0][0]
+    weakest, largest = inverse[0], inverse[0][0]
+    for i in range(1, size):
+        trace = trace + inverse[i][i]
+        weakest = [jnp.where(inverse[i][i] > largest, new, old) for new, old in zip(inverse[i], weakest, strict=True)]
+        largest = jnp.maximum(largest, inverse[i][i])
+
+    def unit(vector: Vector) -> Vector:
+        return [entry / jnp.sqrt(_dot(vector, vector)) for entry in vector]
+
+    def power(_: Array, now: tuple[Vector, Array]) -> tuple[Vector, Array]:
+        before = unit(now[0])
+        after = solve(factor, before)
+        return after, _dot(before, after)
+
+    weakest, reciprocal = jax.lax.fori_loop(0, POWERS, power, (weakest, one))
+    return unit(weakest), reciprocal, trace
 
 
 def cholesky(matrix: Entries) -> Factor:

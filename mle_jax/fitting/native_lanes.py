@@ -195,10 +195,7 @@ def certificate_of(one: Arrived, information: Array) -> Certificate:
 def to_solution(found: Settled) -> Solution:
     """Turn what is told of B settled lanes, in NumPy, into solutions; what is the same for all takes no memory."""
     lanes, size = found.theta.shape
-
-    def same(value: Any, *shape: int) -> Any:
-        return np.broadcast_to(np.asarray(value), (lanes, *shape))
-
+    same: Any = lambda value, *shape: np.broadcast_to(np.asarray(value), (lanes, *shape))  # noqa: E731 - used throughout
     diagonals: Any = np.diagonal(found.information, axis1=1, axis2=2)
     flat = sum(int(np.prod(np.shape(leaf)[1:])) for leaf in jax.tree_util.tree_leaves(found.params))
     certificate = Certificate(

@@ -37,11 +37,9 @@ class Fit:
         n_observations: rows, or their total frequency weight.
         n_parameters: free coordinates that were estimated.
         history: a `History` where it was asked for (`record=True`), else None.
-        maxima: the distinct maxima where many starts were asked for (`starts=64`), highest first, a `Table` with
-            the number of starts that ended there, the log-likelihood and the estimates; else None.
+        maxima: the distinct maxima where many starts were asked for (`starts=64`), highest first, a `Table`.
         buckets: of ragged groups the shapes in which they were evaluated, a `Table`; else None.
-        refitted: of a batch after `refit`, what became of the lanes that were tried again, a `Table` with the status
-            and the log-likelihood before and after, and what settled the lane; else None.
+        refitted: of a batch after `refit`, what became of the lanes tried again, and what settled them, a `Table`.
 
     Example:
         >>> import mle_jax as mle
