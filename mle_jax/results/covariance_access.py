@@ -128,8 +128,8 @@ def standard_errors_of(fit: "Fit", kind: str | None = None, *, clusters: Any = N
         return record.errors
     flat = len(fit.names)
     stored = fit._record.matrix is not None
-    certificate = record.solution.certificate
-    if not (stored or fit.is_batch or record.kind != "observed" or certificate.is_dense):
+    single = not (stored or fit.is_batch)
+    if single and record.kind == "observed" and not record.solution.certificate.is_dense:
         return _errors_by_products(record)
     if stored or not fit.is_batch or len(fit) * flat * flat <= WHOLE_MATRICES:
         matrix = covariance_of(fit, kind, clusters=clusters, correction=correction)
