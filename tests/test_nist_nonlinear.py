@@ -12,6 +12,10 @@ BLURRED = "lanczos1"
 """Its residuals are 13 digits smaller than the data: float64 leaves three digits of their size, so of the errors; and a
 score whose rounding errors are about a hundredth of a standard error, so that the status may be either of two."""
 
+NARROW = "bennett5"
+"""The floor of its valley is so flat that a point within rounding of the top has six to ten digits: how many, the order
+decides in which the compiler adds up. Compiled as users compile: seven from start 1 and ten from start 2."""
+
 
 def problems():
     return [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in nist.PROBLEMS]
@@ -24,7 +28,7 @@ def test_certified_digits_or_an_honest_status(name, which):
     if (name, which) in LOST:
         assert not fit.converged
         return
-    assert nist.estimate_digits(name, fit) >= 8
+    assert nist.estimate_digits(name, fit) >= (6 if name == NARROW else 8)
     if name == BLURRED:
         assert fit.status.name in ("converged_to_rounding", "precision_lost")
         return
