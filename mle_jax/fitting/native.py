@@ -25,7 +25,7 @@ from jax import Array
 
 from mle_jax._linalg import rounding_floor
 from mle_jax.fitting.climbing import LAST_DIGITS, QUADRATIC
-from mle_jax.likelihood.lane_sums import Entries, LaneLikelihood, LaneRows
+from mle_jax.likelihood.lane_sums import Entries, LaneLikelihood, LaneRows, repeat
 from mle_jax.optimizers.newton import next_radius
 
 RUNNING, LAST, DONE, LEFT, LATE = 0, 1, 2, 3, 4
@@ -262,7 +262,7 @@ def _look_around(likelihood: LaneLikelihood, rows: LaneRows, end: Climb, scale: 
         value = likelihood.value(rows, [p + m for p, m in zip(here.point, move, strict=True)])
         return [jnp.where(number == i, value, old) for i, old in enumerate(seen)]
 
-    after = jax.lax.fori_loop(0, 3, look, [zero, zero, zero])
+    after = repeat(3, look, [zero, zero, zero])
     falls = [-there - here.value * scale for there in after]  # values are those of the log-likelihood
     falls = [jnp.where(jnp.isnan(fall), jnp.inf, fall) for fall in falls]
     falls[0] = jnp.where(decrement > 0, falls[0], 0.5)  # with no score there is no direction ahead
@@ -310,7 +310,7 @@ def _weakest(factor: Factor, size: int) -> tuple[Vector, Array, Array]:
         after = solve(factor, before)
         return after, _dot(before, after)
 
-    weakest, reciprocal = jax.lax.fori_loop(0, POWERS, power, (weakest, one))
+    weakest, reciprocal = repeat(POWERS, power, (weakest, one))
     return unit(weakest), reciprocal, trace
 
 

@@ -12,7 +12,7 @@ h'' of its log density in z, the sums are those of `likelihood.row_sums`, writte
 import functools
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +24,8 @@ from mle_jax.likelihood.rows import row_layout
 
 if TYPE_CHECKING:
     from mle_jax.likelihood.model import Model
+
+T = TypeVar("T")
 
 TOGETHER = 128
 """Numbers of a vector operation, at most: rows of a block times lanes."""
@@ -280,7 +282,17 @@ def _sum_blocks(function: Callable[[Rows], list[Array]], rows: Rows, like: Array
         ]
 
     count = len(jax.eval_shape(function, jax.tree_util.tree_map(lambda leaf: leaf[:height], rows)))
-    return jax.lax.fori_loop(0, size // height, add, [jnp.zeros_like(like)] * count)
+    return repeat(size // height, add, [jnp.zeros_like(like)] * count)
+
+
+def repeat(times: int, step: Callable[[Array, T], T], first: T) -> T:
+    """Do what `jax.lax.fori_loop` does, as a plain loop: that makes a `scan` of it, which a native loop cannot hold."""
+
+    def one(now: tuple[Array, T]) -> tuple[Array, T]:
+        return now[0] + 1, step(now[0], now[1])
+
+    last: tuple[Array, T] = jax.lax.while_loop(lambda now: now[0] < times, one, (jnp.int32(0), first))
+    return last[1]
 
 
 def _over_rows(function: Callable[..., Any], z: Sequence[Array], own: int, block: Rows) -> Any:

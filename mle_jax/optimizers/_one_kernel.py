@@ -111,7 +111,7 @@ def _steps(jaxpr: Any) -> Iterator[Any]:
 
 def _is_small_step(step: Any) -> bool:
     name = step.primitive.name
-    if name in NESTED or (name == "scan" and len(step.outvars) == step.params["num_carry"]):
+    if name in NESTED:
         return True  # what is inside is looked at
     # Of a large array a piece may be taken.
     read = () if name in ("dynamic_slice", "slice") else step.invars
