@@ -12,7 +12,7 @@ demo: $(READY)
 	$(BIN)/python examples/engel.py
 
 test: $(READY)
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" --quick-compile
+	$(BIN)/python -m pytest -n auto -m "not slow" --quick-compile
 
 lint: $(READY)
 	$(BIN)/ruff check .
