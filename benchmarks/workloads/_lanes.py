@@ -5,7 +5,19 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.frame.workload import Contender
+
 MEASURE = "largest error of an estimate or a standard error, in standard errors, over the lanes said to have converged"
+
+
+def ours(name: str, prepare: Any, note: str, units: int | None = None) -> Contender:
+    """Return one of the library's own ways."""
+    return Contender(name=name, role="ours", units=units, prepare=prepare, note=note)
+
+
+def first(data: Mapping[str, np.ndarray], count: int) -> list[dict[str, np.ndarray]]:
+    """Return the first datasets of a batch of regressions, which loops do one by one."""
+    return [{"x": x, "y": y} for x, y in zip(data["x"][:count], data["y"][:count], strict=True)]
 
 
 def all_of(fits: Any, *, errors: bool = True) -> dict[str, Any]:

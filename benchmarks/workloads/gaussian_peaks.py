@@ -15,7 +15,7 @@ import numpy as np
 import mle_jax as mle
 from benchmarks.frame.workload import Contender, Published, Workload
 from benchmarks.workloads._device import put
-from benchmarks.workloads._lanes import MEASURE, all_of, in_standard_errors, one_by_one
+from benchmarks.workloads._lanes import MEASURE, all_of, in_standard_errors, one_by_one, ours
 from benchmarks.workloads._peaks import Peaks, counts, generate, mean_and_slopes, moment_start, reference
 from mle_jax._status import are_certified
 
@@ -120,10 +120,6 @@ def prepare_gpufit(package: str, peaks: Peaks) -> Callable[[], Any]:
         return {"flat": np.float64(found), "converged": states == 0, "steps": steps}
 
     return run
-
-
-def ours(name: str, prepare: Any, note: str, units: int | None = None) -> Contender:
-    return Contender(name=name, role="ours", units=units, prepare=prepare, note=note)
 
 
 def fitting_library(name: str, device: str) -> Contender:

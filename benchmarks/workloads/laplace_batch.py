@@ -9,7 +9,7 @@ import numpy as np
 import mle_jax as mle
 from benchmarks.frame.workload import Contender, Counts, Workload
 from benchmarks.workloads._device import resident
-from benchmarks.workloads._lanes import all_of, chunks, joined, one_by_one
+from benchmarks.workloads._lanes import all_of, chunks, first, joined, one_by_one, ours
 
 Data = dict[str, np.ndarray]
 MODEL = mle.models.laplace_regression()
@@ -96,19 +96,15 @@ def prepare_resident(data: Data) -> Callable[[], Any]:
     return lambda: all_of(mle.fit_batch(MODEL, on_device))
 
 
-def first(data: Data) -> list[Data]:
-    return [{"x": x, "y": y} for x, y in zip(data["x"][:LOOPED], data["y"][:LOOPED], strict=True)]
-
-
 def prepare_loop(data: Data) -> Callable[[], Any]:
-    datasets = first(data)
+    datasets = first(data, LOOPED)
     return lambda: one_by_one([mle.fit(MODEL, dataset) for dataset in datasets])
 
 
 def prepare_statsmodels(data: Data) -> Callable[[], Any]:
     from statsmodels.regression.quantile_regression import QuantReg
 
-    datasets = first(data)
+    datasets = first(data, LOOPED)
     return lambda: {"flat": np.stack([QuantReg(d["y"], d["x"]).fit(q=0.5, max_iter=10_000).params for d in datasets])}
 
 
@@ -122,10 +118,6 @@ def counts(size: Any, _: Any) -> Counts:
         text="8 (p + 1) bytes a row, read once, and 4 p + 2 operations a row for residuals and multipliers at the "
         "answer: what the proof takes, without any search",
     )
-
-
-def ours(name: str, prepare: Any, note: str, units: int | None = None) -> Contender:
-    return Contender(name=name, role="ours", units=units, prepare=prepare, note=note)
 
 
 WORKLOADS = (

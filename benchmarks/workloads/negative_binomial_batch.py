@@ -11,7 +11,7 @@ from jax.scipy.special import gammaln
 import mle_jax as mle
 from benchmarks.frame.workload import Contender, Workload
 from benchmarks.workloads._device import resident
-from benchmarks.workloads._lanes import MEASURE, all_of, in_standard_errors, one_by_one
+from benchmarks.workloads._lanes import MEASURE, all_of, first, in_standard_errors, one_by_one, ours
 from benchmarks.workloads._negative_binomial import Data, counts, generate, reference
 from mle_jax.models.negative_binomial_linear import start
 
@@ -46,19 +46,15 @@ def prepare_certificate(data: Data) -> Callable[[], Any]:
     return lambda: all_of(mle.fit_batch(READY_MADE, data, start=top, max_steps=0), errors=False)
 
 
-def first(data: Data) -> list[Data]:
-    return [{"x": x, "y": y} for x, y in zip(data["x"][:LOOPED], data["y"][:LOOPED], strict=True)]
-
-
 def prepare_loop(data: Data) -> Callable[[], Any]:
-    datasets = first(data)
+    datasets = first(data, LOOPED)
     return lambda: one_by_one([mle.fit(READY_MADE, dataset) for dataset in datasets])
 
 
 def prepare_statsmodels(data: Data) -> Callable[[], Any]:
     import statsmodels.api as sm
 
-    datasets = first(data)
+    datasets = first(data, LOOPED)
 
     def run() -> dict[str, np.ndarray]:
         fits = [sm.NegativeBinomial(dataset["y"], dataset["x"]).fit(disp=0) for dataset in datasets]
@@ -69,10 +65,6 @@ def prepare_statsmodels(data: Data) -> Callable[[], Any]:
         }
 
     return run
-
-
-def ours(name: str, prepare: Any, note: str, units: int | None = None) -> Contender:
-    return Contender(name=name, role="ours", units=units, prepare=prepare, note=note)
 
 
 WORKLOADS = (

@@ -12,7 +12,7 @@ import numpy as np
 import mle_jax as mle
 from benchmarks.frame.workload import Contender, Workload
 from benchmarks.workloads._device import resident
-from benchmarks.workloads._lanes import MEASURE, all_of, errors_of, in_standard_errors, one_by_one
+from benchmarks.workloads._lanes import MEASURE, all_of, errors_of, first, in_standard_errors, one_by_one, ours
 from benchmarks.workloads._numba_poisson import solver
 from benchmarks.workloads._poisson import (
     MODEL,
@@ -81,13 +81,8 @@ def on_device(function: Callable[[Any], Any], lanes: int | None, data: Data) -> 
     return partial(jax.jit(function), jax.tree_util.tree_map(lambda leaf: leaf[:lanes], resident(data)))
 
 
-def first(data: Data) -> list[Data]:
-    """Return the datasets that the loops do, one by one."""
-    return [{"x": x, "y": y} for x, y in zip(data["x"][:LOOPED], data["y"][:LOOPED], strict=True)]
-
-
 def prepare_loop(data: Data) -> Callable[[], Any]:
-    datasets = first(data)
+    datasets = first(data, LOOPED)
     return lambda: one_by_one([mle.fit(MODEL, dataset) for dataset in datasets])
 
 
@@ -118,17 +113,13 @@ def prepare_numpy(data: Data) -> Callable[[], Any]:
 def prepare_statsmodels(data: Data) -> Callable[[], Any]:
     import statsmodels.api as sm
 
-    datasets = first(data)
+    datasets = first(data, LOOPED)
 
     def run() -> dict[str, np.ndarray]:
         fits = [sm.GLM(dataset["y"], dataset["x"], family=sm.families.Poisson()).fit() for dataset in datasets]
         return {"flat": np.stack([fit.params for fit in fits]), "se": np.stack([fit.bse for fit in fits])}
 
     return run
-
-
-def ours(name: str, prepare: Any, note: str, units: int | None = None) -> Contender:
-    return Contender(name=name, role="ours", units=units, prepare=prepare, note=note)
 
 
 READY_MADE = mle.models.poisson_regression()

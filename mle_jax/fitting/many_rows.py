@@ -76,7 +76,7 @@ def solve_in_pieces(model: "Model", plan: Plan, rows: Rows, start: Any, toleranc
         tolerance: of the decrement, in standard errors.
     """
     begin_at = lambda *some: verb_program(model, start_theta, hurry=True)(plan.coordinates, *some, start)  # noqa: E731
-    threads = max(_cores(), len(rows.devices) if isinstance(rows, RowsInMemory) else 1)
+    threads = max(cores(), len(rows.devices) if isinstance(rows, RowsInMemory) else 1)
     place, newton = plan.coordinates, plan.optimizer
     assert isinstance(newton, Newton)
     with ThreadPoolExecutor(threads) as pool:
@@ -100,7 +100,8 @@ def solve_in_pieces(model: "Model", plan: Plan, rows: Rows, start: Any, toleranc
     return _finish(place, run, certificate, many.total_weight, tolerance)
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -10,7 +10,6 @@
 A lane's answer does not depend on the lanes beside it, so neither pieces nor streams change it.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from mle_jax._status import Status
 from mle_jax.data.arrays import widened
 from mle_jax.fitting.batching import lane_starts, solve_lanes
 from mle_jax.fitting.lanes import common_weights, lane_weights, split_lanes
+from mle_jax.fitting.many_rows import cores
 from mle_jax.fitting.native_lanes import Settled, settle_lanes, suits_native, to_solution
 from mle_jax.fitting.planning import Plan
 from mle_jax.fitting.solution import Solution
@@ -134,7 +134,7 @@ class Streams:
     def __init__(self, batch: Batch, memory: int | None, progress: bool) -> None:
         self.batch = batch
         on_cpu = jax.default_backend() == "cpu"
-        self.count = _cores() if on_cpu else 2  # one computes while data of the other are on their way
+        self.count = cores() if on_cpu else 2  # one computes while data of the other are on their way
         each = PIECE_BYTES if on_cpu else PIECE_BYTES_OF_ACCELERATOR
         if memory is not None:
             each = min(each, memory // (COPIES * self.count))
@@ -172,10 +172,6 @@ class Streams:
         head = [one(0)]  # alone, so that the others find a compiled program
         with ThreadPoolExecutor(self.count) as pool:
             return head + list(pool.map(one, firsts[1:]))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _power_of_two(least: int) -> int:

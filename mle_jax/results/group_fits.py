@@ -11,13 +11,13 @@ from mle_jax._precision import to_numpy
 from mle_jax._status import Status
 from mle_jax._text import plural
 from mle_jax._trees import in_order
-from mle_jax.data.arrays import CleanData
 from mle_jax.data.buckets import Bucket, evaluated
 from mle_jax.data.groups import Groups, key_arrays
-from mle_jax.results.building import build_fit, default_kind, withheld_entries
+from mle_jax.results.building import default_kind, withheld_entries
 from mle_jax.results.covariance_access import unflatten_numpy
 from mle_jax.results.fit_object import Fit
 from mle_jax.results.group_chunks import Job, count_rows_of, fit_chunk, key_name
+from mle_jax.results.lanes import fit_of_lane
 from mle_jax.results.record import Record
 from mle_jax.tables import Table
 
@@ -220,21 +220,7 @@ def one_group(fits: Fit, lane: int) -> Fit:
     kept: KeptRows | None = record.groups
     if kept is None or kept.groups.valid[lane] == 0:
         return _numbers_of_one(fits, lane)
-    data, weights = kept.inputs(lane)
-    stacked = jax.tree_util.tree_map(lambda leaf: leaf[lane], record.solution)
-    place, solution = record.second_looks.get(lane, (record.place, stacked))
-    fit = build_fit(
-        record.model,
-        place,
-        solution,
-        CleanData(data, {}, weights, None),
-        weight_kind=record.weight_kind,
-        clusters=None,
-        optimizer=record.optimizer,
-        kind=record.kind,
-        searched=record.place,
-        constraints=record.constraints,
-    )
+    fit = fit_of_lane(record, lane, *kept.inputs(lane))
     small = not fit.converged and fit.n_observations < fits.n_parameters
     return replace(fit, message=f"{fit.message} {_too_small(fit.n_observations, fits.n_parameters)}") if small else fit
 

@@ -9,7 +9,6 @@ import numpy as np
 from mle_jax._precision import in_float64, to_numpy
 from mle_jax._status import Status
 from mle_jax._trees import in_order
-from mle_jax._whole import is_whole
 from mle_jax.data.arrays import CleanData
 from mle_jax.fitting.lanes import lane_axes, lane_of, lane_weights, split_lanes
 from mle_jax.fitting.refining import needs_second_look, second_look
@@ -107,22 +106,13 @@ def _lane_inputs(record: Record, lane: int) -> tuple[Any, Any]:
 
 @in_float64
 def one_lane(fits: Fit, lane: int) -> Fit:
-    """Return the single fit of one dataset of a batch.
+    """Return the single fit of one dataset of a batch, by its number from 0."""
+    return fit_of_lane(fits._record, lane, *_lane_inputs(fits._record, lane))
 
-    Raises:
-        IndexError: there is no such lane.
-        TypeError: the lane is not a whole number.
-    """
-    record = fits._record
-    lanes = len(fits)
-    if not is_whole(lane):
-        raise TypeError(f"a batch is indexed by one whole number, not by {lane!r}; use fits[3] for the dataset 3")
-    if not -lanes <= lane < lanes:
-        raise IndexError(f"lane {lane} was asked for, but the batch has {lanes} datasets, 0 to {lanes - 1}")
-    lane = int(lane) % lanes
-    data, weights = _lane_inputs(record, lane)
-    stacked = lane_of(record.solution, lane)
-    place, solution = record.second_looks.get(lane, (record.place, stacked))
+
+def fit_of_lane(record: Record, lane: int, data: Any, weights: Any) -> Fit:
+    """Return the single fit of a lane whose data and weights are at hand."""
+    place, solution = record.second_looks.get(lane, (record.place, lane_of(record.solution, lane)))
     return build_fit(
         record.model,
         place,
