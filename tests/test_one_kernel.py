@@ -110,6 +110,7 @@ OTHERS = {
     "custom_jvp_call": (known_slope, np.square, SIGNED),
     "custom_vjp_call": (known_pullback, np.square, SIGNED),
     "dot_general": (jnp.matmul, np.matmul, SQUARE, np.arange(3.0)),
+    "dynamic_slice": (lambda x, i: lax.dynamic_slice(x, (i,), (3,)), lambda x, i: x[i : i + 3], SIGNED, np.int64(2)),
     "iota": (lambda x: x * lax.iota(float, 8), lambda x: x * COUNTS, SIGNED),
     "jit": (jax.jit(jnp.sin), np.sin, SIGNED),
     "optimization_barrier": (lambda x: lax.optimization_barrier(x) + 1, lambda x: x + 1, SIGNED),
@@ -124,7 +125,9 @@ OTHERS = {
     "slice": (lambda x: x[2:5], lambda x: x[2:5], SIGNED),
     "split": (lambda x: jnp.split(x, 2)[1], lambda x: x[4:], SIGNED),
     "squeeze": (lambda x: lax.squeeze(x[None], (0,)), np.copy, SIGNED),
+    "stack": (lambda x: jnp.stack([x, -x]), lambda x: np.stack([x, -x]), SIGNED),
     "transpose": (lambda x: x.T + 1, lambda x: x.T + 1, SQUARE),
+    "unstack": (lambda x: jnp.unstack(x)[2] * 2.0, lambda x: x[2] * 2.0, SQUARE),
     "while": (lambda x: lax.while_loop(lambda v: v[0] < 9.0, lambda v: v + 2.0, x), lambda x: x + 12.0, SIGNED),
 }
 

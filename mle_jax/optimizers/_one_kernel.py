@@ -32,8 +32,8 @@ ELEMENTWISE = (
     "max min mul ne neg not or pow rem round rsqrt select_n sign sin sinh sqrt square sub tan tanh xor"
 )
 LAID_OUT = (
-    "broadcast_in_dim concatenate dynamic_slice expand_dims iota optimization_barrier pad reshape rev slice split "
-    "squeeze stack transpose unstack"
+    "broadcast_in_dim concatenate dynamic_slice iota optimization_barrier pad reshape rev slice split squeeze stack "
+    "transpose unstack"
 )
 NESTED = ("closed_call", "cond", "custom_jvp_call", "custom_vjp_call", "jit", "pjit", "while")
 SUMS = ("reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_sum")
