@@ -114,7 +114,7 @@ def test_what_the_data_alone_decide_is_worked_out_once() -> None:
 )
 def test_blocks_are_short_and_cover_the_rows_without_a_rest_where_they_can(rows: int, lanes: int) -> None:
     """A block holds 128 numbers at most, unless the lanes alone are more."""
-    height = height_of_block(rows, lanes)
+    height = height_of_block(rows, lanes, 128)
     assert 1 <= height <= rows
     assert height * lanes <= max(128, lanes)
     if any(rows % h == 0 and 2 * h > max(min(128 // lanes, rows), 1) for h in range(1, height + 1)):

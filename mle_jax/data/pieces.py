@@ -1,10 +1,9 @@
 """Rows that are gone through piece by piece: arrays in memory or mapped from files, and Parquet files.
 
-A piece is a dataset and the range of its rows that is meant, so that the pieces of arrays in memory are no copies, and
-those read from files all have the same shape, for which one program is compiled.
+A piece is a dataset and the range of its rows that is meant: all pieces have the same shape, for which one program is
+compiled. On a CPU those of arrays in memory are no copies.
 """
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -23,12 +22,16 @@ from mle_jax.likelihood.rows import RowLayout, row_layout
 
 HEIGHT = 2**17
 """Rows of a piece read from a file: a few megabytes for an ordinary regression."""
+PIECES = 16
+"""Pieces of rows in memory, of each device: none of the cores waits long for the others."""
+LINE = 8
+"""Numbers of float64 in a line of the cache."""
 SPREAD = 16
-"""Pieces that a sample consists of."""
+"""Ranges that a sample consists of."""
 SHARE = 16
 """A sample holds one row of so many."""
 LEAST_SAMPLE = 4096
-START_ROWS = 10_000
+START_ROWS = 4_000
 """Rows from which start values are computed."""
 
 
@@ -47,8 +50,8 @@ Fetch = Callable[[], Piece]
 class Rows(Protocol):
     """Rows that can be gone through again and again."""
 
-    def pieces(self, count: int) -> Sequence[Fetch]:
-        """Return functions that fetch all rows, in about so many pieces where that can be chosen."""
+    def pieces(self) -> Sequence[Fetch]:
+        """Return functions that fetch all rows."""
         ...
 
     def sample(self) -> Sequence[Fetch]:
@@ -62,7 +65,7 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class RowsInMemory:
-    """Arrays in memory, handed to a device, or a share of the rows to each of several, once.
+    """Arrays in memory, handed to a device, or by pieces to several in turn, once.
 
     Attributes:
         data: the dataset, checked.
@@ -77,55 +80,51 @@ class RowsInMemory:
     devices: tuple[jax.Device, ...] = ()
 
     @cached_property
-    def _shares(self) -> tuple[Piece, ...]:
-        """The rows of each device: all of the same height, so that one program fits them."""
-        if not self.devices:
-            data, weights = jax.device_put((self.data, self.weights))
-            return (Piece(data, weights, 0, self._size),)
-        height = -(-self._size // len(self.devices))
-        layout = row_layout(self.data, self.constants)
-        shares = []
-        for number, device in enumerate(self.devices):
-            first, end = number * height, min((number + 1) * height, self._size)
-            at = min(first, self._size - height)
-            rows = layout.with_rows([leaf[at : at + height] for leaf in layout.rows])
+    def _layout(self) -> RowLayout:
+        return row_layout(self.data, self.constants)
+
+    @cached_property
+    def _pieces(self) -> tuple[Fetch, ...]:
+        devices = self.devices or (jax.devices()[0],)
+        # An accelerator sums all of its rows by itself; a core takes one piece after another.
+        count = PIECES * len(devices) if devices[0].platform == "cpu" else len(devices)
+        size = self._layout.size
+        # As many rows as whole lines of a cache hold, so that a CPU works on the arrays where they are.
+        height = min(-(-size // (count * LINE)) * LINE, size)
+        fetches = []
+        for number, first in enumerate(range(0, size, height)):
+            at = min(first, size - height)
+            rows = self._layout.with_rows([leaf[at : at + height] for leaf in self._layout.rows])
             weights = None if self.weights is None else self.weights[at : at + height]
-            if first < end and _has_valid(weights):
-                rows, weights = jax.device_put((rows, weights), device)
-                shares.append(Piece(rows, weights, first - at, end - at))
-        return tuple(shares)
+            if _has_valid(weights):
+                held = jax.device_put((rows, weights), devices[number % len(devices)])
+                fetches.append(partial(Piece, held[0], held[1], first - at, height))
+        return tuple(fetches)
 
-    @property
-    def _size(self) -> int:
-        return row_layout(self.data, self.constants).size
-
-    def pieces(self, count: int) -> Sequence[Fetch]:
-        """Return about so many ranges of rows; of an accelerator one, which it sums by itself."""
-        on_cpu = (self.devices[0].platform if self.devices else jax.default_backend()) == "cpu"
-        each = max(count // len(self._shares), 1) if on_cpu else 1
-        return tuple(piece for share in self._shares for piece in _cut(share, each))
+    def pieces(self) -> Sequence[Fetch]:
+        """Return pieces of the same height, so that one program fits them; the last begins early enough to be whole."""
+        return self._pieces
 
     def sample(self) -> Sequence[Fetch]:
-        """Return short ranges spread over all rows."""
-        if self._size // SHARE < LEAST_SAMPLE:
+        """Return short ranges spread over all rows, as one piece, on a CPU of the size of the others."""
+        size = self._layout.size
+        height = min(-(-size // (SHARE * LINE)) * LINE, size)
+        if height < LEAST_SAMPLE:
             return ()
-        many = max(SPREAD // len(self._shares), 1)
-        return tuple(_shortened(piece) for share in self._shares for piece in _cut(share, many))
+        edges = np.linspace(0, height, SPREAD + 1).astype(int)
+        firsts = np.linspace(0, size - int(np.diff(edges).max()), SPREAD).astype(int)
+        ranges = [slice(at, at + n) for at, n in zip(firsts.tolist(), np.diff(edges).tolist(), strict=True)]
+        gather = lambda leaf: np.concatenate([leaf[some] for some in ranges])  # noqa: E731 - of every leaf
+        weights = None if self.weights is None else gather(self.weights)
+        if not _has_valid(weights):
+            return ()
+        rows = self._layout.with_rows([gather(leaf) for leaf in self._layout.rows])
+        held = jax.device_put((rows, weights), self.devices[0] if self.devices else None)
+        return (partial(Piece, held[0], held[1], 0, height),)
 
     def some_rows(self) -> tuple[Any, np.ndarray | None]:
         """Return rows of positive weight, evenly spread."""
         return _chosen_rows(row_layout(self.data, self.constants), self.weights)
-
-
-def _cut(share: Piece, count: int) -> list[Fetch]:
-    edges = np.linspace(share.begin, share.end, count + 1).astype(int)
-    ends = itertools.pairwise(int(edge) for edge in edges)
-    return [partial(Piece, share.data, share.weights, first, end) for first, end in ends if first < end]
-
-
-def _shortened(fetch: Fetch) -> Fetch:
-    piece = fetch()
-    return partial(Piece, piece.data, piece.weights, piece.begin, piece.begin + (piece.end - piece.begin) // SHARE)
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,7 @@ class RowsInFiles:
         """The dataset itself, of which nothing is read."""
         return self.data
 
-    def pieces(self, count: int) -> Sequence[Fetch]:
+    def pieces(self) -> Sequence[Fetch]:
         """Return pieces of a fixed height, the last one begun early enough to be whole."""
         size = row_layout(self.data, self.constants).size
         height = min(HEIGHT, size)
@@ -155,7 +154,7 @@ class RowsInFiles:
 
     def sample(self) -> Sequence[Fetch]:
         """Return some of the pieces."""
-        return _some(self.pieces(0))
+        return _some(self.pieces())
 
     def some_rows(self) -> tuple[Any, np.ndarray | None]:
         """Return rows of positive weight, evenly spread."""
@@ -217,13 +216,13 @@ class RowsInParquet:
         data = self._leaves(0)
         return {name: jax.ShapeDtypeStruct((self.size, *leaf.shape[1:]), leaf.dtype) for name, leaf in data.items()}
 
-    def pieces(self, count: int) -> Sequence[Fetch]:
+    def pieces(self) -> Sequence[Fetch]:
         """Return the row groups."""
         return tuple(partial(self._read, number) for number in range(len(self.groups)))
 
     def sample(self) -> Sequence[Fetch]:
         """Return some of the row groups."""
-        return _some(self.pieces(0))
+        return _some(self.pieces())
 
     def some_rows(self) -> tuple[Any, np.ndarray | None]:
         """Return rows of row groups spread over the files."""

@@ -58,25 +58,28 @@ def log_density_log_mean(y: ArrayLike, log_mean: ArrayLike) -> Array:
         >>> round(float(mle.densities.poisson.log_density_log_mean(2, 0.0)), 4)  # -1 - log(2)
         -1.6931
     """
-    return _of_log_mean(*floats(y, log_mean))
+    y, log_mean = floats(y, log_mean)
+    valid = is_count(y)
+    known = jax.lax.stop_gradient(jnp.where(valid, y, 0.0))
+    count = jnp.where(known > 0, known, 1.0)
+    # What depends on the count alone stays outside of the function with its own derivatives: batches compute it once.
+    by_count = jnp.where(known > 0, log_stirling_ratio(count), 0.0)
+    return supported(valid, _of_log_mean(known, jnp.log(count), log_mean) - by_count)
 
 
-def _value(y: Array, log_mean: Array) -> Array:
-    positive = is_count(y) & (y > 0)
-    count = jnp.where(positive, y, 1.0)
-    t = log_mean - jnp.log(count)
+def _value(y: Array, log_y: Array, log_mean: Array) -> Array:
+    t = log_mean - log_y
     # exp(t) - 1 - t, by its own series near 0
     deviance = jnp.where(jnp.abs(t) < 1, excess(jnp.expm1(t), jnp.exp(t)), jnp.expm1(t) - t)
-    some = -count * deviance - log_stirling_ratio(count)
-    return supported(is_count(y), jnp.where(positive, some, -jnp.exp(log_mean)))
+    return jnp.where(y > 0, -y * deviance, -jnp.exp(log_mean))
 
 
-def _slope(y: Array, log_mean: Array) -> Array:
-    return jnp.where(is_count(y), y - jnp.exp(log_mean), 0.0)
+def _slope(y: Array, log_y: Array, log_mean: Array) -> Array:
+    return y - jnp.exp(log_mean)
 
 
-def _bend(y: Array, log_mean: Array) -> Array:
-    return jnp.where(is_count(y), -jnp.exp(log_mean), 0.0)
+def _bend(y: Array, log_y: Array, log_mean: Array) -> Array:
+    return -jnp.exp(log_mean)
 
 
-_of_log_mean = with_partials(_value, None, with_partials(_slope, None, _bend))
+_of_log_mean = with_partials(_value, None, None, with_partials(_slope, None, None, _bend))

@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 MANY_ROWS = 100_000
 """Rows from which on a fit is driven from Python: a pass then takes longer than to ask for it."""
 SAMPLE_STEPS = 30
-PIECES = 4  # per thread, so that none waits long for the others
 
 
 def suits_pieces(model: "Model", plan: Plan, dtype: str) -> bool:
@@ -81,7 +80,7 @@ def solve_in_pieces(model: "Model", plan: Plan, rows: Rows, start: Any, toleranc
     assert isinstance(newton, Newton)
     with ThreadPoolExecutor(threads) as pool:
         few = Passes(model, place, rows.sample(), pool)
-        many = Passes(model, place, rows.pieces(PIECES * threads), pool)
+        many = Passes(model, place, rows.pieces(), pool)
         # 1
         theta = begin_at(*rows.some_rows())
         searches = few.pieces and theta.size and plan.max_steps > 0

@@ -1,5 +1,6 @@
 """Many datasets on a CPU: chunks of lanes, each solved by one native loop, for as many of them as that can settle."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -16,11 +17,11 @@ from mle_jax.fitting.native import Arrived, climb
 from mle_jax.fitting.planning import Plan
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.verdicts import collapse, predicts_all, verdict
-from mle_jax.likelihood.lane_sums import LaneLikelihood
+from mle_jax.likelihood.lane_sums import TOGETHER, LaneLikelihood
 from mle_jax.likelihood.layout import count_rows
 from mle_jax.likelihood.loss import loss_scale, to_information, to_log_likelihood
 from mle_jax.likelihood.rows import row_layout
-from mle_jax.optimizers._one_kernel import is_known, only_in_one_kernel
+from mle_jax.optimizers._one_kernel import NotOneKernelError, is_known, only_in_one_kernel
 from mle_jax.optimizers.newton import Newton
 from mle_jax.parameters import Coordinates
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from mle_jax.likelihood import Model
 
 LANES = 32  # side by side: enough for the vector registers, few enough that a straggler holds up few others
+# The same where operations of usual size are compiled one by one: each costs some microseconds beside its arithmetic.
+PLAIN_LANES = 32
+PLAIN_TOGETHER = 2**14
 MOST_COORDINATES = 10
 MOST_ROWS = 16_384
 
@@ -91,28 +95,35 @@ def settle_lanes(
     Raises:
         NotOneKernelError: while tracing, where the log density cannot be part of a native loop.
     """
-    likelihood = LaneLikelihood(model, place, first_lane(data, axes), theta[0])
     own, join = split_lanes(data, axes)
     by_lane = lane_weights(weights)
     bar, most = jnp.asarray(tolerance, theta.dtype), jnp.asarray(max_steps, jnp.int32)
     first_radius = jnp.asarray(radius, theta.dtype)
 
-    def chunk(lanes: tuple[Any, ...]) -> Arrived:
-        start, some, *own_weights = lanes
-        row_leaves = _row_leaves(join(some), axes, tuple(model.constants))
-        shared = None if weights is None or own_weights else jnp.broadcast_to(weights, (len(start), weights.shape[0]))
-        rows = likelihood.prepare(row_leaves, own_weights[0] if own_weights else shared)
+    def climb_all(together: int, many: int, call: Callable[..., Arrived]) -> Arrived:
+        """Climb by chunks of so many lanes."""
+        likelihood = LaneLikelihood(model, place, first_lane(data, axes), theta[0], together=together)
 
-        def loop(*inputs: Any) -> Arrived:
-            rows, start, radius, bar, most = inputs
-            return climb(likelihood, rows, start, radius=radius, tolerance=bar, max_steps=most)
+        def chunk(lanes: tuple[Any, ...]) -> Arrived:
+            start, some, *own_weights = lanes
+            row_leaves = _row_leaves(join(some), axes, tuple(model.constants))
+            shared = None if weights is None or own_weights else jnp.broadcast_to(weights, (len(start), len(weights)))
+            rows = likelihood.prepare(row_leaves, own_weights[0] if own_weights else shared)
 
-        return only_in_one_kernel(loop, rows, start.T, first_radius, bar, most)
+            def loop(*inputs: Any) -> Arrived:
+                rows, start, radius, bar, most = inputs
+                return climb(likelihood, rows, start, radius=radius, tolerance=bar, max_steps=most)
 
-    count = theta.shape[0] // LANES
-    chunked = jax.tree_util.tree_map(lambda leaf: leaf.reshape(count, LANES, *leaf.shape[1:]), (theta, own, *by_lane))
-    arrived = jax.lax.map(chunk, chunked)
-    flat = jax.tree_util.tree_map(_lanes_first, arrived)
+            return call(loop, rows, start.T, first_radius, bar, most)
+
+        split = lambda leaf: leaf.reshape(-1, many, *leaf.shape[1:])  # noqa: E731 - of every leaf
+        arrived = jax.lax.map(chunk, jax.tree_util.tree_map(split, (theta, own, *by_lane)))
+        return jax.tree_util.tree_map(_lanes_first, arrived)
+
+    try:
+        flat = climb_all(TOGETHER, LANES, only_in_one_kernel)
+    except NotOneKernelError:
+        flat = climb_all(PLAIN_TOGETHER, min(PLAIN_LANES, len(theta)), lambda loop, *inputs: loop(*inputs))
     scale = loss_scale(model, first_lane(data, axes), None) if weights is None else jnp.sum(weights, axis=-1)
     in_axes = (0, 0 if by_lane else None)
     return jax.vmap(lambda one, scale: _told(place, one, scale, tolerance), in_axes=in_axes)(flat, jnp.asarray(scale))

@@ -1,5 +1,6 @@
 """Searches in single precision: the speed of float32, the verdict of float64."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -12,6 +13,7 @@ from mle_jax.fitting.planning import Plan, solve_from_start
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.verdicts import ROUNDING_DECREMENT
 from mle_jax.likelihood.programs import verb_program
+from mle_jax.parameters import Coordinates
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
@@ -43,7 +45,7 @@ def solve_in(dtype: str, model: "Model", plan: Plan, data: Any, weights: Any, st
         rough = run(*jax.tree_util.tree_map(_single, inputs[:4]), *inputs[4:])
         params, steps, trace = to_numpy(rough.params), int(rough.steps), rough.trace
     if plan.coordinates.dependent:  # keep the constraints to double precision
-        params = to_numpy(plan.coordinates.params(plan.coordinates.theta(params)))
+        params = to_numpy(in_double_precision(plan.coordinates)(params))
     if dtype == "mixed":
         again = {**plan.static, "closed_form": plan.closed_form and not model.smooth, "record": None}
         solution = verb_program(model, solve_from_start, **again)(*inputs[:3], params, *inputs[4:])
@@ -52,6 +54,11 @@ def solve_in(dtype: str, model: "Model", plan: Plan, data: Any, weights: Any, st
         solution = judged_to_rounding(at, below=ROUNDING_DECREMENT)
     taken = steps + (int(solution.steps) if dtype == "mixed" else 0)
     return solution._replace(steps=jnp.int32(taken), trace=trace)
+
+
+def in_double_precision(place: Coordinates) -> Callable[[Any], Any]:
+    """Return the way from params that satisfy the constraints in float32 to those that do in float64."""
+    return lambda params: place.params(place.theta(params))
 
 
 def _single(leaf: Any) -> Any:

@@ -157,10 +157,12 @@ class Streams:
         """
         size = min(self._lanes, max(_power_of_two(-(-lanes.size // self.count)), LEAST_PIECE))
 
+        double = bool(jax.config.read("jax_enable_x64"))
+
         def one(first: int) -> Any:
             these = lanes[first : first + size]
             filled = np.concatenate([these, np.repeat(these[-1:], size - these.size)])
-            with jax.enable_x64(True):  # threads do not inherit it
+            with jax.enable_x64(double):  # threads do not inherit it
                 found = to_numpy(function(self.batch.take(filled), filled))
             if shown and self._bar is not None:
                 self._bar.update(these.size)

@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TOGETHER = 128
-"""Numbers of a vector operation, at most: rows of a block times lanes."""
-MOST_PRODUCTS = 160
-"""Products per row, written out one by one, up to which that is better than a matrix product."""
+"""Numbers of a vector operation of a native loop, at most: rows of a block times lanes."""
 
 Entries = dict[tuple[int, int], Array]
 """The lower triangle of a symmetric matrix."""
@@ -70,9 +68,11 @@ class LaneLikelihood:
         place: what the free coordinates mean; the same for all lanes.
         data: one dataset, which shows the layout; leaves that do not count rows are meant for all lanes.
         point: one point (k,), which shows the type.
+        together: numbers of a vector operation, at most: rows of a block times lanes.
     """
 
-    def __init__(self, model: "Model", place: Any, data: Any, point: Array) -> None:
+    def __init__(self, model: "Model", place: Any, data: Any, point: Array, *, together: int = TOGETHER) -> None:
+        self._together = together
         self._layout = row_layout(data, tuple(model.constants))
 
         def density(theta: Array, *leaves: Array) -> Array:
@@ -85,14 +85,6 @@ class LaneLikelihood:
         self._same = own == 0 and common == point.size and self.split.shared(point) is not None
         self._slopes = jax.jacfwd(self.split.shared)(point) if common else None  # S, (c, k)
         self._level = self.split.shared(jnp.zeros_like(point)) if common else None  # d, (c,)
-
-    @property
-    def is_short(self) -> bool:
-        """Say whether the products of a row are few enough to be written out."""
-        own, common = self.split.sizes
-        inner = (own + common) * (own + common + 1) // 2
-        outer = own * self.size * (own + common) + (self.size * (self.size + 1) // 2) * max(own, 1)
-        return inner + outer + common * self.size * (common + self.size) // 2 <= MOST_PRODUCTS
 
     def prepare(self, leaves: Sequence[Array], weights: Array | None) -> LaneRows:
         """Lay the rows of L datasets out, and work out what does not depend on the point.
@@ -121,7 +113,7 @@ class LaneLikelihood:
         by_row = None if weights is None else weights.T
         rows = Rows(kept, computed, through, offset, by_row)
         total = jnp.asarray(float(leaves[0].shape[1])) if by_row is None else jnp.sum(by_row, axis=0)
-        return LaneRows(_filled_up(rows, height_of_block(leaves[0].shape[1], lanes)), total)
+        return LaneRows(_filled_up(rows, height_of_block(leaves[0].shape[1], lanes, self._together)), total)
 
     def sums(self, rows: LaneRows, at: Sequence[Array]) -> LaneSums:
         """Return the log-likelihoods at L points (k vectors over the lanes) with gradients and Hessians."""
@@ -137,7 +129,7 @@ class LaneLikelihood:
             found += [bends[i, j] for i in range(own, own + common) for j in range(own, i + 1)]
             return found
 
-        return self._assembled(iter(_sum_blocks(of_block, rows.rows, at[0])))
+        return self._assembled(iter(_sum_blocks(of_block, rows.rows, at[0], self._together)))
 
     def value(self, rows: LaneRows, at: Sequence[Array]) -> Array:
         """Return the log-likelihoods alone at L points, (L,)."""
@@ -148,7 +140,7 @@ class LaneLikelihood:
             value = _over_rows(self._density, [*own, *shared], len(own), block)
             return [value if block.weights is None else weigh(jnp.broadcast_to(block.weights, value.shape), value)]
 
-        return _sum_blocks(of_block, rows.rows, at[0])[0]
+        return _sum_blocks(of_block, rows.rows, at[0], self._together)[0]
 
     def _common(self, at: Sequence[Array]) -> list[Array]:
         """Return the predictors in common, vectors over the lanes."""
@@ -243,9 +235,9 @@ def _total(terms: Iterable[Array]) -> Array:
     return functools.reduce(operator.add, terms)
 
 
-def height_of_block(rows: int, lanes: int) -> int:
-    """Return how many rows are summed at once: about 128 numbers, and without a rest if that can be had."""
-    most = max(min(TOGETHER // lanes, rows), 1)
+def height_of_block(rows: int, lanes: int, together: int) -> int:
+    """Return how many rows are summed at once: not many more numbers, and without a rest if that can be had."""
+    most = max(min(together // lanes, rows), 1)
     return next((height for height in range(most, most // 2, -1) if rows % height == 0), most)
 
 
@@ -268,10 +260,10 @@ def _filled_up(rows: Rows, height: int) -> Rows:
     return jax.tree_util.tree_map(repeat, rows._replace(weights=None))._replace(weights=weights)
 
 
-def _sum_blocks(function: Callable[[Rows], list[Array]], rows: Rows, like: Array) -> list[Array]:
+def _sum_blocks(function: Callable[[Rows], list[Array]], rows: Rows, like: Array, together: int) -> list[Array]:
     """Sum a function of a block of rows, which returns (rows, L) each, over the rows of all blocks."""
     size = jax.tree_util.tree_leaves(rows)[0].shape[0]
-    height = height_of_block(size, like.shape[0])
+    height = height_of_block(size, like.shape[0], together)
     block = lambda leaf, i: jax.lax.dynamic_slice_in_dim(leaf, i * height, height)  # noqa: E731
 
     def add(i: Array, sums: list[Array]) -> list[Array]:

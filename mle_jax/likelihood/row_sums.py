@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 MANY = 16_384
 """Rows up to which all are summed at once."""
-BLOCK = 2**17
-"""Numbers that the rows of a block and their predictors hold, at most: about a megabyte, the cache of one core."""
+BLOCK = 2**14
+"""Numbers that the rows of a block and their predictors hold, at most: 128 kilobytes, within the cache of one core."""
 BLOCK_OF_ACCELERATOR = 2**26
 """The same where a whole device sums a block: half a gigabyte, enough to keep it busy."""
-LEAST = 256
-"""Rows of a block at least."""
+LEAST = 64
+"""Rows of a block at least; with few the matrix products are too small to be shared among cores that are all busy."""
 LEAST_OF_MANY = 32
 """The same where each makes thousands of numbers."""
 MOST = 2**22

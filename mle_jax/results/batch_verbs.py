@@ -9,10 +9,12 @@ import numpy as np
 from mle_jax._precision import in_float64
 from mle_jax._status import ConvergenceWarning
 from mle_jax.data.arrays import CleanData, read_data
+from mle_jax.fitting.batch_precision import solve_batch_in
 from mle_jax.fitting.batching import split_start
 from mle_jax.fitting.lanes import count_lanes, first_lane, lane_axes
 from mle_jax.fitting.planning import make_plan
-from mle_jax.fitting.streams import Batch, solve_batch
+from mle_jax.fitting.precision import check_dtype
+from mle_jax.fitting.streams import Batch
 from mle_jax.likelihood.layout import count_rows
 from mle_jax.parameters import ParameterSpace, constraint_texts
 from mle_jax.results.building import default_kind
@@ -41,6 +43,8 @@ def fit_batch(
     gradient: str = "autodiff",
     tolerance: float = 1e-6,
     max_steps: int | None = None,
+    dtype: str = "float64",
+    standard_errors: bool = True,
     memory: int | str | None = None,
     progress: bool = False,
 ) -> Fit:
@@ -62,6 +66,11 @@ def fit_batch(
         gradient: as for `fit`.
         tolerance: as for `fit`.
         max_steps: as for `fit`, for every dataset; by default 200 for Newton's method.
+        dtype: "float32" searches in single precision and judges in double: it may claim `converged_to_rounding`;
+            "mixed" then searches on in double from there. The summary counts the lanes where the two precisions
+            disagree, and the column ``float32_agrees`` of ``to_pandas()`` names them.
+        standard_errors: show them in the tables (``to_pandas()``, ``to_arrow()``, ``to_parquet()``, ``summary()``);
+            without them ``fits.standard_errors()`` still returns them, computed then.
         memory: bytes, or a text such as "4GB", that the engine may use beside the data and the results.
         progress: show a bar (needs tqdm).
 
@@ -78,15 +87,10 @@ def fit_batch(
         ([3.0, 2.0], [True, True], 2)
     """
     check_verb("fit_batch", model, data, start, weights)
-    arrays, _ = read_data(data, None, mapped=True)
     names = (shared,) if isinstance(shared, str) else tuple(shared)
-    axes = lane_axes(arrays, names)
-    lanes, sample = count_lanes(arrays, axes), first_lane(arrays, axes)
-    checked = _checked_weights(model, weights, lanes, sample)
     tolerance = check_options(tolerance=tolerance, weight_kind=weight_kind)
-    space = checked_space(model, CleanData(sample, {}, None, None), None)
-    begin = _checked_start(space, start, lanes)
-    place = checked_place(space, fixed, constraints, _by_lane(begin))
+    batch, space = _checked_batch(model, data, names, start, weights)
+    place = checked_place(space, fixed, constraints, _by_lane(batch.start))
     plan = make_plan(
         model,
         place,
@@ -97,12 +101,14 @@ def fit_batch(
         max_steps=max_steps,
         many=True,
     )
-    batch = Batch(arrays, axes, checked, begin, lanes)
-    solution = solve_batch(model, plan, batch, tolerance=tolerance, memory=read_memory(memory), progress=progress)
+    precision, budget = check_dtype(dtype), read_memory(memory)
+    solution, agrees = solve_batch_in(
+        precision, model, plan, batch, tolerance=tolerance, memory=budget, progress=progress
+    )
     record = Record(
         model=model,
-        data=arrays,
-        weights=checked,
+        data=batch.data,
+        weights=batch.weights,
         weight_kind=weight_kind,
         clusters=None,
         place=place,
@@ -111,12 +117,26 @@ def fit_batch(
         kind=default_kind(model),
         optimizer=plan.description(model),
         fixed=place.fixed,
-        n_lanes=lanes,
+        n_lanes=batch.size,
         shared=names,
         constraints=constraint_texts(constraints),
+        tables_errors=bool(standard_errors),
+        precisions_agree=agrees,
     )
     record = look_again(record, solution, tolerance=tolerance, max_steps=plan.max_steps, start_given=start is not None)
-    return _with_warning(build_batch(record, solution, sample))
+    return _with_warning(build_batch(record, solution, first_lane(batch.data, batch.axes)))
+
+
+def _checked_batch(
+    model: "Model", data: Any, shared: tuple[str, ...], start: Any, weights: Any
+) -> tuple[Batch, ParameterSpace]:
+    """Return the datasets with all that differs between them, checked, and the parameters."""
+    arrays, _ = read_data(data, None, mapped=True)
+    axes = lane_axes(arrays, shared)
+    lanes, sample = count_lanes(arrays, axes), first_lane(arrays, axes)
+    checked = _checked_weights(model, weights, lanes, sample)
+    space = checked_space(model, CleanData(sample, {}, None, None), None)
+    return Batch(arrays, axes, checked, _checked_start(space, start, lanes), lanes), space
 
 
 def _with_warning(fits: Fit) -> Fit:

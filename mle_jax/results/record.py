@@ -39,6 +39,9 @@ class Record:
         groups: the rows of ragged groups, from `results.group_fits`, where they are kept; `data` has shapes alone then.
         errors: standard errors (k_flat,) or (B, k_flat) of groups whose rows and information are not kept.
         settled_by: lanes whose answer is that of `refit`: lane -> the rung of its ladder.
+        tables_errors: whether the tables of a batch show standard errors.
+        precisions_agree: of a batch that was searched in single precision, bool (B,): in which lanes float64 says the
+            same; else None.
         matrix: the covariance of a fit that was read from a file, (k, k) or (B, k, k), which then has neither model
             nor data nor solution; else None.
     """
@@ -64,4 +67,6 @@ class Record:
     groups: Any = None
     errors: np.ndarray | None = None
     settled_by: dict[int, str] = field(default_factory=dict)
+    tables_errors: bool = True
+    precisions_agree: np.ndarray | None = None
     matrix: np.ndarray | None = None

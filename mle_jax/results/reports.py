@@ -119,15 +119,19 @@ def with_keys(fit: "Fit", lanes: np.ndarray, columns: dict[str, Any]) -> dict[st
 
 def wide_table(fit: "Fit") -> Table:
     """Return one row per dataset of a batch: flat names, se[<name>], log_likelihood, status, decrement, steps."""
-    estimates, errors = flat_numbers(fit, fit.params), standard_errors_of(fit)
+    record, estimates = fit._record, flat_numbers(fit, fit.params)
     columns: dict[str, Any] = {name: estimates[:, i] for i, name in enumerate(fit.names)}
-    columns |= {f"se[{name}]": errors[:, i] for i, name in enumerate(fit.names)}
+    if record.tables_errors:
+        errors = standard_errors_of(fit)
+        columns |= {f"se[{name}]": errors[:, i] for i, name in enumerate(fit.names)}
     columns |= {
         "log_likelihood": fit.log_likelihood,
         "status": status_names(fit),
         "decrement": fit.decrement,
         "steps": fit.steps,
     }
+    if record.precisions_agree is not None:
+        columns["float32_agrees"] = record.precisions_agree
     return Table(with_keys(fit, np.arange(len(fit)), columns))
 
 
@@ -198,7 +202,7 @@ def _remarks(fit: "Fit") -> list[str]:
 def remarks_on_inputs(fit: "Fit") -> list[str]:
     """Say where the standard errors come from, and what was held or tied."""
     record = fit._record
-    notes = [f"Standard errors from {KIND_TEXTS[record.kind]}."]
+    notes = [f"Standard errors from {KIND_TEXTS[record.kind]}."] if record.tables_errors else []
     held = [name for name, stuck in zip(fit.names, record.fixed, strict=True) if stuck]
     if held:
         notes.append(f"Held fixed: {', '.join(held)}.")
@@ -241,7 +245,8 @@ def batch_summary(fit: "Fit") -> str:
         ("Observations of each", f"{rows[0]:g}" if len(rows) == 1 else f"{rows[0]:g} to {rows[-1]:g}"),
         ("Log-likelihoods in all", significant(float(np.asarray(fit.log_likelihood)[certified].sum()), 8)),
     ]
-    estimates, errors = flat_numbers(fit, fit.params)[certified], standard_errors_of(fit)[certified]
+    estimates = flat_numbers(fit, fit.params)[certified]
+    errors = standard_errors_of(fit)[certified] if record.tables_errors else np.zeros_like(estimates)
     if not len(estimates):
         estimates = errors = np.full((1, len(fit.names)), np.nan)
     columns = {
@@ -249,10 +254,14 @@ def batch_summary(fit: "Fit") -> str:
         "mean": estimates.mean(axis=0),
         "std_dev": estimates.std(axis=0),
         **{name: np.quantile(estimates, q, axis=0) for name, q in (("least", 0), ("median", 0.5), ("greatest", 1))},
-        "median_error": np.median(errors, axis=0),
+        **({"median_error": np.median(errors, axis=0)} if record.tables_errors else {}),
     }
     table = Table(columns, title=f"Maximum likelihood, many datasets: {record.model.label}")
     codes, counts = np.unique(np.asarray(fit.status), return_counts=True)
     how = ", ".join(f"{count} {name}" for name, count in zip(STATUS_NAMES[codes], counts, strict=True))
-    notes = [f"Estimates and standard errors over the certified lanes. Statuses: {how}.", *remarks_on_inputs(fit)]
+    what = "Estimates and standard errors" if record.tables_errors else "Estimates"
+    notes = [f"{what} over the certified lanes. Statuses: {how}.", *remarks_on_inputs(fit)]
+    if record.precisions_agree is not None:
+        apart = int((~record.precisions_agree).sum())
+        notes.append(f"Searched in float32; float64 disagrees in {plural(apart, 'lane')} of {len(fit)}.")
     return summary_text(header, table, notes + notes_on(fit))

@@ -96,6 +96,7 @@ def _in_words(fit: Fit) -> dict[str, Any]:
         "shapes": [declared.shape for declared in space.declarations],
         "fixed": [bool(stuck) for stuck in record.fixed],
         **{name: getattr(record, name) for name in ("kind", "optimizer", "weight_kind", "n_lanes", "dropped", "given")},
+        "tables_errors": record.tables_errors,
         "constraints": record.constraints,
         "settled_by": {str(lane): rung for lane, rung in record.settled_by.items()},
         "keys": None if record.keys is None else list(record.keys),
@@ -123,6 +124,8 @@ def _in_numbers(fit: Fit) -> dict[str, np.ndarray]:
         places = np.arange(int(np.prod(declared.shape, dtype=int))).reshape(declared.shape)
         arrays[f"places{i}"] = np.asarray(declared.flatten(places))
         arrays[f"sources{i}"] = np.asarray(declared.unflatten(np.arange(declared.flat_size))).reshape(-1)
+    if fit._record.precisions_agree is not None:
+        arrays["precisions_agree"] = fit._record.precisions_agree
     if fit.history is not None:
         arrays["history"] = np.stack([fit.history.value, fit.history.gradient_norm])
         arrays["history_params"] = flatten_numpy(space, fit.history.params, (len(fit.history.value),))
@@ -186,6 +189,8 @@ def load_fit(path: Any) -> Fit:
         constraints=tuple(header["constraints"]),
         keys=None if header["keys"] is None else {name: arrays[f"key{i}"] for i, name in enumerate(header["keys"])},
         settled_by={int(lane): rung for lane, rung in header["settled_by"].items()},
+        tables_errors=header.get("tables_errors", True),  # older files have none
+        precisions_agree=arrays.get("precisions_agree"),
         matrix=arrays["covariance"],
     )
     tables: dict[str, Any] = {
