@@ -9,9 +9,10 @@ import pytest
 from jax.scipy.special import gammaln
 
 import mle_jax as mle
+from mle_jax._side_by_side import height_of_block
 from mle_jax.fitting import native_lanes, streams
 from mle_jax.fitting.native import climb
-from mle_jax.likelihood.lane_sums import LaneLikelihood, height_of_block
+from mle_jax.likelihood.lane_sums import LaneLikelihood
 from mle_jax.likelihood.layout import model_space
 from mle_jax.likelihood.loss import loss_objective
 from mle_jax.parameters import coordinates

@@ -84,7 +84,7 @@ def _judged(
 ) -> Solution:
     """Say in float64 what the points of a search in single precision are worth."""
     run = verb_program(model, judge_lanes, axes=batch.axes)
-    streams = Streams(batch, memory, progress=False)
+    streams = Streams(model, batch, memory, progress=False)
 
     def judge(piece: Batch, lanes: np.ndarray) -> Solution:
         at = jax.tree_util.tree_map(lambda leaf: leaf[lanes], params)
@@ -92,7 +92,7 @@ def _judged(
         solution: Solution = run(place, piece.data, own, common_weights(piece.weights), tolerance)
         return solution
 
-    return merged(batch.size, streams.run(judge, np.arange(batch.size)))
+    return merged(batch.size, streams.run(judge, np.arange(batch.size), name="judged"))
 
 
 def judge_lanes(

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from mle_jax._branches import cond_any
 from mle_jax._linalg import scaled_eigen
 from mle_jax._status import Status
 from mle_jax.fitting.certificate import SHARE, Certificate
@@ -165,13 +166,13 @@ def _identification(
     if model.is_joint:
         return by_matrix
 
-    def by_factor() -> Identification:
+    def by_factor(place: Place, point: Array, information: Array, data: Any, weights: Array | None) -> Identification:
         basis = basis_of(information_factor(model, place, point, data, weights))
         return Identification(
             information, basis.smallest**2, basis.weakest, basis.undetermined, jnp.all(basis.determined)
         )
 
-    return jax.lax.cond(is_blurred(information), by_factor, lambda: by_matrix)
+    return cond_any(is_blurred(information), by_factor, by_matrix, place, point, information, data, weights)
 
 
 def _certificate(point: Array, found: Identification | None, decrement: Array) -> Certificate:

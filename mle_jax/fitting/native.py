@@ -23,9 +23,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from mle_jax._linalg import rounding_floor
+from mle_jax._side_by_side import Entries, Factor, Vector, cholesky, dot, repeat, solve
 from mle_jax.fitting.climbing import LAST_DIGITS, QUADRATIC
-from mle_jax.likelihood.lane_sums import Entries, LaneLikelihood, LaneRows, repeat
+from mle_jax.likelihood.lane_sums import LaneLikelihood, LaneRows
 from mle_jax.optimizers.newton import next_radius
 
 RUNNING, LAST, DONE, LEFT, LATE = 0, 1, 2, 3, 4
@@ -33,8 +33,6 @@ SECULAR_STEPS = 4  # for the damping: only its order of magnitude matters
 SHIFT = 0.1  # of the scaled curvature, beyond what makes it positive definite
 POWERS = 8  # of the inverse: enough to tell the weakest direction
 CLEAR_FALL = 0.25, 1.0  # over one standard error, where a quadratic falls by 0.5
-
-Vector = list[Array]  # k entries, each a vector over the lanes
 
 
 class Here(NamedTuple):
@@ -45,13 +43,6 @@ class Here(NamedTuple):
     magnitude: Array
     gradient: Vector
     hessian: Entries
-
-
-class Factor(NamedTuple):
-    """The Cholesky factor of a symmetric matrix, written out; of no use where `definite` does not hold."""
-
-    lower: Entries  # the diagonal holds reciprocals
-    definite: Array
 
 
 class Climb(NamedTuple):
@@ -159,7 +150,7 @@ def _step(now: Climb, found: Here, *, bar: Array, max_steps: Array) -> Climb:
     slope = [g / d for g, d in zip(there.gradient, scales, strict=True)]
     factor = cholesky(scaled)
     full = solve(factor, slope)
-    decrement = jnp.where(factor.definite, jnp.sqrt(_dot(slope, full)), jnp.inf)
+    decrement = jnp.where(factor.definite, jnp.sqrt(dot(slope, full)), jnp.inf)
     # A last step is kept only if it brings the maximum nearer.
     last = now.stage == LAST
     lost = last & ~(accepted & (decrement <= now.decrement))
@@ -172,7 +163,7 @@ def _step(now: Climb, found: Here, *, bar: Array, max_steps: Array) -> Climb:
     radius = jnp.where(now.first, now.radius, radius)
     unit = jnp.sqrt(jnp.maximum(1.0, there.magnitude))
     damping, move = _damped(scaled, slope, full, factor.definite, radius * unit)
-    along = _dot(slope, move)
+    along = dot(slope, move)
 
     steps = now.steps + jnp.where(last | (now.stage >= DONE), 0, 1)
     near = (decrement < bar) & ~now.first
@@ -193,9 +184,9 @@ def _step(now: Climb, found: Here, *, bar: Array, max_steps: Array) -> Climb:
         stage=stage.astype(jnp.int32),
         steps=steps,
         trial=trial,
-        predicted=0.5 * (along + damping * _dot(move, move)),
+        predicted=0.5 * (along + damping * dot(move, move)),
         damping=damping,
-        length=jnp.sqrt(_dot(move, move)) / unit,
+        length=jnp.sqrt(dot(move, move)) / unit,
         first=jnp.zeros_like(now.first),
     )
     ended = now.stage >= DONE
@@ -218,7 +209,7 @@ def _damped(scaled: Entries, slope: Vector, full: Vector, definite: Array, radiu
     entry = lambda i, j: scaled[max(i, j), min(i, j)]  # noqa: E731 - reads a symmetric matrix
     least = [entry(i, i) - sum(jnp.abs(entry(i, j)) for j in range(size) if j != i) for i in range(size)]
     shift = jnp.maximum(-_least(least), 0.0) + SHIFT
-    length = jnp.sqrt(_dot(full, full))
+    length = jnp.sqrt(dot(full, full))
     damping = jnp.where(definite, 0.0, shift)
     waits = ~definite | (length > radius)
 
@@ -226,7 +217,7 @@ def _damped(scaled: Entries, slope: Vector, full: Vector, definite: Array, radiu
         trip, damping, move, waits = now
         factor = cholesky({(i, j): e + damping if i == j else e for (i, j), e in scaled.items()})
         move = [jnp.where(waits, new, old) for new, old in zip(solve(factor, slope), move, strict=True)]
-        square, bend = _dot(move, move), _dot(move, solve(factor, move))
+        square, bend = dot(move, move), dot(move, solve(factor, move))
         length = jnp.sqrt(square)
         long = waits & (length > 1.05 * radius)
         gain = (length / radius - 1.0) * square / jnp.where(bend > 0, bend, 1.0)
@@ -234,7 +225,7 @@ def _damped(scaled: Entries, slope: Vector, full: Vector, definite: Array, radiu
 
     begin = jnp.int32(0), damping, full, waits
     _, damping, move, _ = jax.lax.while_loop(lambda now: (now[0] <= SECULAR_STEPS) & jnp.any(now[3]), shorten, begin)
-    length = jnp.sqrt(_dot(move, move))
+    length = jnp.sqrt(dot(move, move))
     share = jnp.minimum(1.0, 1.05 * radius / jnp.where(length > 0, length, 1.0))
     return damping, [entry * share for entry in move]
 
@@ -247,7 +238,7 @@ def _look_around(likelihood: LaneLikelihood, rows: LaneRows, end: Climb, scale: 
     slope = [g / d for g, d in zip(here.gradient, scales, strict=True)]
     factor = cholesky(scaled)
     full = solve(factor, slope)
-    decrement = jnp.sqrt(_dot(slope, full))
+    decrement = jnp.sqrt(dot(slope, full))
     zero = jnp.zeros_like(decrement)
     weakest, reciprocal, trace = _weakest(factor, size)
     # One standard error along a unit vector v of the scaled coordinates is 1 / sqrt(v' A v scale) long.
@@ -303,53 +294,19 @@ def _weakest(factor: Factor, size: int) -> tuple[Vector, Array, Array]:
         largest = jnp.maximum(largest, inverse[i][i])
 
     def unit(vector: Vector) -> Vector:
-        return [entry / jnp.sqrt(_dot(vector, vector)) for entry in vector]
+        return [entry / jnp.sqrt(dot(vector, vector)) for entry in vector]
 
     def power(_: Array, now: tuple[Vector, Array]) -> tuple[Vector, Array]:
         before = unit(now[0])
         after = solve(factor, before)
-        return after, _dot(before, after)
+        return after, dot(before, after)
 
     weakest, reciprocal = repeat(POWERS, power, (weakest, one))
     return unit(weakest), reciprocal, trace
 
 
-def cholesky(matrix: Entries) -> Factor:
-    """Factor symmetric matrices given by their lower triangles, on the diagonal scale."""
-    size = max(i for i, _ in matrix) + 1
-    lower: Entries = {}
-    definite = matrix[0, 0] == matrix[0, 0]
-    for j in range(size):
-        pivot = matrix[j, j] - sum(lower[j, m] ** 2 for m in range(j))
-        good = pivot > rounding_floor(size, pivot.dtype)
-        definite = definite & good
-        lower[j, j] = 1.0 / jnp.sqrt(jnp.where(good, pivot, 1.0))
-        for i in range(j + 1, size):
-            lower[i, j] = (matrix[i, j] - sum(lower[i, m] * lower[j, m] for m in range(j))) * lower[j, j]
-    return Factor(lower, definite)
-
-
-def solve(factor: Factor, right: Vector) -> Vector:
-    """Solve with the factored matrices."""
-    lower, size = factor.lower, len(right)
-    half: Vector = []
-    for i in range(size):
-        half.append((right[i] - sum(lower[i, m] * half[m] for m in range(i))) * lower[i, i])
-    found: Vector = [half[0]] * size
-    for i in reversed(range(size)):
-        found[i] = (half[i] - sum(lower[m, i] * found[m] for m in range(i + 1, size))) * lower[i, i]
-    return found
-
-
-def _dot(left: Vector, right: Vector) -> Array:
-    total = left[0] * right[0]
-    for one, other in zip(left[1:], right[1:], strict=True):
-        total = total + one * other
-    return total
-
-
 def _square(vector: Vector) -> Array:
-    return _dot(vector, vector)
+    return dot(vector, vector)
 
 
 def _any(conditions: list[Array]) -> Array:

@@ -9,6 +9,7 @@ import numpy as np
 from jax import Array
 
 from mle_jax._objective import Evaluation
+from mle_jax._side_by_side import PLAIN_TOGETHER, TOGETHER
 from mle_jax._status import Status
 from mle_jax._trees import named_leaves
 from mle_jax.fitting.certificate import Certificate
@@ -17,7 +18,7 @@ from mle_jax.fitting.native import Arrived, climb
 from mle_jax.fitting.planning import Plan
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.verdicts import collapse, predicts_all, verdict
-from mle_jax.likelihood.lane_sums import TOGETHER, LaneLikelihood
+from mle_jax.likelihood.lane_sums import LaneLikelihood
 from mle_jax.likelihood.layout import count_rows
 from mle_jax.likelihood.loss import loss_scale, to_information, to_log_likelihood
 from mle_jax.likelihood.rows import row_layout
@@ -29,9 +30,7 @@ if TYPE_CHECKING:
     from mle_jax.likelihood import Model
 
 LANES = 32  # side by side: enough for the vector registers, few enough that a straggler holds up few others
-# The same where operations of usual size are compiled one by one: each costs some microseconds beside its arithmetic.
-PLAIN_LANES = 32
-PLAIN_TOGETHER = 2**14
+PLAIN_LANES = 64  # the same where operations of usual size are compiled one by one
 MOST_COORDINATES = 10
 MOST_ROWS = 16_384
 

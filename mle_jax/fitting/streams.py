@@ -102,7 +102,7 @@ def solve_batch(
         Solutions stacked over the lanes, NumPy.
     """
     # 1
-    streams = Streams(batch, memory, progress)
+    streams = Streams(model, batch, memory, progress)
     left, parts = np.arange(batch.size), []
     # 2
     if suits_native(model, plan, batch.data, batch.axes) and _is_worth(batch):
@@ -126,13 +126,15 @@ class Streams:
     """Threads that take pieces of a batch one after another.
 
     Args:
+        model: the model, which remembers what was compiled.
         batch: all lanes.
         memory: bytes, or None.
         progress: show a bar.
     """
 
-    def __init__(self, batch: Batch, memory: int | None, progress: bool) -> None:
+    def __init__(self, model: "Model", batch: Batch, memory: int | None, progress: bool) -> None:
         self.batch = batch
+        self._compiled: set[Any] = model._programs.setdefault("pieces of a batch", set())
         on_cpu = jax.default_backend() == "cpu"
         self.count = cores() if on_cpu else 2  # one computes while data of the other are on their way
         each = PIECE_BYTES if on_cpu else PIECE_BYTES_OF_ACCELERATOR
@@ -147,12 +149,15 @@ class Streams:
         if self._bar is not None:
             self._bar.close()
 
-    def run(self, function: Callable[[Batch, np.ndarray], Any], lanes: np.ndarray, *, shown: bool = False) -> list[Any]:
+    def run(
+        self, function: Callable[[Batch, np.ndarray], Any], lanes: np.ndarray, *, name: str, shown: bool = False
+    ) -> list[Any]:
         """Return ``(lanes of a piece, function(piece, lanes))`` of all pieces; a piece is filled up to its full size.
 
         Args:
             function: of a piece and the numbers of its lanes, which returns a pytree of arrays over these lanes.
             lanes: which of the lanes.
+            name: of the program that this calls.
             shown: these lanes are done with, as far as the bar is concerned.
         """
         size = min(self._lanes, max(_power_of_two(-(-lanes.size // self.count)), LEAST_PIECE))
@@ -169,11 +174,16 @@ class Streams:
             return these, jax.tree_util.tree_map(lambda leaf: leaf[: these.size], found)
 
         firsts = range(0, lanes.size, size)
-        if len(firsts) == 1:
-            return [one(0)]
-        head = [one(0)]  # alone, so that the others find a compiled program
+        own, _ = split_lanes(self.batch.data, self.batch.axes)
+        key = name, size, double, tuple((leaf.shape[1:], leaf.dtype.name) for leaf in own)
+        # The first time one goes ahead alone, so that the others find a compiled program.
+        ahead = 0 if key in self._compiled and len(firsts) > 1 else 1
+        head = [one(first) for first in firsts[:ahead]]
+        self._compiled.add(key)
+        if len(firsts) == ahead:
+            return head
         with ThreadPoolExecutor(self.count) as pool:
-            return head + list(pool.map(one, firsts[1:]))
+            return head + list(pool.map(one, firsts[ahead:]))
 
 
 def _power_of_two(least: int) -> int:
@@ -200,7 +210,7 @@ def _natively(model: "Model", plan: Plan, streams: Streams, tolerance: float) ->
         return settle(piece, theta, min(FIRST_STEPS, plan.max_steps))
 
     try:
-        found = streams.run(first, np.arange(streams.batch.size), shown=True)
+        found = streams.run(first, np.arange(streams.batch.size), name="native", shown=True)
     except NotOneKernelError:
         return [], np.arange(streams.batch.size)
     parts = [_part(*one) for one in found]
@@ -211,7 +221,7 @@ def _natively(model: "Model", plan: Plan, streams: Streams, tolerance: float) ->
         for lanes, told in found:
             reached[lanes[told.unfinished]] = told.theta[told.unfinished]
         again = lambda piece, lanes: settle(piece, reached[lanes], plan.max_steps - FIRST_STEPS)  # noqa: E731
-        for lanes, told in streams.run(again, late):
+        for lanes, told in streams.run(again, late, name="native, on"):
             parts.append(_part(lanes, told._replace(steps=told.steps + FIRST_STEPS)))
             left = np.concatenate([left, lanes[~told.settled]])
     else:
@@ -238,13 +248,14 @@ def _carefully(model: "Model", plan: Plan, streams: Streams, lanes: np.ndarray, 
         return run(plan.coordinates, piece.data, by_lane, weights, common, plan.optimizer, tolerance, most)
 
     few = min(plan.max_steps, FIRST_CAREFUL_STEPS) if isinstance(plan.optimizer, Newton) else plan.max_steps
-    parts: list[Part] = streams.run(lambda piece, _: careful(piece, few), lanes, shown=lanes.size == streams.batch.size)
+    name, whole = f"careful {static}", lanes.size == streams.batch.size
+    parts: list[Part] = streams.run(lambda piece, _: careful(piece, few), lanes, name=name, shown=whole)
     if few == plan.max_steps:
         return parts
     late = np.concatenate([some[found.status == int(Status.max_steps)] for some, found in parts])
     if not late.size:
         return parts
-    return parts + streams.run(lambda piece, _: careful(piece, plan.max_steps), late)
+    return parts + streams.run(lambda piece, _: careful(piece, plan.max_steps), late, name=name)
 
 
 def merged(size: int, parts: Sequence[Part]) -> Solution:

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from mle_jax._branches import cond_any
 from mle_jax._linalg import rounding_floor, scaled_eigen
 from mle_jax._text import listing
 from mle_jax.fitting.choosing import DENSE_UP_TO
@@ -102,12 +103,12 @@ def inverse_expected(
     if model.is_joint or not theta.size:
         return by_matrix
 
-    def by_factor() -> Array:
+    def by_factor(place: Any, theta: Array, data: Any, weights: Array | None) -> Array:
         basis = basis_of(information_factor(model, place, theta, data, weights))
         half = jnp.where(basis.determined, basis.basis, 0.0)
         return jnp.where(jnp.all(basis.determined) | partly, half @ half.T, jnp.nan)
 
-    return jax.lax.cond(is_blurred(information), by_factor, lambda: by_matrix)
+    return cond_any(is_blurred(information), by_factor, by_matrix, place, theta, data, weights)
 
 
 def inverse(information: Array) -> Array:

@@ -9,15 +9,14 @@ With the predictors z = (u, s), u = J theta + c of a row's own and s = S theta +
 h'' of its log density in z, the sums are those of `likelihood.row_sums`, written out entry by entry.
 """
 
-import functools
-import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
+from mle_jax._side_by_side import TOGETHER, Entries, height_of_block, sum_blocks, total
 from mle_jax.likelihood.affine import Split, split_always
 from mle_jax.likelihood.evaluation import weigh
 from mle_jax.likelihood.rows import row_layout
@@ -26,12 +25,6 @@ if TYPE_CHECKING:
     from mle_jax.likelihood.model import Model
 
 T = TypeVar("T")
-
-TOGETHER = 128
-"""Numbers of a vector operation of a native loop, at most: rows of a block times lanes."""
-
-Entries = dict[tuple[int, int], Array]
-"""The lower triangle of a symmetric matrix."""
 
 
 class LaneSums(NamedTuple):
@@ -129,7 +122,7 @@ class LaneLikelihood:
             found += [bends[i, j] for i in range(own, own + common) for j in range(own, i + 1)]
             return found
 
-        return self._assembled(iter(_sum_blocks(of_block, rows.rows, at[0], self._together)))
+        return self._assembled(iter(sum_blocks(of_block, rows.rows, at[0], self._together)))
 
     def value(self, rows: LaneRows, at: Sequence[Array]) -> Array:
         """Return the log-likelihoods alone at L points, (L,)."""
@@ -140,7 +133,7 @@ class LaneLikelihood:
             value = _over_rows(self._density, [*own, *shared], len(own), block)
             return [value if block.weights is None else weigh(jnp.broadcast_to(block.weights, value.shape), value)]
 
-        return _sum_blocks(of_block, rows.rows, at[0], self._together)[0]
+        return sum_blocks(of_block, rows.rows, at[0], self._together)[0]
 
     def _common(self, at: Sequence[Array]) -> list[Array]:
         """Return the predictors in common, vectors over the lanes."""
@@ -196,10 +189,10 @@ class LaneLikelihood:
         through = block.through
         bend = lambda i, j: bends[max(i, j), min(i, j)]  # noqa: E731 - reads a symmetric matrix
         places = range(self.size)
-        gradient = [_total(through[:, a, i] * slopes[a] for a in range(own)) for i in places]
-        bent = [[_total(bend(a, b) * through[:, b, i] for b in range(own)) for i in places] for a in range(own)]
-        hessian = [_total(through[:, a, i] * bent[a][j] for a in range(own)) for i in places for j in range(i + 1)]
-        mixed = [_total(bend(own + c, a) * through[:, a, i] for a in range(own)) for c in range(common) for i in places]
+        gradient = [total(through[:, a, i] * slopes[a] for a in range(own)) for i in places]
+        bent = [[total(bend(a, b) * through[:, b, i] for b in range(own)) for i in places] for a in range(own)]
+        hessian = [total(through[:, a, i] * bent[a][j] for a in range(own)) for i in places for j in range(i + 1)]
+        mixed = [total(bend(own + c, a) * through[:, a, i] for a in range(own)) for c in range(common) for i in places]
         return gradient + hessian + mixed
 
     def _assembled(self, found: Any) -> LaneSums:
@@ -231,16 +224,6 @@ class LaneLikelihood:
         return LaneSums(value, magnitude, gradient, hessian)
 
 
-def _total(terms: Iterable[Array]) -> Array:
-    return functools.reduce(operator.add, terms)
-
-
-def height_of_block(rows: int, lanes: int, together: int) -> int:
-    """Return how many rows are summed at once: not many more numbers, and without a rest if that can be had."""
-    most = max(min(together // lanes, rows), 1)
-    return next((height for height in range(most, most // 2, -1) if rows % height == 0), most)
-
-
 def _with_valid_rows(leaf: Array, weights: Array, spare: Array) -> Array:
     """Put a row of positive weight in place of every row of weight zero, of (L, n, ...)."""
     valid = jax.vmap(lambda one, at: one[at])(leaf, spare)[:, None]
@@ -258,33 +241,6 @@ def _filled_up(rows: Rows, height: int) -> Rows:
     weights = jnp.ones((size, 1)) if rows.weights is None else rows.weights
     weights = jnp.concatenate([weights, jnp.zeros((rest, weights.shape[1]))])
     return jax.tree_util.tree_map(repeat, rows._replace(weights=None))._replace(weights=weights)
-
-
-def _sum_blocks(function: Callable[[Rows], list[Array]], rows: Rows, like: Array, together: int) -> list[Array]:
-    """Sum a function of a block of rows, which returns (rows, L) each, over the rows of all blocks."""
-    size = jax.tree_util.tree_leaves(rows)[0].shape[0]
-    height = height_of_block(size, like.shape[0], together)
-    block = lambda leaf, i: jax.lax.dynamic_slice_in_dim(leaf, i * height, height)  # noqa: E731
-
-    def add(i: Array, sums: list[Array]) -> list[Array]:
-        found = function(jax.tree_util.tree_map(lambda leaf: block(leaf, i), rows))
-        return [
-            total + jnp.sum(jnp.broadcast_to(more, (height, *like.shape)), axis=0)
-            for total, more in zip(sums, found, strict=True)
-        ]
-
-    count = len(jax.eval_shape(function, jax.tree_util.tree_map(lambda leaf: leaf[:height], rows)))
-    return repeat(size // height, add, [jnp.zeros_like(like)] * count)
-
-
-def repeat(times: int, step: Callable[[Array, T], T], first: T) -> T:
-    """Do what `jax.lax.fori_loop` does, as a plain loop: that makes a `scan` of it, which a native loop cannot hold."""
-
-    def one(now: tuple[Array, T]) -> tuple[Array, T]:
-        return now[0] + 1, step(now[0], now[1])
-
-    last: tuple[Array, T] = jax.lax.while_loop(lambda now: now[0] < times, one, (jnp.int32(0), first))
-    return last[1]
 
 
 def _over_rows(function: Callable[..., Any], z: Sequence[Array], own: int, block: Rows) -> Any:

@@ -7,9 +7,12 @@ import jax
 import jax.numpy as jnp
 import jax.scipy.linalg
 from jax import Array
+from jax.custom_batching import custom_vmap
 
+from mle_jax._branches import cond_any
 from mle_jax.optimizers._active_rows import Problem, in_lengths, keeps_signs, nearest
 from mle_jax.optimizers._interior_point import interior_point, typical_residual
+from mle_jax.optimizers._quantile_lanes import solve_side_by_side, suits_lanes
 from mle_jax.optimizers._row_blocks import combine, normal_matrix
 from mle_jax.optimizers._vertex import ROUNDINGS, Rows, Vertex, descend_to_vertex
 from mle_jax.optimizers.least_squares import column_basis
@@ -82,10 +85,32 @@ def _solve_normal(z: Array, weights: Array, right: Array, *, ridge: float = 0.0)
     return jax.scipy.linalg.cho_solve((factor, True), right)
 
 
+@custom_vmap
 def solve_at_once(problem: Problem) -> Exact:
-    """Solve exactly, from least squares."""
+    """Solve exactly, from least squares; lanes under `vmap` side by side, as far as that settles them."""
     basis = column_basis(problem.x)
     return solve_exactly(problem, basis, least_squares_start(problem, basis))
+
+
+@solve_at_once.def_vmap
+def _of_lanes(size: int, batched: list[Problem], problem: Problem) -> tuple[Exact, Exact]:
+    everywhere = lambda leaf, own: leaf if own else jnp.broadcast_to(leaf, (size, *jnp.shape(leaf)))  # noqa: E731
+    problem = jax.tree_util.tree_map(everywhere, problem, batched[0])
+    one = solve_at_once.fun
+    everything = Exact(True, True, True, True, True, True)  # type: ignore[arg-type]
+    if not suits_lanes(problem.x):
+        return jax.vmap(one)(problem), everything
+    quick = solve_side_by_side(problem)
+    zero = jnp.zeros_like(quick.objective)
+    rank = jnp.full(size, problem.x.shape[2], jnp.sum(jnp.ones(1, bool)).dtype)
+    usual = Exact(quick.b, quick.objective, quick.sure, zero, jnp.zeros_like(quick.b), rank)
+
+    def the_others(usual: Exact, problem: Problem) -> Exact:
+        found = jax.vmap(one)(problem)
+        pick = lambda own, new: jnp.where(usual.optimal.reshape(-1, *[1] * (own.ndim - 1)), own, new)  # noqa: E731
+        return jax.tree_util.tree_map(pick, usual, found)
+
+    return cond_any(~jnp.all(quick.sure), the_others, usual, usual, problem), everything
 
 
 def solve_exactly(problem: Problem, basis: Array, b: Array, size: Array | None = None) -> Exact:

@@ -1,0 +1,112 @@
+"""Arithmetic on L small problems side by side: every number is a vector over these lanes, matrices are written out.
+
+Each operation on a block of rows is then a short vector operation, without a library call and without a matrix
+product: what a native loop can be made of (`optimizers._one_kernel`).
+"""
+
+import functools
+import operator
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from mle_jax._linalg import rounding_floor
+
+T = TypeVar("T")
+
+TOGETHER = 128
+"""Numbers of a vector operation of a native loop, at most: rows of a block times lanes."""
+PLAIN_TOGETHER = 2**15
+"""The same where operations of usual size are compiled one by one, each of which costs some microseconds by itself."""
+
+Vector = list[Array]
+"""Entries, each a vector over the lanes."""
+Entries = dict[tuple[int, int], Array]
+"""The lower triangle of a symmetric matrix."""
+
+
+class Factor(NamedTuple):
+    """The Cholesky factor of a symmetric matrix, written out; of no use where `definite` does not hold."""
+
+    lower: Entries  # the diagonal holds reciprocals
+    definite: Array
+
+
+def total(terms: Iterable[Array]) -> Array:
+    """Return the sum, in the order given."""
+    return functools.reduce(operator.add, terms)
+
+
+def height_of_block(rows: int, lanes: int, together: int) -> int:
+    """Return how many rows are summed at once: not many more numbers, and without a rest if that can be had."""
+    most = max(min(together // lanes, rows), 1)
+    return next((height for height in range(most, most // 2, -1) if rows % height == 0), most)
+
+
+def sum_blocks(function: Callable[[T], list[Array]], rows: T, like: Array, together: int) -> list[Array]:
+    """Sum a function of a block of rows over all blocks.
+
+    Args:
+        function: of a block, which returns arrays (height, L).
+        rows: pytree of arrays (n, ...), n a multiple of `height_of_block`.
+        like: (L,), which shows the type.
+        together: numbers of a vector operation, at most: rows of a block times lanes.
+    """
+    size = jax.tree_util.tree_leaves(rows)[0].shape[0]
+    height = height_of_block(size, like.shape[0], together)
+    block = lambda leaf, i: jax.lax.dynamic_slice_in_dim(leaf, i * height, height)  # noqa: E731
+
+    def add(i: Array, sums: list[Array]) -> list[Array]:
+        found = function(jax.tree_util.tree_map(lambda leaf: block(leaf, i), rows))
+        return [
+            so_far + jnp.sum(jnp.broadcast_to(more, (height, *like.shape)), axis=0)
+            for so_far, more in zip(sums, found, strict=True)
+        ]
+
+    count = len(jax.eval_shape(function, jax.tree_util.tree_map(lambda leaf: leaf[:height], rows)))
+    return repeat(size // height, add, [jnp.zeros_like(like)] * count)
+
+
+def repeat(times: int, step: Callable[[Array, T], T], first: T) -> T:
+    """Do what `jax.lax.fori_loop` does, as a plain loop: that makes a `scan` of it, which a native loop cannot hold."""
+
+    def one(now: tuple[Array, T]) -> tuple[Array, T]:
+        return now[0] + 1, step(now[0], now[1])
+
+    last: tuple[Array, T] = jax.lax.while_loop(lambda now: now[0] < times, one, (jnp.int32(0), first))
+    return last[1]
+
+
+def cholesky(matrix: Entries) -> Factor:
+    """Factor symmetric matrices given by their lower triangles, on the diagonal scale."""
+    size = max(i for i, _ in matrix) + 1
+    lower: Entries = {}
+    definite = matrix[0, 0] == matrix[0, 0]
+    for j in range(size):
+        pivot = matrix[j, j] - sum(lower[j, m] ** 2 for m in range(j))
+        good = pivot > rounding_floor(size, pivot.dtype)
+        definite = definite & good
+        lower[j, j] = 1.0 / jnp.sqrt(jnp.where(good, pivot, 1.0))
+        for i in range(j + 1, size):
+            lower[i, j] = (matrix[i, j] - sum(lower[i, m] * lower[j, m] for m in range(j))) * lower[j, j]
+    return Factor(lower, definite)
+
+
+def solve(factor: Factor, right: Vector) -> Vector:
+    """Solve with the factored matrices."""
+    lower, size = factor.lower, len(right)
+    half: Vector = []
+    for i in range(size):
+        half.append((right[i] - sum(lower[i, m] * half[m] for m in range(i))) * lower[i, i])
+    found: Vector = [half[0]] * size
+    for i in reversed(range(size)):
+        found[i] = (half[i] - sum(lower[m, i] * found[m] for m in range(i + 1, size))) * lower[i, i]
+    return found
+
+
+def dot(left: Vector, right: Vector) -> Array:
+    """Return the scalar products."""
+    return total(one * other for one, other in zip(left, right, strict=True))
