@@ -177,6 +177,41 @@ def test_what_needs_all_rows_at_once_says_so(data, tmp_path):
         mle.fit(MODEL, tmp_path / "absent.parquet")
 
 
+def with_eight_devices(script):
+    """Run a script in a process with eight devices."""
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
+    environment = {**os.environ, "XLA_FLAGS": flags.strip(), "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_several_devices_share_a_batch_and_change_nothing():
+    with_eight_devices("""
+        import jax, numpy as np, mle_jax as mle
+        from mle_jax.fitting import streams
+        rng = np.random.default_rng(0)
+        x = np.stack([np.ones((512, 25)), rng.normal(size=(512, 25))], axis=-1)
+        data = {"x": x, "y": rng.poisson(np.exp(x @ [0.3, -0.5]))}
+        data["y"][7] = 0  # no maximum
+        model, every, used = mle.models.poisson_regression(), jax.local_devices(), set()
+        chosen = jax.default_device
+        streams.jax.default_device = lambda device: used.add(device) or chosen(device)
+        many = mle.fit_batch(model, data)
+        assert used == set(every) and len(every) == 8
+        streams.jax.local_devices = lambda: every[:1]
+        one = mle.fit_batch(model, data)
+        assert one.status.tolist() == many.status.tolist() and one.converged.sum() == 511
+        good = one.converged
+        np.testing.assert_allclose(many.params["w"][good], one.params["w"][good], rtol=1e-12, atol=1e-13)
+        np.testing.assert_allclose(many.log_likelihood[good], one.log_likelihood[good], rtol=1e-12)
+        errors = many.standard_errors()["w"][good], one.standard_errors()["w"][good]
+        np.testing.assert_allclose(*errors, rtol=1e-12)
+    """)
+
+
 def test_several_devices_change_nothing():
     script = """
         import jax, numpy as np, mle_jax as mle
@@ -196,9 +231,4 @@ def test_several_devices_change_nothing():
         np.testing.assert_allclose(many.log_likelihood, one.log_likelihood, rtol=1e-12)
         np.testing.assert_allclose(many.standard_errors()["w"], one.standard_errors()["w"], rtol=1e-12)
     """
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
-    environment = {**os.environ, "XLA_FLAGS": flags.strip(), "JAX_PLATFORMS": "cpu"}
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], env=environment, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
+    with_eight_devices(script)

@@ -1,7 +1,7 @@
 """Data in: from what people have to arrays that are checked once, before anything is compiled."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -75,6 +75,17 @@ def widened(leaf: np.ndarray, *, copy: bool = False) -> np.ndarray:
         return leaf
     dtype = np.dtype(np.int64 if np.issubdtype(leaf.dtype, np.integer) else np.float64)
     return _copied(leaf, dtype) if copy and leaf.nbytes >= LARGE else leaf.astype(dtype, copy=copy)
+
+
+def let_go(leaves: Iterable[Any]) -> None:
+    """Take what was read of mapped files out of the process's memory; it can be read again."""
+    import mmap
+
+    for leaf in leaves:
+        mapped = getattr(leaf, "_mmap", None)
+        # Of a private copy ("c") changes would be lost.
+        if mapped is not None and getattr(leaf, "mode", "c") != "c" and hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _copied(leaf: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:

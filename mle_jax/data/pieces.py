@@ -16,7 +16,7 @@ import numpy as np
 from mle_jax._optional import optional
 from mle_jax._text import listing
 from mle_jax._trees import named_leaves
-from mle_jax.data.arrays import widened
+from mle_jax.data.arrays import let_go, widened
 from mle_jax.data.tables import column_hint, read_table
 from mle_jax.likelihood.rows import RowLayout, row_layout
 
@@ -160,7 +160,7 @@ class RowsInFiles:
         """Return rows of positive weight, evenly spread."""
         layout = row_layout(self.data, self.constants)
         rows, weights = _chosen_rows(layout, self.weights)
-        _let_go(layout)
+        let_go(layout.rows)
         _check(rows, weights, 0, ())
         return rows, weights
 
@@ -169,7 +169,7 @@ class RowsInFiles:
         layout = row_layout(self.data, self.constants)
         rows = layout.with_rows([widened(np.array(leaf[begin:end])) for leaf in layout.rows])
         weights = None if self.weights is None else np.asarray(self.weights[begin:end])
-        _let_go(layout)
+        let_go(layout.rows)
         _check(rows, weights, begin, self.constants)
         return Piece(rows, weights, first - begin, height if _has_valid(weights) else first - begin)
 
@@ -177,17 +177,6 @@ class RowsInFiles:
 def _has_valid(weights: np.ndarray | None) -> bool:
     """Say whether a row counts: else nothing is valid that could stand for the masked ones, and no row is meant."""
     return weights is None or bool(np.any(weights > 0))
-
-
-def _let_go(layout: RowLayout) -> None:
-    """Take what was read of mapped files out of the process's memory; it can be read again."""
-    import mmap
-
-    for leaf in layout.rows:
-        mapped = getattr(leaf, "_mmap", None)
-        # Of a private copy ("c") changes would be lost.
-        if mapped is not None and getattr(leaf, "mode", "c") != "c" and hasattr(mmap, "MADV_DONTNEED"):
-            mapped.madvise(mmap.MADV_DONTNEED)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ asks for is clear:
   together; then comes one last step, kept if it brings the maximum nearer;
 - the information, scaled by its diagonal, is far from singular: 1 / trace of its inverse, which is no more than its
   smallest eigenvalue, is above k sqrt(eps);
-- over one standard error along the step, and along the weakest direction both ways, the log-likelihood falls by what a
-  quadratic says to a factor of two.
+- over one standard error along the step, along the weakest direction both ways, and along what all rows have in common
+  (a dispersion, which may run to a boundary), the log-likelihood falls by what a quadratic says to a factor of two.
 
 Every other lane is for `fitting.solving`, which can tell what is the matter with it.
 
@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from mle_jax._side_by_side import Entries, Factor, Vector, cholesky, dot, repeat, solve
+from mle_jax._side_by_side import Entries, Factor, Vector, cholesky, dot, repeat, solve, total
 from mle_jax.fitting.climbing import LAST_DIGITS, QUADRATIC
 from mle_jax.likelihood.lane_sums import LaneLikelihood, LaneRows
 from mle_jax.optimizers.newton import next_radius
@@ -76,7 +76,7 @@ class Arrived(NamedTuple):
     decrement: Array  # in standard errors
     uphill: Array  # (k, L) one standard error along the step
     weakest: Array  # (k, L) one standard error long
-    falls: Array  # (3, L) of the log-likelihood: ahead, and along the weakest direction both ways
+    falls: Array  # (3 + 2 c, L) of the log-likelihood: ahead, along the weakest direction and the predictors in common
 
 
 def climb(
@@ -246,14 +246,20 @@ def _look_around(likelihood: LaneLikelihood, rows: LaneRows, end: Climb, scale: 
     forward = jnp.where(decrement > 0, 1.0 / jnp.where(decrement > 0, decrement, 1.0), 0.0) / jnp.sqrt(scale)
     uphill = [-f * forward / d for f, d in zip(full, scales, strict=True)]
     moves = [uphill, across, [-a for a in across]]
+    for slopes in likelihood.slopes_in_common(zero):
+        # One standard error of this predictor, the others following it.
+        aside = solve(factor, [s / d for s, d in zip(slopes, scales, strict=True)])
+        along = [a / d for a, d in zip(aside, scales, strict=True)]
+        length = jnp.sqrt(dot(slopes, along) * scale)
+        moves += [[a / length for a in along], [-a / length for a in along]]
 
     def look(number: Array, seen: list[Array]) -> list[Array]:
         # One after another, so that the log density is compiled once.
-        move = [jnp.where(number == 0, a, jnp.where(number == 1, b, c)) for a, b, c in zip(*moves, strict=True)]
-        value = likelihood.value(rows, [p + m for p, m in zip(here.point, move, strict=True)])
+        chosen = [total(jnp.where(number == i, one[c], 0.0) for i, one in enumerate(moves)) for c in range(size)]
+        value = likelihood.value(rows, [p + m for p, m in zip(here.point, chosen, strict=True)])
         return [jnp.where(number == i, value, old) for i, old in enumerate(seen)]
 
-    after = repeat(3, look, [zero, zero, zero])
+    after = repeat(len(moves), look, [zero] * len(moves))
     falls = [-there - here.value * scale for there in after]  # values are those of the log-likelihood
     falls = [jnp.where(jnp.isnan(fall), jnp.inf, fall) for fall in falls]
     falls[0] = jnp.where(decrement > 0, falls[0], 0.5)  # with no score there is no direction ahead

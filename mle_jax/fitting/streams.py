@@ -1,7 +1,8 @@
 """The engine under `fit_batch`: pieces of lanes in streams, one per core, and only the difficult lanes once more.
 
 1. The lanes are cut into pieces of one size, so that one compiled program fits all of them (the last is filled up by
-   repeating a lane), small enough for the memory allowed. A thread per core takes one after another.
+   repeating a lane), small enough for the memory allowed. A thread per core takes one after another; several devices
+   take them in turn.
 2. Where the model allows it, a piece is first tried by native loops (`native_lanes`), a few steps each: a chunk of
    lanes waits for its slowest. Lanes that need more steps are packed together and go on from where they are.
 3. What is left, which is everything where the model does not allow it, is solved by the means of a single fit, at
@@ -10,6 +11,7 @@
 A lane's answer does not depend on the lanes beside it, so neither pieces nor streams change it.
 """
 
+import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ import numpy as np
 from mle_jax._optional import optional
 from mle_jax._precision import to_numpy
 from mle_jax._status import Status
-from mle_jax.data.arrays import widened
+from mle_jax.data.arrays import let_go, widened
 from mle_jax.fitting.batching import lane_starts, solve_lanes
 from mle_jax.fitting.lanes import common_weights, lane_weights, split_lanes
 from mle_jax.fitting.many_rows import cores
@@ -76,7 +78,9 @@ class Batch:
         weights = self.weights[at] if lane_weights(self.weights) and self.weights is not None else self.weights
         common, by_lane = self.start
         start = common, {name: value[at] for name, value in by_lane.items()}
-        return Batch(join([widened(np.asarray(leaf[at])) for leaf in own]), self.axes, weights, start, lanes.size)
+        taken = [widened(np.array(leaf[at]) if isinstance(leaf, np.memmap) else np.asarray(leaf[at])) for leaf in own]
+        let_go(own)
+        return Batch(join(taken), self.axes, weights, start, lanes.size)
 
 
 def solve_batch(
@@ -135,8 +139,10 @@ class Streams:
     def __init__(self, model: "Model", batch: Batch, memory: int | None, progress: bool) -> None:
         self.batch = batch
         self._compiled: set[Any] = model._programs.setdefault("pieces of a batch", set())
+        self._devices = jax.local_devices()
         on_cpu = jax.default_backend() == "cpu"
-        self.count = cores() if on_cpu else 2  # one computes while data of the other are on their way
+        # Of an accelerator one computes while data of the other are on their way.
+        self.count = max(cores(), len(self._devices)) if on_cpu else 2 * len(self._devices)
         each = PIECE_BYTES if on_cpu else PIECE_BYTES_OF_ACCELERATOR
         if memory is not None:
             each = min(each, memory // (COPIES * self.count))
@@ -148,6 +154,11 @@ class Streams:
         """Take the bar away."""
         if self._bar is not None:
             self._bar.close()
+
+    def _device(self, piece: int) -> Any:
+        """Let several devices take pieces in turn; of one it is left to the user's settings which."""
+        several = len(self._devices) > 1
+        return jax.default_device(self._devices[piece % len(self._devices)]) if several else contextlib.nullcontext()
 
     def run(
         self, function: Callable[[Batch, np.ndarray], Any], lanes: np.ndarray, *, name: str, shown: bool = False
@@ -167,7 +178,7 @@ class Streams:
         def one(first: int) -> Any:
             these = lanes[first : first + size]
             filled = np.concatenate([these, np.repeat(these[-1:], size - these.size)])
-            with jax.enable_x64(double):  # threads do not inherit it
+            with jax.enable_x64(double), self._device(first // size):  # threads do not inherit them
                 found = to_numpy(function(self.batch.take(filled), filled))
             if shown and self._bar is not None:
                 self._bar.update(these.size)
@@ -177,7 +188,7 @@ class Streams:
         own, _ = split_lanes(self.batch.data, self.batch.axes)
         key = name, size, double, tuple((leaf.shape[1:], leaf.dtype.name) for leaf in own)
         # The first time one goes ahead alone, so that the others find a compiled program.
-        ahead = 0 if key in self._compiled and len(firsts) > 1 else 1
+        ahead = 0 if key in self._compiled and len(firsts) > 1 else min(len(self._devices), len(firsts))
         head = [one(first) for first in firsts[:ahead]]
         self._compiled.add(key)
         if len(firsts) == ahead:

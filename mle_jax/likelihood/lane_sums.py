@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from mle_jax._side_by_side import TOGETHER, Entries, height_of_block, sum_blocks, total
+from mle_jax._side_by_side import TOGETHER, Entries, Vector, height_of_block, sum_blocks, total
 from mle_jax.likelihood.affine import Split, split_always
 from mle_jax.likelihood.evaluation import weigh
 from mle_jax.likelihood.rows import row_layout
@@ -134,6 +134,13 @@ class LaneLikelihood:
             return [value if block.weights is None else weigh(jnp.broadcast_to(block.weights, value.shape), value)]
 
         return sum_blocks(of_block, rows.rows, at[0], self._together)[0]
+
+    def slopes_in_common(self, like: Array) -> list[Vector]:
+        """Return the gradients of the predictors in common (scales, shapes), each k vectors over the lanes."""
+        places, ahead = range(self.size), range(self.split.sizes[1])
+        if self._same:
+            return [[jnp.full_like(like, i == c) for i in places] for c in ahead]
+        return [] if self._slopes is None else [[like * 0 + self._slopes[c, i] for i in places] for c in ahead]
 
     def _common(self, at: Sequence[Array]) -> list[Array]:
         """Return the predictors in common, vectors over the lanes."""

@@ -104,7 +104,7 @@ def with_rows_in_turn(layout: RowLayout, weights: Array) -> RowLayout:
     """
     valid, size = weights > 0, weights.shape[0]
     number = jnp.arange(size)
-    places = jnp.zeros(size, int).at[jnp.where(valid, jnp.cumsum(valid) - 1, size)].set(number, mode="drop")
+    places = jnp.zeros(size, int).at[jnp.where(valid, jnp.cumsum(valid, axis=0) - 1, size)].set(number, mode="drop")
     turn = (jnp.cumsum(~valid) - 1) % jnp.maximum(jnp.sum(valid), 1)
     return _picked(layout, jnp.where(valid, number, places[turn]))
 
