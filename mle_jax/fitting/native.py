@@ -32,6 +32,7 @@ RUNNING, LAST, DONE, LEFT, LATE = 0, 1, 2, 3, 4
 SECULAR_STEPS = 4  # for the damping: only its order of magnitude matters
 SHIFT = 0.1  # of the scaled curvature, beyond what makes it positive definite
 POWERS = 8  # of the inverse: enough to tell the weakest direction
+ROUNDING_OF_LAST = 1000  # rounding units of the mean absolute contribution
 CLEAR_FALL = 0.25, 1.0  # over one standard error, where a quadratic falls by 0.5
 
 
@@ -142,6 +143,9 @@ def _step(now: Climb, found: Here, *, bar: Array, max_steps: Array) -> Climb:
         [g / d for g, d in zip(here.gradient, before, strict=True)]
     )
     better = usable & jnp.where(tie, smaller, fall > 1e-4 * now.predicted)
+    # A last step is kept only if it brings the maximum nearer; of its fall there is nothing left but rounding.
+    last = now.stage == LAST
+    better = jnp.where(last, usable & smaller & (fall > -ROUNDING_OF_LAST * eps * pieces), better)
     accepted = jnp.where(now.first, usable, better)
     there = jax.tree_util.tree_map(lambda new, old: jnp.where(accepted, new, old), found, here)
 
@@ -151,8 +155,6 @@ def _step(now: Climb, found: Here, *, bar: Array, max_steps: Array) -> Climb:
     factor = cholesky(scaled)
     full = solve(factor, slope)
     decrement = jnp.where(factor.definite, jnp.sqrt(dot(slope, full)), jnp.inf)
-    # A last step is kept only if it brings the maximum nearer.
-    last = now.stage == LAST
     lost = last & ~(accepted & (decrement <= now.decrement))
     there = jax.tree_util.tree_map(lambda new, old: jnp.where(lost, old, new), there, here)
     decrement = jnp.where(lost, now.decrement, decrement)
