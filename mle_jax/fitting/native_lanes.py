@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mle_jax.likelihood import Model
 
 LANES = 32  # side by side: enough for the vector registers, few enough that a straggler holds up few others
-PLAIN_LANES = 64  # the same where operations of usual size are compiled one by one
+PLAIN_LANES = 512  # the same, at most, where operations are compiled one by one: with all rows as much as a cache holds
 MOST_COORDINATES = 10
 MOST_ROWS = 16_384
 
@@ -122,10 +122,18 @@ def settle_lanes(
     try:
         flat = climb_all(TOGETHER, LANES, only_in_one_kernel)
     except NotOneKernelError:
-        flat = climb_all(PLAIN_TOGETHER, min(PLAIN_LANES, len(theta)), lambda loop, *inputs: loop(*inputs))
+        flat = climb_all(
+            PLAIN_TOGETHER, _plain_lanes(first_lane(data, axes), model, len(theta)), lambda loop, *inputs: loop(*inputs)
+        )
     scale = loss_scale(model, first_lane(data, axes), None) if weights is None else jnp.sum(weights, axis=-1)
     in_axes = (0, 0 if by_lane else None)
     return jax.vmap(lambda one, scale: _told(place, one, scale, tolerance), in_axes=in_axes)(flat, jnp.asarray(scale))
+
+
+def _plain_lanes(dataset: Any, model: "Model", lanes: int) -> int:
+    """Return a power of two, at least `LANES`, as the number of all lanes is."""
+    fitting = PLAIN_TOGETHER // count_rows(model, dataset)
+    return max(min(1 << max(fitting, 1).bit_length() - 1, PLAIN_LANES, lanes), LANES)
 
 
 def _row_leaves(data: Any, axes: tuple[bool, ...], constants: tuple[str, ...]) -> list[Array]:
