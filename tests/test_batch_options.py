@@ -62,6 +62,7 @@ def test_lanes_that_single_precision_cannot_do_are_counted_and_begin_anew(double
     assert "float64 disagrees in 1 lane of 6" in fits.summary()
 
 
+@pytest.mark.slow
 def test_an_empty_lane_is_the_same_in_both_precisions():
     data = {"x": X[:4], "y": Y[:4].copy()}
     data["y"][2] = np.nan
@@ -71,11 +72,13 @@ def test_an_empty_lane_is_the_same_in_both_precisions():
     assert fits.to_pandas()["float32_agrees"].all()
 
 
+@pytest.mark.slow
 def test_constraints_hold_in_double_precision():
     fits = mle.fit_batch(MODEL, DATA, dtype="float32", constraints=("w[0] + w[1] = 0.1",))
     np.testing.assert_allclose(fits.params["w"][:, 0] + fits.params["w"][:, 1], 0.1, rtol=0, atol=1e-15)
 
 
+@pytest.mark.slow
 def test_weights_and_starts_by_lane_go_with_their_lanes(double):
     weights = RNG.integers(0, 3, (LANES, ROWS)).astype(float)
     start = {"w": np.linspace(-0.1, 0.1, LANES)[:, None] + np.zeros(3)}

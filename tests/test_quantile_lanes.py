@@ -31,6 +31,7 @@ def solvers():
     return jax.jit(jax.vmap(solve)), jax.jit(solve)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantile", [0.5, 0.1, 0.93])
 @pytest.mark.parametrize("kind", ["usual", "weights", "ties", "collinear", "level", "outlier"])
 def test_lanes_are_solved_as_one_at_a_time(solvers, quantile, kind):
@@ -60,11 +61,11 @@ def test_lanes_are_solved_as_one_at_a_time(solvers, quantile, kind):
 
 
 def test_ordinary_lanes_need_nobody_else():
-    """Forty rows, fifty seeds: a failure of the path would cost time and nothing else, but it should be rare."""
+    """Forty rows, twenty seeds: a failure of the path would cost time and nothing else, but it should be rare."""
     with jax.enable_x64(True):
         sure = []
         solve = jax.jit(solve_side_by_side)
-        for seed in range(50):
+        for seed in range(20):
             x, y = datasets(100 + seed)
             sure.append(solve(Problem(x, y, np.ones_like(y), jnp.float64(0.5))).sure)
     assert np.mean(sure) > 0.99
@@ -84,6 +85,7 @@ def test_what_is_no_solution_is_not_proved():
             assert (other.objective >= best.objective * (1 - 1e-12)).all()
 
 
+@pytest.mark.slow
 def test_maps_within_maps():
     """A native loop is not mapped again: batches of batches take the ordinary way."""
     with jax.enable_x64(True):
@@ -96,6 +98,7 @@ def test_maps_within_maps():
         np.testing.assert_allclose(shared[3], solve(x[0], y[3]), rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_single_precision():
     x, y = datasets(9)
     found = jax.vmap(solve_least_absolute_deviations)(x.astype(np.float32), y.astype(np.float32))
@@ -105,6 +108,7 @@ def test_single_precision():
     np.testing.assert_allclose(found.objective, exact.objective, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_batches_of_laplace_and_quantile_regressions_are_those_of_single_fits():
     x, y = datasets(12)
     for model in (mle.models.laplace_regression(), mle.models.quantile_regression(0.25)):

@@ -19,7 +19,7 @@ from mle_jax.likelihood.layout import count_rows
 from mle_jax.parameters import ParameterSpace, constraint_texts
 from mle_jax.results.building import default_kind
 from mle_jax.results.fit_object import Fit
-from mle_jax.results.guards import check_verb
+from mle_jax.results.guards import check_verb, read_memory
 from mle_jax.results.lanes import build_batch, look_again
 from mle_jax.results.record import Record
 from mle_jax.results.verbs import check_options, checked_place, checked_space
@@ -163,28 +163,6 @@ def _by_lane(start: tuple[dict[str, Any], dict[str, Any]]) -> Iterator[dict[str,
     common, own = start
     for lane in range(len(next(iter(own.values()))) if own else 1):
         yield {**common, **{name: value[lane] for name, value in own.items()}} or None
-
-
-def read_memory(memory: int | str | None) -> int | None:
-    """Return a number of bytes, from 1 MB on.
-
-    Raises:
-        ValueError: not a size.
-    """
-    if memory is None:
-        return None
-    text = str(memory).strip().upper().removesuffix("B").removesuffix("I")
-    powers = {"K": 1, "M": 2, "G": 3, "T": 4}
-    power = powers.get(text[-1:], 0)
-    try:
-        size = int(float(text[:-1] if power else text) * 1000**power)
-    except (ValueError, OverflowError):
-        size = 0
-    if isinstance(memory, bool) or size < 10**6:
-        raise ValueError(
-            f"memory is {memory!r}, but it must be a number of bytes from 1 MB on, or a text such as '4GB'"
-        )
-    return size
 
 
 def _checked_weights(model: "Model", weights: Any, lanes: int, sample: Any) -> np.ndarray | None:

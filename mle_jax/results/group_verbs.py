@@ -16,13 +16,12 @@ from mle_jax.data.groups import GroupColumns, choose_columns
 from mle_jax.fitting.planning import make_plan
 from mle_jax.likelihood.layout import model_space, shapes_of
 from mle_jax.parameters import constraint_texts
-from mle_jax.results.batch_verbs import read_memory
 from mle_jax.results.fit_object import Fit
 from mle_jax.results.group_chunks import Job, named_model
 from mle_jax.results.group_fits import Setting
 from mle_jax.results.group_runs import Run, fit_in_memory, fit_into
 from mle_jax.results.group_workers import check_client
-from mle_jax.results.guards import check_verb
+from mle_jax.results.guards import check_verb, read_memory
 from mle_jax.results.verbs import check_options, checked_place, checked_space
 
 if TYPE_CHECKING:

@@ -115,3 +115,25 @@ def check_starts(starts: Any, model: Model, *, dtype: str, gradient: str, record
     if unfit:
         raise ValueError(f"starts={starts} and {unfit[0]} do not go together; leave one of them out")
     return int(starts)
+
+
+def read_memory(memory: int | str | None) -> int | None:
+    """Return a number of bytes, from 1 MB on.
+
+    Raises:
+        ValueError: not a size.
+    """
+    if memory is None:
+        return None
+    text = str(memory).strip().upper().removesuffix("B").removesuffix("I")
+    powers = {"K": 1, "M": 2, "G": 3, "T": 4}
+    power = powers.get(text[-1:], 0)
+    try:
+        size = int(float(text[:-1] if power else text) * 1000**power)
+    except (ValueError, OverflowError):
+        size = 0
+    if isinstance(memory, bool) or size < 10**6:
+        raise ValueError(
+            f"memory is {memory!r}, but it must be a number of bytes from 1 MB on, or a text such as '4GB'"
+        )
+    return size
