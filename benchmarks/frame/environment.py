@@ -42,7 +42,9 @@ def child_environment(
         child.pop("JAX_PLATFORMS", None)
     if threads == "1":
         child |= dict.fromkeys(_SINGLE, "1")
-        child["XLA_FLAGS"] = " ".join([*child.get("XLA_FLAGS", "").split(), "--xla_cpu_multi_thread_eigen=false"])
+        # A process on one core has one thread without being told, and flags keep mle_jax from making native loops.
+        if not hasattr(os, "sched_setaffinity"):
+            child["XLA_FLAGS"] = " ".join([*child.get("XLA_FLAGS", "").split(), "--xla_cpu_multi_thread_eigen=false"])
     return child
 
 

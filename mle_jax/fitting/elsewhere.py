@@ -14,6 +14,7 @@ from jax import Array
 
 from mle_jax._status import Status
 from mle_jax.fitting.choosing import search_again
+from mle_jax.fitting.lanes import map_lanes
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
 from mle_jax.likelihood.loss import loss_objective, loss_scale, to_log_likelihood
@@ -52,7 +53,7 @@ def begin_elsewhere(
     stuck = status in (Status.not_identified, Status.saddle)
     if int(solution.steps) > 0 or max_steps == 0 or place.size == 0 or not (lost or stuck):
         return solution
-    points = np.asarray(solution.theta) + _moves(np.asarray(solution.theta))
+    points = np.asarray(_points_around(solution.theta))
     heights = np.asarray(verb_program(model, _heights)(place, jnp.asarray(points), data, weights))
     best = int(np.argmax(heights))
     if not heights[best] > (-np.inf if lost else float(solution.log_likelihood) + HIGHER):
@@ -122,14 +123,44 @@ def beside_higher_ground(found: Solution) -> np.ndarray:
     return stationary & (np.asarray(certificate.rise) > HIGHER)
 
 
-def _moves(theta: np.ndarray) -> np.ndarray:
-    """Return moves of all lengths, (m, k): forth and back along every coordinate, and in random directions."""
+def finite_elsewhere(
+    model: "Model",
+    place: Coordinates,
+    data: Any,
+    lanes: tuple[Any, ...],
+    weights: Array | None,
+    *,
+    axes: tuple[bool, ...],
+) -> Array:
+    """Say of many lanes whether the log-likelihood is finite at any of the other starts, bool (B,); traceable.
+
+    Args:
+        model: the model.
+        place: the free coordinates.
+        data: the datasets; `axes` says which leaves have the leading axis of B.
+        lanes: what differs between lanes: (the first starts (B, k), weights (B, n) if there are any).
+        weights: (n,) in common, or None.
+        axes: from `lane_axes`.
+    """
+
+    def one(lane: tuple[Any, ...], lane_data: Any) -> Array:
+        theta, *own = lane
+        heights = _heights(model, place, _points_around(theta), lane_data, own[0] if own else weights)
+        return jnp.any(heights > -jnp.inf)
+
+    finite: Array = map_lanes(one, lanes, data, axes)
+    return finite
+
+
+def _points_around(theta: Array) -> Array:
+    """Return other starts at all distances, (m, k): forth and back along every coordinate, and in random directions."""
     size = theta.size
     directions = np.random.default_rng(0).normal(size=(ACROSS, size))
     if size <= MANY:
         directions = np.concatenate([np.eye(size), -np.eye(size), directions])
-    moves: np.ndarray = LENGTHS[:, None, None] * directions * np.maximum(1.0, np.abs(theta))
-    return moves.reshape(-1, size)
+    moves = (LENGTHS[:, None, None] * directions).reshape(-1, size)
+    points: Array = theta + moves * jnp.maximum(1.0, jnp.abs(theta))
+    return points
 
 
 def _heights(model: "Model", place: Coordinates, points: Array, data: Any, weights: Array | None) -> Array:

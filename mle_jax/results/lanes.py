@@ -10,13 +10,17 @@ from mle_jax._precision import in_float64, to_numpy
 from mle_jax._status import Status
 from mle_jax._trees import in_order
 from mle_jax.data.arrays import CleanData
-from mle_jax.fitting.lanes import lane_axes, lane_of, lane_weights, split_lanes
+from mle_jax.fitting.elsewhere import finite_elsewhere
+from mle_jax.fitting.lanes import common_weights, lane_axes, lane_of, lane_weights, split_lanes
 from mle_jax.fitting.refining import needs_second_look, second_look
 from mle_jax.fitting.solution import Solution
+from mle_jax.likelihood.programs import verb_program
 from mle_jax.results.building import build_fit, count_observations, withheld_entries
 from mle_jax.results.covariance_access import unflatten_numpy
 from mle_jax.results.fit_object import Fit
 from mle_jax.results.record import Record
+
+BLOCK = 64  # lanes that are looked at together
 
 
 def build_batch(record: Record, solution: Solution, lane_data: Any) -> Fit:
@@ -76,9 +80,9 @@ def look_again(record: Record, solution: Solution, *, tolerance: float, max_step
     if not record.model.smooth:
         return record
     found = to_numpy(solution._replace(trace=None))
-    unclear = np.flatnonzero(
-        needs_second_look(found, record.place) | ((found.status == int(Status.non_finite)) & (not start_given))
-    )
+    unclear = np.flatnonzero(needs_second_look(found, record.place))
+    if not start_given:
+        unclear = np.union1d(unclear, _may_begin_elsewhere(record, found))
     settled = {}
     for lane in unclear.tolist():
         one = lane_of(found, lane)
@@ -96,6 +100,26 @@ def look_again(record: Record, solution: Solution, *, tolerance: float, max_step
         if better is not one:
             settled[lane] = (seen, better._replace(trace=None))
     return replace(record, second_looks=settled)
+
+
+def _may_begin_elsewhere(record: Record, found: Solution) -> np.ndarray:
+    """Return the lanes that ended where nothing is finite, but for those where nothing is elsewhere: NaN in their data.
+
+    A second look costs as much as thousands of ordinary fits side by side.
+    """
+    lanes = np.flatnonzero(np.asarray(found.status) == int(Status.non_finite))
+    if not lanes.size or not record.place.size:
+        return lanes
+    axes = lane_axes(record.data, record.shared)
+    run = verb_program(record.model, finite_elsewhere, axes=axes)
+    finite = []
+    for first in range(0, lanes.size, BLOCK):
+        block = np.resize(lanes[first : first + BLOCK], BLOCK)  # of one shape, so that one program fits all
+        own, join = split_lanes(record.data, axes)
+        weights = [each[block] for each in lane_weights(record.weights)]
+        data, theta = join([leaf[block] for leaf in own]), np.asarray(found.theta)[block]
+        finite.append(np.asarray(run(record.place, data, (theta, *weights), common_weights(record.weights))))
+    return lanes[np.concatenate(finite)[: lanes.size] | (np.asarray(found.steps)[lanes] > 0)]
 
 
 def _lane_inputs(record: Record, lane: int) -> tuple[Any, Any]:
