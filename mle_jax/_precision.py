@@ -38,7 +38,8 @@ def to_numpy(tree: Any) -> Any:
 
     def convert(leaf: Any) -> Any:
         array = np.asarray(leaf)
-        if np.issubdtype(array.dtype, np.floating):
+        # What nobody can write to needs no copy: an array repeated over all lanes would take up its room then.
+        if np.issubdtype(array.dtype, np.floating) and (array.flags.writeable or array.dtype != np.float64):
             array = array.astype(np.float64)
         if array.flags.writeable and array.ndim:
             array.flags.writeable = False  # results are immutable

@@ -1,7 +1,7 @@
 """Batches searched in single precision: the speed of float32, the verdict of float64, lane by lane."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
@@ -14,7 +14,7 @@ from mle_jax.fitting.lanes import common_weights, lane_weights, map_lanes
 from mle_jax.fitting.planning import Plan
 from mle_jax.fitting.precision import in_double_precision
 from mle_jax.fitting.solution import Solution
-from mle_jax.fitting.streams import Batch, Streams, merged, solve_batch
+from mle_jax.fitting.streams import Batch, Streams, merged, solve_batch, solve_some
 from mle_jax.fitting.verdicts import ROUNDING_DECREMENT
 from mle_jax.likelihood.programs import verb_program
 from mle_jax.parameters import Coordinates
@@ -26,6 +26,13 @@ APART = 1e-2
 """Standard errors between the two estimates from which on the precisions disagree: what single precision may claim."""
 
 
+class Rough(NamedTuple):
+    """What a search in single precision found, B lanes."""
+
+    theta: np.ndarray  # (B, k)
+    certified: np.ndarray  # (B,) bool
+
+
 def solve_batch_in(
     dtype: str,
     model: "Model",
@@ -35,15 +42,14 @@ def solve_batch_in(
     tolerance: float,
     memory: int | None,
     progress: bool,
-) -> tuple[Solution, np.ndarray | None]:
+) -> tuple[Solution, Rough | None]:
     """Solve every lane in the precision asked for.
 
     "float32" searches in single precision, and may only claim `converged_to_rounding`; "mixed" then searches on in
     float64, from there where the lane was certified in single precision, and else from its own start.
 
     Returns:
-        Solutions stacked over the lanes, and for which of them both precisions say the same, bool (B,): the same
-        maximum to a hundredth of a standard error, or none. None where there is one precision.
+        Solutions stacked over the lanes, and what was found in single precision; None where there is one precision.
     """
     options: dict[str, Any] = {"tolerance": tolerance, "memory": memory}
     if dtype == "float64":
@@ -55,11 +61,11 @@ def solve_batch_in(
         params = to_numpy(jax.vmap(in_double_precision(plan.coordinates))(params))
     found = are_certified(np.asarray(rough.status))
     if dtype == "float32":
-        solution = _judged(model, plan.coordinates, batch, params, tolerance, memory)
+        solution = _judged(model, plan, batch, params, tolerance, memory)
     else:
         solution = _searched_on(model, plan, batch, params, found, options)
     solution = solution._replace(steps=np.asarray(rough.steps) + np.asarray(solution.steps))
-    return solution, _agree(rough, solution, found)
+    return solution, Rough(np.asarray(rough.theta), found)
 
 
 def _searched_on(
@@ -68,28 +74,24 @@ def _searched_on(
     """Search in float64: the lanes that were `found` from their params, the others from the beginning."""
     on = replace(plan, closed_form=plan.closed_form and not model.smooth)
     named = named_leaves(params)
-    begin = dict(zip(named.names, named.leaves, strict=True))
+    begin = {name: np.asarray(leaf) for name, leaf in zip(named.names, named.leaves, strict=True)}
     parts = []
-    for lanes, again in ((np.flatnonzero(found), True), (np.flatnonzero(~found), False)):
-        if lanes.size:
-            some = batch.take(lanes)
-            if again:
-                some = replace(some, start=({}, {name: np.asarray(leaf)[lanes] for name, leaf in begin.items()}))
-            parts.append((lanes, solve_batch(model, on if again else plan, some, **options)))
+    if found.any():
+        parts += solve_some(model, on, replace(batch, start=({}, begin)), np.flatnonzero(found), **options)
+    if not found.all():
+        parts += solve_some(model, plan, batch, np.flatnonzero(~found), **options)
     return merged(batch.size, parts)
 
 
-def _judged(
-    model: "Model", place: Coordinates, batch: Batch, params: Any, tolerance: float, memory: int | None
-) -> Solution:
+def _judged(model: "Model", plan: Plan, batch: Batch, params: Any, tolerance: float, memory: int | None) -> Solution:
     """Say in float64 what the points of a search in single precision are worth."""
     run = verb_program(model, judge_lanes, axes=batch.axes)
-    streams = Streams(model, batch, memory, progress=False)
+    streams = Streams(model, plan, batch, memory, None)
 
     def judge(piece: Batch, lanes: np.ndarray) -> Solution:
         at = jax.tree_util.tree_map(lambda leaf: leaf[lanes], params)
         own = at, *lane_weights(piece.weights)
-        solution: Solution = run(place, piece.data, own, common_weights(piece.weights), tolerance)
+        solution: Solution = run(plan.coordinates, piece.data, own, common_weights(piece.weights), tolerance)
         return solution
 
     return merged(batch.size, streams.run(judge, np.arange(batch.size), name="judged"))
@@ -126,11 +128,19 @@ def judge_lanes(
     return solution
 
 
-def _agree(rough: Solution, solution: Solution, found: np.ndarray) -> np.ndarray:
-    """Say for which lanes both precisions found the same maximum, or none, bool (B,)."""
-    certified = are_certified(np.asarray(solution.status))
-    move = np.asarray(solution.theta) - np.asarray(rough.theta)
+def agreeing(rough: Rough, solution: Solution, certified: np.ndarray) -> np.ndarray:
+    """Say for which lanes both precisions found the same maximum, to a hundredth of a standard error, or none, (B,).
+
+    Args:
+        rough: of single precision.
+        solution: of double precision, in the same coordinates.
+        certified: the lanes that are certified in the end, (B,).
+    """
+    move, certificate = np.asarray(solution.theta) - rough.theta, solution.certificate
     with np.errstate(invalid="ignore", over="ignore"):  # of lanes that are not certified
-        distance = np.einsum("bi,bij,bj->b", move, np.asarray(solution.certificate.information), move)
+        if certificate.is_dense:
+            distance = np.einsum("bi,bij,bj->b", move, np.asarray(certificate.information), move)
+        else:
+            distance = np.einsum("bi,bi,bi->b", move, np.asarray(certificate.diagonal), move)
         near = distance < APART**2
-    return np.where(found & certified, near, found == certified)
+    return np.where(rough.certified & certified, near, rough.certified == certified)

@@ -171,7 +171,7 @@ def _step(now: Climb, found: Here, *, bar: Array, max_steps: Array) -> Climb:
     near = (decrement < bar) & ~now.first
     trial = [p - m / d for p, m, d in zip(there.point, move, scales, strict=True)]
     changes = _any([jnp.abs(t - p) > LAST_DIGITS * eps * jnp.abs(p) for t, p in zip(trial, there.point, strict=True)])
-    quadratic = accepted & (decrement < QUADRATIC * now.decrement)
+    quadratic = accepted & jnp.isfinite(now.decrement) & (decrement < QUADRATIC * now.decrement)
     # Where nothing is gained any more although the decrement is not small, others must judge.
     idle = ~now.first & tie & ~accepted
     stage = jnp.where(near & quadratic, jnp.where(changes, LAST, DONE), RUNNING)
@@ -215,18 +215,20 @@ def _damped(scaled: Entries, slope: Vector, full: Vector, definite: Array, radiu
     damping = jnp.where(definite, 0.0, shift)
     waits = ~definite | (length > radius)
 
-    def shorten(now: tuple[Array, Array, Vector, Array]) -> tuple[Array, Array, Vector, Array]:
-        trip, damping, move, waits = now
+    # What was added last belongs to no move yet: the damping that made the move goes along.
+    def shorten(now: tuple[Array, Array, Vector, Array, Array]) -> tuple[Array, Array, Vector, Array, Array]:
+        trip, damping, move, waits, made = now
         factor = cholesky({(i, j): e + damping if i == j else e for (i, j), e in scaled.items()})
         move = [jnp.where(waits, new, old) for new, old in zip(solve(factor, slope), move, strict=True)]
         square, bend = dot(move, move), dot(move, solve(factor, move))
         length = jnp.sqrt(square)
         long = waits & (length > 1.05 * radius)
         gain = (length / radius - 1.0) * square / jnp.where(bend > 0, bend, 1.0)
-        return trip + 1, damping + jnp.where(long, jnp.maximum(gain, 0.0), 0.0), move, long
+        made = jnp.where(waits, damping, made)
+        return trip + 1, damping + jnp.where(long, jnp.maximum(gain, 0.0), 0.0), move, long, made
 
-    begin = jnp.int32(0), damping, full, waits
-    _, damping, move, _ = jax.lax.while_loop(lambda now: (now[0] <= SECULAR_STEPS) & jnp.any(now[3]), shorten, begin)
+    begin = jnp.int32(0), damping, full, waits, damping
+    _, _, move, _, damping = jax.lax.while_loop(lambda now: (now[0] <= SECULAR_STEPS) & jnp.any(now[3]), shorten, begin)
     length = jnp.sqrt(dot(move, move))
     share = jnp.minimum(1.0, 1.05 * radius / jnp.where(length > 0, length, 1.0))
     return damping, [entry * share for entry in move]

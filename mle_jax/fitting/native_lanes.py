@@ -78,7 +78,7 @@ def settle_lanes(
     *,
     axes: tuple[bool, ...],
 ) -> Settled:
-    """Settle as many lanes as a native loop can.
+    """Settle as many lanes as a native loop can; or a loop of operations, where the density cannot be part of one.
 
     Args:
         model: the model.
@@ -90,9 +90,6 @@ def settle_lanes(
         tolerance: of the decrement.
         max_steps: the most steps of every lane here.
         axes: from `lane_axes`.
-
-    Raises:
-        NotOneKernelError: while tracing, where the log density cannot be part of a native loop.
     """
     own, join = split_lanes(data, axes)
     by_lane = lane_weights(weights)
@@ -210,12 +207,16 @@ def certificate_of(one: Arrived, information: Array) -> Certificate:
     )
 
 
-def to_solution(found: Settled) -> Solution:
-    """Turn what is told of B settled lanes, in NumPy, into solutions; what is the same for all takes no memory."""
+def to_solution(found: Settled, names: int) -> Solution:
+    """Turn what is told of B settled lanes, in NumPy, into solutions; what is the same for all takes no memory.
+
+    Args:
+        found: of B lanes.
+        names: the number of flat natural parameters.
+    """
     lanes, size = found.theta.shape
     same: Any = lambda value, *shape: np.broadcast_to(np.asarray(value), (lanes, *shape))  # noqa: E731 - used throughout
     diagonals: Any = np.diagonal(found.information, axis1=1, axis2=2)
-    flat = sum(int(np.prod(np.shape(leaf)[1:])) for leaf in jax.tree_util.tree_leaves(found.params))
     certificate = Certificate(
         decrement=found.decrement,
         smallest_eigenvalue=found.smallest_eigenvalue,
@@ -246,7 +247,7 @@ def to_solution(found: Settled) -> Solution:
         steps=found.steps,
         theta=found.theta,
         certificate=certificate,
-        reliable=same(True, flat),
-        edge=same(0.0, flat),
+        reliable=same(True, names),
+        edge=same(0.0, names),
         trace=None,
     )

@@ -27,11 +27,10 @@ from mle_jax.data.arrays import let_go, widened
 from mle_jax.fitting.batching import lane_starts, solve_lanes
 from mle_jax.fitting.lanes import common_weights, lane_weights, split_lanes
 from mle_jax.fitting.many_rows import cores
-from mle_jax.fitting.native_lanes import Settled, settle_lanes, suits_native, to_solution
+from mle_jax.fitting.native_lanes import LANES, Settled, settle_lanes, suits_native, to_solution
 from mle_jax.fitting.planning import Plan
 from mle_jax.fitting.solution import Solution
 from mle_jax.likelihood.programs import program, verb_program
-from mle_jax.optimizers._one_kernel import NotOneKernelError
 from mle_jax.optimizers.newton import Newton
 
 if TYPE_CHECKING:
@@ -42,6 +41,7 @@ FIRST_CAREFUL_STEPS = 25
 PIECE_BYTES = 2**24  # of data: tens of milliseconds of work
 PIECE_BYTES_OF_ACCELERATOR = 2**29
 LEAST_PIECE, MOST_PIECE = 32, 2**13
+MATRICES = 4  # of the size of the information, in a solution
 COPIES = 4  # of a piece's data that are in memory while it is worked on, results included
 WORTH = 10_000_000  # numbers in the data: below, it takes longer to compile a native loop than it saves
 
@@ -66,9 +66,9 @@ class Batch:
 
     @property
     def bytes_per_lane(self) -> int:
-        """The size of one dataset."""
+        """The size of one dataset, its numbers widened."""
         own, _ = split_lanes(self.data, self.axes)
-        return sum(leaf.nbytes for leaf in (*own, *lane_weights(self.weights))) // self.size + 1
+        return sum(8 * leaf.size for leaf in (*own, *lane_weights(self.weights))) // self.size + 1
 
     def take(self, lanes: np.ndarray) -> "Batch":
         """Return some of the lanes."""
@@ -83,6 +83,9 @@ class Batch:
         return Batch(join(taken), self.axes, weights, start, lanes.size)
 
 
+Part = tuple[np.ndarray, Solution]
+
+
 def solve_batch(
     model: "Model",
     plan: Plan,
@@ -92,38 +95,55 @@ def solve_batch(
     memory: int | None = None,
     progress: bool = False,
 ) -> Solution:
-    """Solve every lane (the numbers are those of the module's docstring).
+    """Solve every lane; arguments as for `solve_some`.
+
+    Returns:
+        Solutions stacked over the lanes, NumPy.
+    """
+    options: dict[str, Any] = {"tolerance": tolerance, "memory": memory, "progress": progress}
+    return merged(batch.size, solve_some(model, plan, batch, np.arange(batch.size), **options))
+
+
+def solve_some(
+    model: "Model",
+    plan: Plan,
+    batch: Batch,
+    lanes: np.ndarray,
+    *,
+    tolerance: float,
+    memory: int | None = None,
+    progress: bool = False,
+) -> list[Part]:
+    """Solve some of the lanes (the numbers are those of the module's docstring).
 
     Args:
         model: the model.
         plan: how to climb.
         batch: the datasets.
+        lanes: which of them, ascending.
         tolerance: of the decrement.
         memory: bytes that the engine may use beside what it is given and returns; None for what suits the device.
         progress: show a bar.
 
     Returns:
-        Solutions stacked over the lanes, NumPy.
+        Lanes with their solutions; `merged` puts them together.
     """
     # 1
-    streams = Streams(model, batch, memory, progress)
-    left, parts = np.arange(batch.size), []
-    # 2
-    if suits_native(model, plan, batch.data, batch.axes) and _is_worth(batch):
-        settled, left = _natively(model, plan, streams, tolerance)
-        parts += settled
-    # 3
-    if left.size:
-        parts += _carefully(model, plan, streams, left, tolerance)
-    streams.close()
-    return merged(batch.size, parts)
+    streams = Streams(model, plan, batch, memory, lanes.size if progress else None)
+    try:
+        # 2
+        native = suits_native(model, plan, batch.data, batch.axes) and _is_worth(batch)
+        parts, left = _natively(model, plan, streams, lanes, tolerance) if native else ([], lanes)
+        # 3
+        if left.size:
+            parts += _carefully(model, plan, streams, left, tolerance, shown=not native)
+    finally:
+        streams.close()
+    return parts
 
 
 def _is_worth(batch: Batch) -> bool:
     return batch.size * batch.bytes_per_lane >= 8 * WORTH
-
-
-Part = tuple[np.ndarray, Solution]
 
 
 class Streams:
@@ -131,14 +151,17 @@ class Streams:
 
     Args:
         model: the model, which remembers what was compiled.
+        plan: how to climb.
         batch: all lanes.
         memory: bytes, or None.
-        progress: show a bar.
+        shown: show a bar for so many lanes, or None.
     """
 
-    def __init__(self, model: "Model", batch: Batch, memory: int | None, progress: bool) -> None:
+    def __init__(self, model: "Model", plan: Plan, batch: Batch, memory: int | None, shown: int | None) -> None:
         self.batch = batch
-        self._compiled: set[Any] = model._programs.setdefault("pieces of a batch", set())
+        self._compiled = model._pieces
+        weights = None if batch.weights is None else batch.weights.ndim
+        self._layout = plan.static, type(plan.optimizer).__name__, plan.coordinates.fixed, batch.axes, weights
         self._devices = jax.local_devices()
         on_cpu = jax.default_backend() == "cpu"
         # Of an accelerator one computes while data of the other are on their way.
@@ -147,8 +170,11 @@ class Streams:
         if memory is not None:
             each = min(each, memory // (COPIES * self.count))
         most = MOST_PIECE if on_cpu else 2**20
-        self._lanes = min(max(_power_of_two(each // batch.bytes_per_lane + 1) // 2, LEAST_PIECE), most)
-        self._bar = optional("tqdm", "data", "progress=True").tqdm(total=batch.size, unit="fits") if progress else None
+        # What is found fills some matrices.
+        per_lane = batch.bytes_per_lane + 8 * MATRICES * plan.coordinates.size**2
+        self._lanes = min(max(_power_of_two(each // per_lane + 1) // 2, 1), most)
+        bar = None if shown is None else optional("tqdm", "data", "progress=True")
+        self._bar = None if bar is None else bar.tqdm(total=shown, unit="fits")
 
     def close(self) -> None:
         """Take the bar away."""
@@ -161,7 +187,13 @@ class Streams:
         return jax.default_device(self._devices[piece % len(self._devices)]) if several else contextlib.nullcontext()
 
     def run(
-        self, function: Callable[[Batch, np.ndarray], Any], lanes: np.ndarray, *, name: str, shown: bool = False
+        self,
+        function: Callable[[Batch, np.ndarray], Any],
+        lanes: np.ndarray,
+        *,
+        name: str,
+        least: int = 1,
+        shown: bool = False,
     ) -> list[Any]:
         """Return ``(lanes of a piece, function(piece, lanes))`` of all pieces; a piece is filled up to its full size.
 
@@ -169,9 +201,11 @@ class Streams:
             function: of a piece and the numbers of its lanes, which returns a pytree of arrays over these lanes.
             lanes: which of the lanes.
             name: of the program that this calls.
+            least: lanes of a piece, which is a multiple of it.
             shown: these lanes are done with, as far as the bar is concerned.
         """
-        size = min(self._lanes, max(_power_of_two(-(-lanes.size // self.count)), LEAST_PIECE))
+        size = _in_eighths(min(self._lanes, max(-(-lanes.size // self.count), LEAST_PIECE)))
+        size += -size % least
 
         double = bool(jax.config.read("jax_enable_x64"))
 
@@ -186,7 +220,7 @@ class Streams:
 
         firsts = range(0, lanes.size, size)
         own, _ = split_lanes(self.batch.data, self.batch.axes)
-        key = name, size, double, tuple((leaf.shape[1:], leaf.dtype.name) for leaf in own)
+        key = name, size, double, str(self._layout), tuple((leaf.shape[1:], leaf.dtype.name) for leaf in own)
         # The first time one goes ahead alone, so that the others find a compiled program.
         ahead = 0 if key in self._compiled and len(firsts) > 1 else min(len(self._devices), len(firsts))
         head = [one(first) for first in firsts[:ahead]]
@@ -201,9 +235,17 @@ def _power_of_two(least: int) -> int:
     return 1 << max(least - 1, 0).bit_length()
 
 
-def _natively(model: "Model", plan: Plan, streams: Streams, tolerance: float) -> tuple[list[Part], np.ndarray]:
+def _in_eighths(least: int) -> int:
+    """Return a number from there on of a kind of which there are few: eighths of a power of two."""
+    unit = max(_power_of_two(least) // 8, 1)
+    return -(-least // unit) * unit
+
+
+def _natively(
+    model: "Model", plan: Plan, streams: Streams, lanes: np.ndarray, tolerance: float
+) -> tuple[list[Part], np.ndarray]:
     """Return what native loops settle, and the lanes that they leave."""
-    axes, optimizer = streams.batch.axes, plan.optimizer
+    axes, optimizer, names = streams.batch.axes, plan.optimizer, len(plan.coordinates.fixed)
     assert isinstance(optimizer, Newton)
     run = program(model, settle_lanes, axes=axes)
     begin = verb_program(model, lane_starts, axes=axes)
@@ -216,38 +258,37 @@ def _natively(model: "Model", plan: Plan, streams: Streams, tolerance: float) ->
 
     def first(piece: Batch, _: np.ndarray) -> Settled:
         common, own = piece.start
-        lanes = own, *lane_weights(piece.weights)
-        theta = begin(plan.coordinates, piece.data, lanes, common_weights(piece.weights), common)
+        by_lane = own, *lane_weights(piece.weights)
+        theta = begin(plan.coordinates, piece.data, by_lane, common_weights(piece.weights), common)
         return settle(piece, theta, min(FIRST_STEPS, plan.max_steps))
 
-    try:
-        found = streams.run(first, np.arange(streams.batch.size), name="native", shown=True)
-    except NotOneKernelError:
-        return [], np.arange(streams.batch.size)
-    parts = [_part(*one) for one in found]
-    left = np.concatenate([lanes[~told.settled & ~told.unfinished] for lanes, told in found])
-    late = np.concatenate([lanes[told.unfinished] for lanes, told in found])
+    found = streams.run(first, lanes, name="native", least=LANES, shown=True)
+    parts = [_part(some, told, names) for some, told in found]
+    left = np.concatenate([some[~told.settled & ~told.unfinished] for some, told in found])
+    late = np.concatenate([some[told.unfinished] for some, told in found])
     if late.size and plan.max_steps > FIRST_STEPS:
         reached = np.zeros((streams.batch.size, plan.coordinates.size))
-        for lanes, told in found:
-            reached[lanes[told.unfinished]] = told.theta[told.unfinished]
-        again = lambda piece, lanes: settle(piece, reached[lanes], plan.max_steps - FIRST_STEPS)  # noqa: E731
-        for lanes, told in streams.run(again, late, name="native, on"):
-            parts.append(_part(lanes, told._replace(steps=told.steps + FIRST_STEPS)))
-            left = np.concatenate([left, lanes[~told.settled]])
+        for some, told in found:
+            reached[some[told.unfinished]] = told.theta[told.unfinished]
+        again = lambda piece, some: settle(piece, reached[some], plan.max_steps - FIRST_STEPS)  # noqa: E731
+        for some, told in streams.run(again, late, name="native, on", least=LANES):
+            parts.append(_part(some, told._replace(steps=told.steps + FIRST_STEPS), names))
+            left = np.concatenate([left, some[~told.settled]])
     else:
         left = np.concatenate([left, late])
     return [part for part in parts if part[0].size], np.sort(left)
 
 
-def _part(lanes: np.ndarray, told: Settled) -> Part:
+def _part(lanes: np.ndarray, told: Settled, names: int) -> Part:
     """Return the lanes that are settled, and their solutions."""
     if told.settled.all():
-        return lanes, to_solution(told)
-    return lanes[told.settled], to_solution(jax.tree_util.tree_map(lambda leaf: leaf[told.settled], told))
+        return lanes, to_solution(told, names)
+    return lanes[told.settled], to_solution(jax.tree_util.tree_map(lambda leaf: leaf[told.settled], told), names)
 
 
-def _carefully(model: "Model", plan: Plan, streams: Streams, lanes: np.ndarray, tolerance: float) -> list[Part]:
+def _carefully(
+    model: "Model", plan: Plan, streams: Streams, lanes: np.ndarray, tolerance: float, *, shown: bool
+) -> list[Part]:
     """Solve lanes by the means of a single fit."""
     static = {name: value for name, value in plan.static.items() if name != "record"}
     run = verb_program(model, solve_lanes, axes=streams.batch.axes, **static)
@@ -259,14 +300,13 @@ def _carefully(model: "Model", plan: Plan, streams: Streams, lanes: np.ndarray, 
         return run(plan.coordinates, piece.data, by_lane, weights, common, plan.optimizer, tolerance, most)
 
     few = min(plan.max_steps, FIRST_CAREFUL_STEPS) if isinstance(plan.optimizer, Newton) else plan.max_steps
-    name, whole = f"careful {static}", lanes.size == streams.batch.size
-    parts: list[Part] = streams.run(lambda piece, _: careful(piece, few), lanes, name=name, shown=whole)
+    parts: list[Part] = streams.run(lambda piece, _: careful(piece, few), lanes, name="careful", shown=shown)
     if few == plan.max_steps:
         return parts
     late = np.concatenate([some[found.status == int(Status.max_steps)] for some, found in parts])
     if not late.size:
         return parts
-    return parts + streams.run(lambda piece, _: careful(piece, plan.max_steps), late, name=name)
+    return parts + streams.run(lambda piece, _: careful(piece, plan.max_steps), late, name="careful")
 
 
 def merged(size: int, parts: Sequence[Part]) -> Solution:

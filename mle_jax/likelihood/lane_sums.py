@@ -75,7 +75,7 @@ class LaneLikelihood:
         self.split: Split = split_always(density, point, one)
         self.size = point.size
         own, common = self.split.sizes
-        self._same = own == 0 and common == point.size and self.split.shared(point) is not None
+        self._same = own == 0 and common == point.size
         self._slopes = jax.jacfwd(self.split.shared)(point) if common else None  # S, (c, k)
         self._level = self.split.shared(jnp.zeros_like(point)) if common else None  # d, (c,)
 

@@ -72,7 +72,8 @@ class Model:
     predict: Callable[[Any, Any], Any] | None = field(default=None, kw_only=True)
     n_observations: int | Callable[[Any], int] | None = field(default=None, init=False)
     is_joint: bool = field(default=False, init=False)
-    _programs: dict[Any, Any] = field(default_factory=dict, init=False)
+    _programs: dict[Any, Callable[..., Any]] = field(default_factory=dict, init=False)
+    _pieces: set[Any] = field(default_factory=set, init=False)
     _spaces: dict[Any, ParameterSpace] = field(default_factory=dict, init=False)
     _checked: set[Any] = field(default_factory=set, init=False)
 

@@ -2,9 +2,9 @@
 
 A row's |r| is replaced by what a logarithmic barrier of its dual leaves of it: with s = sqrt(r^2 + m^2), the slope is
 r/(s + m), the curvature m/(s (s + m)), and the slope changes with m by -r/(s (s + m)). Newton's method follows the
-minimizer while m goes to zero, one look at the rows per step: where the Newton decrement is below 1, m falls to a third
-and the step leads to where the minimizer will be; else a damped step leads back. Then p rows have residuals near 0; if
-these determine a vertex, whose multipliers are within their bounds, it is the minimizer, whatever led there.
+minimizer while m goes to zero, one look at the rows per step: where the Newton decrement is below 1, m falls to two
+fifths and the step leads to where the minimizer will be; else a damped step leads back. Then p rows have residuals near
+0; if these determine a vertex, whose multipliers are within their bounds, it is the minimizer, whatever led there.
 
 Source: Nesterov and Nemirovskii (1994), Interior-Point Polynomial Algorithms in Convex Programming, section 2.2 (damped
 steps) and 3.2 (paths); Koenker (2005), Quantile Regression, section 2.2.2, for the proof.
@@ -39,7 +39,7 @@ MOST_STEPS = 80
 CLEAR = 1e-9  # what multipliers stay away from their bounds, at least
 APART = 1e-9  # what the other residuals stay away from 0, of a typical one
 CONDITION = 1e7  # of the rows of a vertex
-SMALL_LEVEL = 1e6  # typical residuals that y may be large
+SMALL_LEVEL = 1e6  # typical residuals that y and <|x|, |b|> may be large
 
 
 class LaneVertices(NamedTuple):
@@ -60,8 +60,8 @@ class Path(NamedTuple):
 
 
 def suits_lanes(x: Array) -> bool:
-    """Say whether this is made for designs (L, n, p) of so many columns."""
-    return 0 < x.shape[2] <= MOST_COLUMNS and x.shape[1] > x.shape[2]
+    """Say whether this is made for designs (L, n, p) of so many columns, and of this precision."""
+    return 0 < x.shape[2] <= MOST_COLUMNS and x.shape[1] > x.shape[2] and x.dtype == jnp.float64
 
 
 def solve_side_by_side(problem: Problem) -> LaneVertices:
@@ -201,7 +201,7 @@ def _prove_one(x: Array, y: Array, weights: Array, tilt: Array, near: Array) -> 
         (jnp.max(jnp.abs(multipliers)) < 1.0 - CLEAR)
         & (apart > APART * typical)
         & (condition < CONDITION)
-        & (jnp.max(jnp.abs(y)) < SMALL_LEVEL * typical)
+        & (jnp.max(jnp.abs(y) + jnp.abs(x) @ jnp.abs(b)) < SMALL_LEVEL * typical)
         & jnp.all(jnp.isfinite(b))
     )
     objective = 0.5 * jnp.sum(weights * (jnp.abs(residuals) + tilt * residuals))

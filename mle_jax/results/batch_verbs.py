@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,11 +10,12 @@ import numpy as np
 from mle_jax._precision import in_float64
 from mle_jax._status import ConvergenceWarning
 from mle_jax.data.arrays import CleanData, read_data
-from mle_jax.fitting.batch_precision import solve_batch_in
+from mle_jax.fitting.batch_precision import Rough, agreeing, solve_batch_in
 from mle_jax.fitting.batching import split_start
 from mle_jax.fitting.lanes import count_lanes, first_lane, lane_axes
 from mle_jax.fitting.planning import make_plan
 from mle_jax.fitting.precision import check_dtype
+from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.streams import Batch
 from mle_jax.likelihood.layout import count_rows
 from mle_jax.parameters import ParameterSpace, constraint_texts
@@ -102,7 +104,7 @@ def fit_batch(
         many=True,
     )
     precision, budget = check_dtype(dtype), read_memory(memory)
-    solution, agrees = solve_batch_in(
+    solution, rough = solve_batch_in(
         precision, model, plan, batch, tolerance=tolerance, memory=budget, progress=progress
     )
     record = Record(
@@ -121,10 +123,18 @@ def fit_batch(
         shared=names,
         constraints=constraint_texts(constraints),
         tables_errors=bool(standard_errors),
-        precisions_agree=agrees,
     )
-    record = look_again(record, solution, tolerance=tolerance, max_steps=plan.max_steps, start_given=start is not None)
-    return _with_warning(build_batch(record, solution, first_lane(batch.data, batch.axes)))
+    if model.smooth and precision != "float32" and not plan.handwritten:  # as for a single fit
+        given = start is not None
+        record = look_again(record, solution, tolerance=tolerance, max_steps=plan.max_steps, start_given=given)
+    fits = build_batch(record, solution, first_lane(batch.data, batch.axes))
+    return _with_warning(fits if rough is None else _compared(fits, rough, solution))
+
+
+def _compared(fits: Fit, rough: Rough, solution: Solution) -> Fit:
+    """Write down for which lanes the two precisions agree."""
+    agrees = agreeing(rough, solution, np.asarray(fits.converged))
+    return replace(fits, _record=replace(fits._record, precisions_agree=agrees))
 
 
 def _checked_batch(
@@ -172,7 +182,7 @@ def _checked_weights(model: "Model", weights: Any, lanes: int, sample: Any) -> n
     if model.is_joint:
         raise ValueError("weights need independent rows, but the model is a joint likelihood; leave them out")
     rows = count_rows(model, sample)
-    array = np.asarray(weights, np.float64)
+    array = np.array(weights, np.float64)  # a copy, as of the data
     if array.shape not in ((rows,), (lanes, rows)):
         raise ValueError(
             f"weights have shape {array.shape}, but must have shape ({rows},) in common or ({lanes}, {rows}) by lane"

@@ -20,6 +20,7 @@ import numpy as np
 from mle_jax._precision import in_float64, to_numpy
 from mle_jax._status import ConvergenceWarning, Status, are_certified
 from mle_jax._text import plural
+from mle_jax.data.arrays import widened
 from mle_jax.fitting.batching import solve_lanes, split_start
 from mle_jax.fitting.choosing import default_steps
 from mle_jax.fitting.lanes import common_weights, first_lane, lane_axes, lane_weights, split_lanes
@@ -195,7 +196,7 @@ def _inputs(record: Record, lanes: np.ndarray) -> tuple[Any, tuple[bool, ...], A
     own, join = split_lanes(record.data, axes)
     by_lane = bool(lane_weights(record.weights))
     weights = record.weights[lanes] if by_lane and record.weights is not None else record.weights
-    return join([leaf[lanes] for leaf in own]), axes, weights
+    return join([widened(np.asarray(leaf[lanes])) for leaf in own]), axes, weights
 
 
 def _try(record: Record, retry: Retry, best: Attempts, rung: str, among: np.ndarray, begin: Beginnings) -> None:
@@ -270,7 +271,8 @@ def _rebuilt(fits: Fit, attempts: list[Attempts]) -> Fit:
     rungs = np.concatenate([block.rungs for block in attempts])
     settled_by = record.settled_by | {int(i): str(rung) for i, rung in zip(lanes, rungs, strict=True) if rung}
     sample = first_lane(record.data, lane_axes(record.data, record.shared))
-    again = build_batch(replace(record, second_looks=looks, settled_by=settled_by), stack, sample)
+    changed = replace(record, second_looks=looks, settled_by=settled_by, precisions_agree=None)
+    again = build_batch(changed, stack, sample)
     return replace(again, refitted=_report(fits, again, lanes))
 
 

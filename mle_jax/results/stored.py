@@ -271,6 +271,13 @@ def stored_lane(fits: Fit, lane: int) -> Fit:
         refitted=None,
         buckets=None,
         _record=replace(
-            record, n_lanes=None, keys=None, withheld=record.withheld[lane], matrix=record.matrix[lane], settled_by={}
+            record,
+            n_lanes=None,
+            keys=None,
+            withheld=record.withheld[lane],
+            matrix=record.matrix[lane],
+            settled_by={},
+            tables_errors=True,
+            precisions_agree=None,
         ),
     )
