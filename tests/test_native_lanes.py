@@ -266,3 +266,68 @@ def test_a_size_that_is_none_is_refused(memory: Any) -> None:
     """By name."""
     with pytest.raises(ValueError, match="memory is"):
         mle.fit_batch(mle.models.gaussian(), {"y": [[1.0, 2.0, 4.0]]}, memory=memory)
+
+
+@pytest.mark.smoke
+@pytest.mark.usefixtures("eager")
+def test_matrices_among_the_parameters_have_fewer_names_than_entries() -> None:
+    """A covariance matrix of two: three names. The maximum is the mean and the mean outer product."""
+
+    def log_density(params: Any, row: Any) -> Any:
+        return jax.scipy.stats.multivariate_normal.logpdf(row["y"], params["mu"], params["S"])
+
+    model = mle.Model(log_density, {"mu": mle.Real((2,)), "S": mle.Covariance(2)}, name="pair")
+    y = np.random.default_rng(8).standard_normal((40, 30, 2)) @ np.array([[1.0, 0.4], [0.0, 0.8]])
+    y[3, :, 1] = y[3, :, 0]  # has no maximum
+    with pytest.warns(mle.ConvergenceWarning, match="1 of 40"):
+        fits = mle.fit_batch(model, {"y": y})
+    good = np.flatnonzero(fits.converged)
+    centered = y - y.mean(axis=1, keepdims=True)
+    spread = np.einsum("bni,bnj->bij", centered, centered) / 30
+    np.testing.assert_allclose(fits.params["mu"][good], y.mean(axis=1)[good], rtol=0, atol=1e-10)
+    np.testing.assert_allclose(fits.params["S"][good], spread[good], rtol=0, atol=1e-9)
+    assert fits.covariance().shape == (40, 5, 5)
+    errors = fits.standard_errors()["mu"][good]
+    np.testing.assert_allclose(errors, np.sqrt(np.diagonal(spread[good], axis1=1, axis2=2) / 30), rtol=1e-8)
+
+
+def test_lanes_that_weigh_much_are_taken_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No piece is filled up to many lanes that would not fit into the memory."""
+    sizes = []
+    take = streams.Batch.take
+    monkeypatch.setattr(streams, "PIECE_BYTES", 5_000)
+    monkeypatch.setattr(streams.Batch, "take", lambda self, lanes: sizes.append(lanes.size) or take(self, lanes))
+    y = np.random.default_rng(9).standard_normal((5, 1000))
+    fits = mle.fit_batch(mle.models.gaussian(), {"y": y})
+    assert set(sizes) == {1}
+    np.testing.assert_allclose(fits.params["mu"], y.mean(axis=1), rtol=0, atol=1e-14)
+
+
+def test_pieces_waste_an_eighth_at_most() -> None:
+    """And have few sizes, for each of which a program is compiled."""
+    sizes = [streams._in_eighths(lanes) for lanes in range(1, 5000)]
+    assert all(lanes <= size < 1.26 * lanes for lanes, size in enumerate(sizes, 1))
+    assert len(set(sizes)) < 60
+
+
+def test_mapped_bytes_are_widened_wherever_they_are_looked_at(tmp_path: Any) -> None:
+    """Of a batch, of one lane, for a sandwich: 100 + 100 is not -56."""
+    y = np.random.default_rng(10).integers(90, 120, (5, 40)).astype(np.int8)
+    np.save(tmp_path / "y.npy", y)
+    mapped = np.load(tmp_path / "y.npy", mmap_mode="r")
+    model = mle.Model(
+        lambda params, row: -0.5 * (row["y"] + row["y"] - params["mu"]) ** 2, {"mu": mle.Real()}, name="twice"
+    )
+    fits, usual = mle.fit_batch(model, {"y": mapped}), mle.fit_batch(model, {"y": y.astype(float)})
+    np.testing.assert_allclose(fits.params["mu"], 2 * y.mean(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(
+        fits[2].standard_errors("sandwich")["mu"], usual.standard_errors("sandwich")["mu"][2], rtol=1e-10
+    )
+
+
+def test_weights_are_those_of_the_call() -> None:
+    """Whatever becomes of the caller's array."""
+    y, weights = np.random.default_rng(12).standard_normal((4, 10)), np.ones((4, 10))
+    fits = mle.fit_batch(mle.models.gaussian(), {"y": y}, weights=weights)
+    weights[:] = 7.0
+    assert fits[1].n_observations == 10

@@ -1,7 +1,7 @@
 """Data in: from what people have to arrays that are checked once, before anything is compiled."""
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -36,11 +36,13 @@ class CleanData(NamedTuple):
         return 0 if self.kept is None else int((~self.kept).sum())
 
 
-def read_data(data: Any, columns: Mapping[str, Any] | None, *, mapped: bool = False) -> tuple[Any, ColumnNames]:
+def read_data(
+    data: Any, columns: Mapping[str, Any] | None, *, mapped: bool = False, resident: Sequence[str] = ()
+) -> tuple[Any, ColumnNames]:
     """Turn a pytree of arrays, or a table, into NumPy arrays and the names of their columns.
 
     They are copies, so that a change of the data does not change a fit; with `mapped`, arrays mapped from files stay
-    there.
+    there, but for the leaves that are named as `resident`.
 
     Raises:
         TypeError: a leaf is not numeric, or columns= comes with something that is not a table.
@@ -58,7 +60,8 @@ def read_data(data: Any, columns: Mapping[str, Any] | None, *, mapped: bool = Fa
     if not named.leaves:
         raise ValueError("the data have no leaves; pass a dict of arrays such as {'y': y}")
     shapes_of(raw)
-    return named.rebuild([_widened(leaf, mapped) for leaf in named.leaves]), names
+    stays = [mapped and name.split(".")[0] not in resident and name not in resident for name in named.names]
+    return named.rebuild([_widened(leaf, there) for leaf, there in zip(named.leaves, stays, strict=True)]), names
 
 
 def _widened(leaf: Any, mapped: bool) -> np.ndarray:

@@ -141,7 +141,7 @@ def _checked_batch(
     model: "Model", data: Any, shared: tuple[str, ...], start: Any, weights: Any
 ) -> tuple[Batch, ParameterSpace]:
     """Return the datasets with all that differs between them, checked, and the parameters."""
-    arrays, _ = read_data(data, None, mapped=True)
+    arrays, _ = read_data(data, None, mapped=True, resident=shared)  # what all lanes have in common is copied
     axes = lane_axes(arrays, shared)
     lanes, sample = count_lanes(arrays, axes), first_lane(arrays, axes)
     checked = _checked_weights(model, weights, lanes, sample)
