@@ -177,7 +177,7 @@ def test_what_needs_all_rows_at_once_says_so(data, tmp_path):
         mle.fit(MODEL, tmp_path / "absent.parquet")
 
 
-def with_eight_devices(script):
+def assert_with_eight_devices(script):
     """Run a script in a process with eight devices."""
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
     environment = {**os.environ, "XLA_FLAGS": flags.strip(), "JAX_PLATFORMS": "cpu"}
@@ -189,7 +189,7 @@ def with_eight_devices(script):
 
 @pytest.mark.slow
 def test_several_devices_share_a_batch_and_change_nothing():
-    with_eight_devices("""
+    assert_with_eight_devices("""
         import jax, numpy as np, mle_jax as mle
         from mle_jax.fitting import streams
         rng = np.random.default_rng(0)
@@ -231,4 +231,4 @@ def test_several_devices_change_nothing():
         np.testing.assert_allclose(many.log_likelihood, one.log_likelihood, rtol=1e-12)
         np.testing.assert_allclose(many.standard_errors()["w"], one.standard_errors()["w"], rtol=1e-12)
     """
-    with_eight_devices(script)
+    assert_with_eight_devices(script)

@@ -103,10 +103,8 @@ def fit_batch(
         max_steps=max_steps,
         many=True,
     )
-    precision, budget = check_dtype(dtype), read_memory(memory)
-    solution, rough = solve_batch_in(
-        precision, model, plan, batch, tolerance=tolerance, memory=budget, progress=progress
-    )
+    options: Any = {"tolerance": tolerance, "memory": read_memory(memory), "progress": progress}
+    solution, rough = solve_batch_in(check_dtype(dtype), model, plan, batch, **options)
     record = Record(
         model=model,
         data=batch.data,
@@ -124,7 +122,7 @@ def fit_batch(
         constraints=constraint_texts(constraints),
         tables_errors=bool(standard_errors),
     )
-    if model.smooth and precision != "float32" and not plan.handwritten:  # as for a single fit
+    if model.smooth and dtype != "float32" and not plan.handwritten:  # as for a single fit
         given = start is not None
         record = look_again(record, solution, tolerance=tolerance, max_steps=plan.max_steps, start_given=given)
     fits = build_batch(record, solution, first_lane(batch.data, batch.axes))
