@@ -62,6 +62,7 @@ def by_products(monkeypatch):
     monkeypatch.setattr(verdicts, "DENSE_UP_TO", 0)
 
 
+@pytest.mark.slow
 def test_a_one_way_layout_of_thousands_of_groups(without_hessians):
     data = counts()
     fit = mle.fit(MODEL, data, fixed={"a": 0.0})

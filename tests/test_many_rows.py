@@ -212,6 +212,7 @@ def test_several_devices_share_a_batch_and_change_nothing():
     """)
 
 
+@pytest.mark.slow
 def test_several_devices_change_nothing():
     script = """
         import jax, numpy as np, mle_jax as mle

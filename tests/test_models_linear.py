@@ -152,7 +152,9 @@ SHIFTED = {
 }
 
 
-@pytest.mark.parametrize("name", SHIFTED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == "linear_gaussian" else pytest.mark.slow) for name in SHIFTED]
+)
 def test_an_offset_is_subtracted_from_the_response(name):
     """<x, w> + offset explains y as <x, w> explains y - offset: same estimates, errors, log-likelihood."""
     (model, spread), data = SHIFTED[name], line()

@@ -268,7 +268,7 @@ def test_a_size_that_is_none_is_refused(memory: Any) -> None:
         mle.fit_batch(mle.models.gaussian(), {"y": [[1.0, 2.0, 4.0]]}, memory=memory)
 
 
-@pytest.mark.smoke
+@pytest.mark.slow
 @pytest.mark.usefixtures("eager")
 def test_matrices_among_the_parameters_have_fewer_names_than_entries() -> None:
     """A covariance matrix of two: three names. The maximum is the mean and the mean outer product."""
