@@ -15,6 +15,7 @@ from mle_jax.fitting.native import climb
 from mle_jax.likelihood.lane_sums import LaneLikelihood
 from mle_jax.likelihood.layout import model_space
 from mle_jax.likelihood.loss import loss_objective
+from mle_jax.optimizers._one_kernel import is_known
 from mle_jax.parameters import coordinates
 
 ROWS = 27  # no multiple of a block
@@ -268,7 +269,8 @@ def test_a_size_that_is_none_is_refused(memory: Any) -> None:
         mle.fit_batch(mle.models.gaussian(), {"y": [[1.0, 2.0, 4.0]]}, memory=memory)
 
 
-@pytest.mark.slow
+@pytest.mark.smoke
+@pytest.mark.skipif(not is_known(), reason="no native lanes: another compiler, or XLA_FLAGS")
 @pytest.mark.usefixtures("eager")
 def test_matrices_among_the_parameters_have_fewer_names_than_entries() -> None:
     """A covariance matrix of two: three names. The maximum is the mean and the mean outer product."""
