@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import jax
+import numpy as np
 
 from mle_jax._text import listing
 from mle_jax._trees import NamedLeaves, named_leaves
+from mle_jax.data.arrays import widened
 from mle_jax.likelihood.rows import shape_of
 
 T = TypeVar("T")
@@ -82,6 +84,12 @@ def first_lane(data: Any, axes: tuple[bool, ...]) -> Any:
     """Return the dataset of lane 0."""
     own, join = split_lanes(data, axes)
     return join([leaf[0] for leaf in own])
+
+
+def take_lanes(data: Any, axes: tuple[bool, ...], at: Any) -> Any:
+    """Return one lane's dataset (`at` is its number), or those of some; out of mapped files, and widened."""
+    own, join = split_lanes(data, axes)
+    return join([widened(np.asarray(leaf[at])) for leaf in own])
 
 
 def lane_of(stacked: T, lane: int) -> T:

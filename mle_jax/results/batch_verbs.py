@@ -122,7 +122,7 @@ def fit_batch(
         constraints=constraint_texts(constraints),
         tables_errors=bool(standard_errors),
     )
-    if model.smooth and dtype != "float32" and not plan.handwritten:  # as for a single fit
+    if dtype != "float32" and not plan.handwritten:  # as for a single fit
         given = start is not None
         record = look_again(record, solution, tolerance=tolerance, max_steps=plan.max_steps, start_given=given)
     fits = build_batch(record, solution, first_lane(batch.data, batch.axes))

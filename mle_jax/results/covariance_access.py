@@ -12,8 +12,7 @@ import numpy as np
 from mle_jax._precision import in_float64
 from mle_jax._status import Status
 from mle_jax._trees import in_order
-from mle_jax.data.arrays import widened
-from mle_jax.fitting.lanes import common_weights, lane_axes, lane_of, lane_weights, map_lanes, split_lanes
+from mle_jax.fitting.lanes import common_weights, lane_axes, lane_of, lane_weights, map_lanes, take_lanes
 from mle_jax.inference.covariances import check_kind, covariance_matrix
 from mle_jax.inference.errors_by_products import standard_errors_by_products
 from mle_jax.likelihood.layout import count_contributions, count_rows
@@ -58,8 +57,7 @@ def _covariance_of_lane(fit: "Fit", record: Record, lane: int) -> np.ndarray:
     if record.groups is not None:
         data, weights = record.groups.inputs(lane)
     else:
-        own, join = split_lanes(record.data, lane_axes(record.data, record.shared))
-        data = join([widened(np.asarray(leaf[lane])) for leaf in own])
+        data = take_lanes(record.data, lane_axes(record.data, record.shared), lane)
         weights = record.weights[lane] if lane_weights(record.weights) else record.weights  # type: ignore[index]
     place, solution = record.second_looks.get(lane, (record.place, lane_of(record.solution, lane)))
     one = replace(record, data=data, weights=weights, place=place, solution=solution, groups=None)

@@ -9,9 +9,9 @@ import numpy as np
 from mle_jax._precision import in_float64, to_numpy
 from mle_jax._status import Status
 from mle_jax._trees import in_order
-from mle_jax.data.arrays import CleanData, widened
+from mle_jax.data.arrays import CleanData
 from mle_jax.fitting.elsewhere import finite_elsewhere
-from mle_jax.fitting.lanes import common_weights, lane_axes, lane_of, lane_weights, split_lanes
+from mle_jax.fitting.lanes import common_weights, lane_axes, lane_of, lane_weights, take_lanes
 from mle_jax.fitting.refining import needs_second_look, second_look
 from mle_jax.fitting.solution import Solution
 from mle_jax.likelihood.programs import verb_program
@@ -116,17 +116,16 @@ def _may_begin_elsewhere(record: Record, found: Solution) -> np.ndarray:
     for first in range(0, lanes.size, BLOCK):
         some = lanes[first : first + BLOCK]
         block = np.resize(some, BLOCK if lanes.size > BLOCK else some.size)  # of one shape, so that one program fits
-        own, join = split_lanes(record.data, axes)
         weights = [each[block] for each in lane_weights(record.weights)]
-        data, theta = join([widened(np.asarray(leaf[block])) for leaf in own]), np.asarray(found.theta)[block]
+        data, theta = take_lanes(record.data, axes, block), np.asarray(found.theta)[block]
         finite.append(np.asarray(run(record.place, data, (theta, *weights), common_weights(record.weights))))
     return lanes[np.concatenate(finite)[: lanes.size] | (np.asarray(found.steps)[lanes] > 0)]
 
 
 def _lane_inputs(record: Record, lane: int) -> tuple[Any, Any]:
-    own, join = split_lanes(record.data, lane_axes(record.data, record.shared))
+    data = take_lanes(record.data, lane_axes(record.data, record.shared), lane)
     by_lane = bool(lane_weights(record.weights)) and record.weights is not None
-    return join([widened(np.asarray(leaf[lane])) for leaf in own]), record.weights[lane] if by_lane else record.weights  # type: ignore[index]
+    return data, record.weights[lane] if by_lane else record.weights  # type: ignore[index]
 
 
 @in_float64

@@ -20,10 +20,9 @@ import numpy as np
 from mle_jax._precision import in_float64, to_numpy
 from mle_jax._status import ConvergenceWarning, Status, are_certified
 from mle_jax._text import plural
-from mle_jax.data.arrays import widened
 from mle_jax.fitting.batching import solve_lanes, split_start
 from mle_jax.fitting.choosing import default_steps
-from mle_jax.fitting.lanes import common_weights, first_lane, lane_axes, lane_weights, split_lanes
+from mle_jax.fitting.lanes import common_weights, first_lane, lane_axes, lane_weights, take_lanes
 from mle_jax.fitting.planning import Plan, make_plan
 from mle_jax.fitting.retrying import (
     HOPELESS,
@@ -193,10 +192,9 @@ def _surveyed(record: Record, lanes: np.ndarray, retry: Retry) -> Survey:
 def _inputs(record: Record, lanes: np.ndarray) -> tuple[Any, tuple[bool, ...], Any]:
     """Return data, axes and weights of some lanes."""
     axes = lane_axes(record.data, record.shared)
-    own, join = split_lanes(record.data, axes)
     by_lane = bool(lane_weights(record.weights))
     weights = record.weights[lanes] if by_lane and record.weights is not None else record.weights
-    return join([widened(np.asarray(leaf[lanes])) for leaf in own]), axes, weights
+    return take_lanes(record.data, axes, lanes), axes, weights
 
 
 def _try(record: Record, retry: Retry, best: Attempts, rung: str, among: np.ndarray, begin: Beginnings) -> None:
