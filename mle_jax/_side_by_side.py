@@ -46,14 +46,17 @@ def height_of_block(rows: int, lanes: int, together: int) -> int:
     return next((height for height in range(most, most // 2, -1) if rows % height == 0), most)
 
 
-def sum_blocks(function: Callable[[T], list[Array]], rows: T, like: Array, together: int) -> list[Array]:
-    """Sum a function of a block of rows over all blocks.
+def sum_blocks(
+    function: Callable[[T], list[Array]], rows: T, like: Array, together: int, blocks: Array | None = None
+) -> list[Array]:
+    """Sum a function of a block of rows over all blocks, or the first of them.
 
     Args:
         function: of a block, which returns arrays (height, L).
         rows: pytree of arrays (n, ...), n a multiple of `height_of_block`.
         like: (L,), which shows the type.
         together: numbers of a vector operation, at most: rows of a block times lanes.
+        blocks: how many, a scalar; None for all.
     """
     size = jax.tree_util.tree_leaves(rows)[0].shape[0]
     height = height_of_block(size, like.shape[0], together)
@@ -67,10 +70,10 @@ def sum_blocks(function: Callable[[T], list[Array]], rows: T, like: Array, toget
         ]
 
     count = len(jax.eval_shape(function, jax.tree_util.tree_map(lambda leaf: leaf[:height], rows)))
-    return repeat(size // height, add, [jnp.zeros_like(like)] * count)
+    return repeat(size // height if blocks is None else blocks, add, [jnp.zeros_like(like)] * count)
 
 
-def repeat(times: int, step: Callable[[Array, T], T], first: T) -> T:
+def repeat(times: int | Array, step: Callable[[Array, T], T], first: T) -> T:
     """Do what `jax.lax.fori_loop` does, as a plain loop: that makes a `scan` of it, which a native loop cannot hold."""
 
     def one(now: tuple[Array, T]) -> tuple[Array, T]:
@@ -95,12 +98,19 @@ def cholesky(matrix: Entries) -> Factor:
     return Factor(lower, definite)
 
 
+def half_solve(factor: Factor, right: Vector) -> Vector:
+    """Solve with the factors alone, the first half of `solve`."""
+    lower = factor.lower
+    half: Vector = []
+    for i in range(len(right)):
+        half.append((right[i] - sum(lower[i, m] * half[m] for m in range(i))) * lower[i, i])
+    return half
+
+
 def solve(factor: Factor, right: Vector) -> Vector:
     """Solve with the factored matrices."""
     lower, size = factor.lower, len(right)
-    half: Vector = []
-    for i in range(size):
-        half.append((right[i] - sum(lower[i, m] * half[m] for m in range(i))) * lower[i, i])
+    half = half_solve(factor, right)
     found: Vector = [half[0]] * size
     for i in reversed(range(size)):
         found[i] = (half[i] - sum(lower[m, i] * found[m] for m in range(i + 1, size))) * lower[i, i]

@@ -14,6 +14,7 @@ from grouped_tables import MEMORY, MODEL, SIZES, assert_closed_form, closed_form
 
 import mle_jax as mle
 from mle_jax import Status
+from mle_jax.fitting import streams
 from mle_jax.likelihood.rows import row_layout, with_rows_in_turn
 
 TABLE = ragged()
@@ -52,6 +53,25 @@ def test_buckets_are_reported(fits):
     assert fits.buckets["groups"].sum() == 60 and fits.buckets["rows"].sum() == SIZES.sum()
     waste = fits.buckets["evaluated"].sum() / SIZES.sum()
     assert waste <= 1.5 and f"{waste:.2f} rows were evaluated per row" in str(fits)
+
+
+def test_native_loops_change_no_answer(monkeypatch):
+    """They go through the groups in the order of their sizes, in fewer shapes, and skip what is filled in."""
+    usual = quietly(mle.fit_groups, POISSON, COUNTS, by="person", columns=COLUMNS)
+    monkeypatch.setattr(streams, "WORTH", 1)
+    found = quietly(mle.fit_groups, POISSON, COUNTS, by="person", columns=COLUMNS)
+    assert len(found.buckets) <= len(usual.buckets)
+    assert found.to_pandas()["person"].tolist() == usual.to_pandas()["person"].tolist()
+    assert found.status.tolist() == usual.status.tolist() and found.converged.sum() > 40
+    sure = usual.converged
+    np.testing.assert_allclose(found.params["w"][sure], usual.params["w"][sure], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(found.standard_errors()["w"][sure], usual.standard_errors()["w"][sure], rtol=1e-8)
+    np.testing.assert_allclose(
+        found.standard_errors("sandwich")["w"][sure],
+        usual.standard_errors("sandwich")["w"][sure],
+        rtol=1e-8,
+        atol=1e-12,  # of two rows that are fitted exactly
+    )
 
 
 def test_groups_smaller_than_the_model_are_reported_and_not_fatal(fits):

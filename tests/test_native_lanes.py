@@ -12,6 +12,7 @@ import mle_jax as mle
 from mle_jax._side_by_side import height_of_block
 from mle_jax.fitting import native_lanes, streams
 from mle_jax.fitting.native import climb
+from mle_jax.inference.covariances import inverse_root
 from mle_jax.likelihood.lane_sums import LaneLikelihood
 from mle_jax.likelihood.layout import model_space
 from mle_jax.likelihood.loss import loss_objective
@@ -333,3 +334,51 @@ def test_weights_are_those_of_the_call() -> None:
     fits = mle.fit_batch(mle.models.gaussian(), {"y": y}, weights=weights)
     weights[:] = 7.0
     assert fits[1].n_observations == 10
+
+
+@pytest.mark.parametrize("rows", [1, 30, 500, 16_000])
+def test_plain_lanes_divide_every_piece(rows: int) -> None:
+    """A piece may hold 1792 lanes, which is no multiple of 512."""
+    for lanes in range(native_lanes.LANES, 4097, native_lanes.LANES):
+        many = native_lanes._plain_lanes({"x": np.zeros((rows, 2)), "y": np.zeros(rows)}, POISSON, lanes)
+        assert lanes % many == 0 and native_lanes.LANES <= many <= native_lanes.PLAIN_LANES
+
+
+def test_rows_filled_in_behind_the_longest_lane_are_not_gone_through() -> None:
+    """Blocks are counted to the last one with a row of positive weight, and none of these is missing from the sums."""
+    data = poisson_data(3)
+    weights = np.zeros((3, ROWS))
+    for lane, size in enumerate((5, 14, 9)):
+        weights[lane, :size] = 1.0
+        data["y"][lane, size:] = np.nan
+    with jax.enable_x64(True):
+        one = {key: leaf[0] for key, leaf in data.items()}
+        place = coordinates(model_space(POISSON, one), None)
+        likelihood = LaneLikelihood(POISSON, place, one, jnp.zeros(2), together=6)  # two rows of three lanes
+        rows = likelihood.prepare([jnp.asarray(data["x"]), jnp.asarray(data["y"])], jnp.asarray(weights))
+        assert int(rows.blocks) == 7
+        found = likelihood.value(rows, [jnp.full(3, 0.5), jnp.full(3, -0.1)])
+    for lane, size in enumerate((5, 14, 9)):
+        part = {key: leaf[lane, :size] for key, leaf in data.items()}
+        with jax.enable_x64(True):
+            usual = POISSON.log_likelihood({"w": jnp.array([0.5, -0.1])}, part)
+        np.testing.assert_allclose(found[lane], usual, rtol=1e-13)
+
+
+def test_inverses_of_lanes_are_those_of_a_single_fit() -> None:
+    """Factored side by side where they are clearly definite; else by eigenvectors, or NaN."""
+    rng = np.random.default_rng(11)
+    with jax.enable_x64(True):
+        for size in (1, 3, 8, 9):
+            q = np.linalg.qr(rng.standard_normal((size, size)))[0]
+            units = 10.0 ** rng.uniform(-3, 3, size)
+            stack = np.array([(q * 10.0 ** -np.linspace(0, lost, size)) @ q.T for lost in (0, 4, 9)])
+            stack = np.concatenate([stack, -stack[:1], np.full((1, size, size), np.nan)])
+            stack = (stack + stack.swapaxes(1, 2)) / 2 * units[:, None] * units
+            root = np.asarray(jax.vmap(inverse_root)(jnp.asarray(stack)))
+            for lane, lost in enumerate((0, 4, 9)):
+                # An inverse has lost as many digits as its matrix is ill-conditioned.
+                errors = np.sqrt(np.diagonal(np.linalg.inv(stack[lane])))
+                apart = (root[lane] @ root[lane].T - np.linalg.inv(stack[lane])) / errors[:, None] / errors
+                assert np.abs(apart).max() < 1e-14 * 10.0 ** (lost if size > 1 else 0)
+            assert np.isnan(root[3:]).all()

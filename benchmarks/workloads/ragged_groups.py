@@ -98,7 +98,7 @@ RAGGED = Workload(
     suite="ragged",
     title="{groups} Poisson regressions of 5 to {largest} rows, log-uniform, p = {p}, and as many of one size",
     generate=generate,
-    size={"groups": 2000, "largest": LARGEST, "p": 3},
+    size={"groups": 20_000, "largest": LARGEST, "p": 3},
     quick={"groups": 16, "largest": 40, "p": 2},
     reference=reference,
     discrepancy=apart,

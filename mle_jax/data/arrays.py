@@ -1,7 +1,8 @@
 """Data in: from what people have to arrays that are checked once, before anything is compiled."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -41,8 +42,8 @@ def read_data(
 ) -> tuple[Any, ColumnNames]:
     """Turn a pytree of arrays, or a table, into NumPy arrays and the names of their columns.
 
-    They are copies, so that a change of the data does not change a fit; with `mapped`, arrays mapped from files stay
-    there, but for the leaves that are named as `resident`.
+    They are copies, of all that can be written to, so that a change of the data does not change a fit; with `mapped`,
+    arrays mapped from files stay there, but for the leaves that are named as `resident`.
 
     Raises:
         TypeError: a leaf is not numeric, or columns= comes with something that is not a table.
@@ -69,13 +70,14 @@ def _widened(leaf: Any, mapped: bool) -> np.ndarray:
         return leaf
     if isinstance(leaf, np.ma.MaskedArray):
         leaf = np.where(np.ma.getmaskarray(leaf), np.nan, np.asarray(leaf, np.float64))  # masked means missing
-    return widened(np.asarray(leaf), copy=True)
+    array = np.asarray(leaf)
+    return widened(array, copy=not _is_locked(array))
 
 
 def widened(leaf: np.ndarray, *, copy: bool = False) -> np.ndarray:
     """Return floats as float64, integers as int64 (both in the machine's byte order), booleans as they are."""
     if leaf.dtype == bool:
-        return leaf
+        return leaf.copy() if copy else leaf
     dtype = np.dtype(np.int64 if np.issubdtype(leaf.dtype, np.integer) else np.float64)
     return _copied(leaf, dtype) if copy and leaf.nbytes >= LARGE else leaf.astype(dtype, copy=copy)
 
@@ -91,11 +93,33 @@ def let_go(leaves: Iterable[Any]) -> None:
             mapped.madvise(mmap.MADV_DONTNEED)
 
 
+def aligned(make: Callable[..., np.ndarray], shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+    """Return an array by `numpy.empty` or `numpy.zeros` that begins where JAX can use it without a copy of its own."""
+    size = math.prod(shape)
+    room = make(size + ALIGNED // dtype.itemsize, dtype)
+    skip = -room.ctypes.data % ALIGNED // dtype.itemsize
+    return room[skip : skip + size].reshape(shape)
+
+
+def lock(array: np.ndarray) -> np.ndarray:
+    """Return the array, which nobody can change from now on: `read_data` need not copy it."""
+    part: Any = array
+    while isinstance(part, np.ndarray):
+        part.flags.writeable = False
+        part = part.base
+    return array
+
+
+def _is_locked(array: np.ndarray) -> bool:
+    part: Any = array
+    while isinstance(part, np.ndarray) and not part.flags.writeable:
+        part = part.base
+    return part is None
+
+
 def _copied(leaf: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
     """Copy a large array by all cores, to where JAX can use it without a copy of its own."""
-    room = np.empty(leaf.size + ALIGNED // dtype.itemsize, dtype)
-    skip = -room.ctypes.data % ALIGNED // dtype.itemsize
-    copy = room[skip : skip + leaf.size].reshape(leaf.shape)
+    copy = aligned(np.empty, leaf.shape, dtype)
     edges = np.linspace(0, len(leaf), 1 + 16).astype(int)
     parts = [slice(first, end) for first, end in itertools.pairwise(edges.tolist())]
     with ThreadPoolExecutor() as pool:

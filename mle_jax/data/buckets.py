@@ -1,7 +1,9 @@
 """Groups of all sizes in a few shapes: which heights to fill them up to, so that few rows are evaluated in vain.
 
-Every height is a compilation of a second or more, and every group is filled up to the height of its bucket by rows of
-weight 0. Both are kept small: the heights are chosen from the sizes that there are, not from a fixed grid.
+Every height is a compilation of some seconds, and every group is filled up to the height of its bucket by rows of
+weight 0. Both are kept small: the heights are chosen from the sizes that there are, not from a fixed grid. An engine
+that stops where the longest of a few lanes beside each other ends goes through hardly any of the rows filled in, so
+that fewer heights do.
 """
 
 import itertools
@@ -12,15 +14,31 @@ import numpy as np
 
 MOST_WASTE = 1.5
 """Rows evaluated per row, at most, where 16 buckets suffice for that."""
+MOST_FILLED = 2.75
+"""Rows and rows filled in per row, at most, where these need not be evaluated: they only take up room."""
 USUAL_BUCKETS = 8
 MOST_BUCKETS = 16
 ROWS_PER_COMPILATION = 10_000_000
 """A further bucket must save so many rows: its compilation takes 5 to 10 s, and some million are evaluated in one."""
+FILLED_PER_COMPILATION = 100_000_000
+"""The same of rows that are filled in and not evaluated."""
 LANES_IN_STEP = 16
 """Many lanes are a multiple of so many, of which the engine makes its blocks: a rest would be compiled by itself."""
 MANY_LANES = 160
 MOST_HEIGHTS = 1000
 """Heights among which the best are chosen, spaced evenly in the logarithm where there are more sizes."""
+
+
+class Together(NamedTuple):
+    """How an engine skips rows of weight 0: it takes lanes in the order of their sizes, some at a time.
+
+    Attributes:
+        lanes: so many go through their rows together, as far as the longest of them has any.
+        most_rows: of a lane; where there are longer ones, all are gone through to the height of their bucket.
+    """
+
+    lanes: int
+    most_rows: int
 
 
 class Bucket(NamedTuple):
@@ -31,12 +49,14 @@ class Bucket(NamedTuple):
         groups: how many groups there are.
         rows: how many rows they have in total.
         lanes: the groups of one chunk; the last chunk is filled up by repeating one.
+        evaluated: the rows evaluated, those of weight 0 and those of repeated groups included.
     """
 
     height: int
     groups: int
     rows: int
     lanes: int
+    evaluated: int
 
     @property
     def chunks(self) -> int:
@@ -44,8 +64,8 @@ class Bucket(NamedTuple):
         return -(-self.groups // self.lanes)
 
     @property
-    def evaluated(self) -> int:
-        """The rows evaluated, those of weight 0 and those of repeated groups included."""
+    def filled(self) -> int:
+        """The rows of all chunks, whether they are evaluated or not."""
         return self.chunks * self.lanes * self.height
 
     def parts(self) -> Iterator[tuple[int, int]]:
@@ -53,16 +73,19 @@ class Bucket(NamedTuple):
         return ((first, min(first + self.lanes, self.groups)) for first in range(0, self.groups, self.lanes))
 
 
-def choose_buckets(sizes: np.ndarray, counts: np.ndarray, *, chunk_rows: int) -> tuple[Bucket, ...]:
-    """Choose heights by dynamic programming: of all ways to make K buckets the one with the fewest rows evaluated.
+def choose_buckets(
+    sizes: np.ndarray, counts: np.ndarray, *, chunk_rows: int, together: Together | None = None
+) -> tuple[Bucket, ...]:
+    """Choose heights by dynamic programming: of all ways to make K buckets the one with the fewest rows filled in.
 
-    K is the smallest number for which at most `MOST_WASTE` rows are evaluated per row, and larger, up to
-    `USUAL_BUCKETS`, where a further bucket saves more than it costs to compile.
+    K is the smallest number for which at most `MOST_WASTE` rows are evaluated per row (`MOST_FILLED` with `together`),
+    and larger, up to `USUAL_BUCKETS`, where a further bucket saves more than it costs to compile.
 
     Args:
         sizes: the distinct sizes of the groups, ascending, each at least 1.
         counts: how many groups have each.
         chunk_rows: about how many rows a chunk may have.
+        together: how the engine skips rows of weight 0; None where it evaluates all.
 
     Returns:
         The buckets by height; their heights are sizes that occur.
@@ -79,19 +102,39 @@ def choose_buckets(sizes: np.ndarray, counts: np.ndarray, *, chunk_rows: int) ->
     ends = np.concatenate([[0], np.searchsorted(sizes, tops, side="right")])
     groups = np.concatenate([[0], np.cumsum(counts)])[ends]
     rows = np.concatenate([[0], np.cumsum(counts * sizes)])[ends]
+    if together is not None and sizes[-1] > together.most_rows:
+        together = None
+    most, price = (MOST_WASTE, ROWS_PER_COMPILATION) if together is None else (MOST_FILLED, FILLED_PER_COMPILATION)
     best: tuple[Bucket, ...] = ()
     for edges in _best_edges(tops, groups):
         buckets = tuple(
             _bucket(int(tops[end - 1]), int(groups[end] - groups[begin]), int(rows[end] - rows[begin]), chunk_rows)
             for begin, end in itertools.pairwise(edges)
         )
-        saved = evaluated(best) - evaluated(buckets)
-        enough = bool(best) and evaluated(best) <= MOST_WASTE * rows[-1]
-        if enough and (len(buckets) > USUAL_BUCKETS or saved < ROWS_PER_COMPILATION):
+        saved = _filled(best) - _filled(buckets)
+        enough = bool(best) and _filled(best) <= most * rows[-1]
+        if enough and (len(buckets) > USUAL_BUCKETS or saved < price):
             break
         if not best or saved > 0:
             best = buckets
-    return best
+    return best if together is None else _skipping(best, sizes, counts, together)
+
+
+def _filled(buckets: Iterable[Bucket]) -> int:
+    return sum(bucket.filled for bucket in buckets)
+
+
+def _skipping(
+    buckets: tuple[Bucket, ...], sizes: np.ndarray, counts: np.ndarray, together: Together
+) -> tuple[Bucket, ...]:
+    """Return the buckets with the rows that are evaluated where lanes go together: about, since chunks are sorted."""
+    found, below = [], 0
+    for bucket in buckets:
+        here = (sizes > below) & (sizes <= bucket.height)
+        longest = np.repeat(sizes[here], counts[here])[:: -together.lanes]
+        found.append(bucket._replace(evaluated=together.lanes * int(longest.sum())))
+        below = bucket.height
+    return tuple(found)
 
 
 def evaluated(buckets: Iterable[Bucket]) -> int:
@@ -135,4 +178,5 @@ def _bucket(height: int, groups: int, rows: int, chunk_rows: int) -> Bucket:
     most = max(min(chunk_rows // height, groups), 1)
     step = LANES_IN_STEP if most >= MANY_LANES else 1
     choices = range(-(-most // step) * step, most // 2, -step)
-    return Bucket(height, groups, rows, min(choices, key=lambda lanes: -(-groups // lanes) * lanes))
+    lanes = min(choices, key=lambda lanes: -(-groups // lanes) * lanes)
+    return Bucket(height, groups, rows, lanes, evaluated=-(-groups // lanes) * lanes * height)

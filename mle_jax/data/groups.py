@@ -9,6 +9,7 @@ import numpy as np
 
 from mle_jax._optional import optional
 from mle_jax._text import listing, plural
+from mle_jax.data.arrays import aligned, lock
 from mle_jax.data.tables import column_hint, read_table
 
 if TYPE_CHECKING:
@@ -151,15 +152,19 @@ class Groups:
         return data, None if self.weights is None else self.weights[rows]
 
     def padded(self, lanes: np.ndarray, height: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Return groups as arrays (B, height, ...), filled up by rows of weight 0, and the weights (B, height)."""
-        sizes = self.sizes[lanes]
-        within = np.arange(height)
-        places = self.starts[lanes][:, None] + np.minimum(within, sizes[:, None] - 1)
-        rows = self.order[places]
-        weights = (within < sizes[:, None]).astype(float)
-        if self.weights is not None:
-            weights *= self.weights[rows]
-        return {name: leaf[rows] for name, leaf in self.data.items()}, weights
+        """Return groups as arrays (B, height, ...), filled up by zeros of weight 0, and the weights (B, height)."""
+        own = replace(self, starts=self.starts[lanes], sizes=self.sizes[lanes])
+        rows, sizes = own.row_numbers(), own.sizes
+        # One lane after the other, so that only what there is needs to be written: room is zero as it comes.
+        places = np.arange(rows.size) + np.repeat(np.arange(len(lanes)) * height - (np.cumsum(sizes) - sizes), sizes)
+
+        def filled(own: np.ndarray) -> np.ndarray:
+            room = aligned(np.zeros, (len(lanes) * height, *own.shape[1:]), own.dtype)
+            room[places] = own
+            return lock(room.reshape(len(lanes), height, *own.shape[1:]))
+
+        weights = np.ones(rows.size) if self.weights is None else self.weights.take(rows)
+        return {name: filled(leaf.take(rows, axis=0)) for name, leaf in self.data.items()}, filled(weights)
 
 
 def group_rows(
@@ -243,9 +248,9 @@ def _complete(data: Mapping[str, np.ndarray]) -> np.ndarray:
 
 def _codes(keys: "pa.Table") -> tuple[np.ndarray, int]:
     """Number the plain keys of all rows in sorted order, (n,), and count the different ones."""
-    codes, count = np.zeros(len(keys), np.int64), 1
-    for name in keys.column_names:
-        own, values = _ranks(name, keys.column(name))
+    ranks = (_ranks(name, keys.column(name)) for name in keys.column_names)
+    codes, count = next(ranks)
+    for own, values in ranks:
         # Counted anew after every column: the product of the numbers of values might not fit into an integer.
         found, codes = np.unique(codes * values + own, return_inverse=True)
         count = len(found)

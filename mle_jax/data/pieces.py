@@ -4,6 +4,7 @@ A piece is a dataset and the range of its rows that is meant: all pieces have th
 compiled. On a CPU those of arrays in memory are no copies.
 """
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -31,6 +32,8 @@ SPREAD = 16
 SHARE = 16
 """A sample holds one row of so many."""
 LEAST_SAMPLE = 4096
+PARTS = 4
+"""Pieces of a sample."""
 START_ROWS = 4_000
 """Rows from which start values are computed."""
 
@@ -106,7 +109,7 @@ class RowsInMemory:
         return self._pieces
 
     def sample(self) -> Sequence[Fetch]:
-        """Return short ranges spread over all rows, as one piece, on a CPU of the size of the others."""
+        """Return short ranges spread over all rows, brought together; a few pieces, so that no core is idle."""
         size = self._layout.size
         height = min(-(-size // (SHARE * LINE)) * LINE, size)
         if height < LEAST_SAMPLE:
@@ -120,7 +123,8 @@ class RowsInMemory:
             return ()
         rows = self._layout.with_rows([gather(leaf) for leaf in self._layout.rows])
         held = jax.device_put((rows, weights), self.devices[0] if self.devices else None)
-        return (partial(Piece, held[0], held[1], 0, height),)
+        edges = np.linspace(0, height, PARTS + 1).astype(int)
+        return tuple(partial(Piece, held[0], held[1], begin, end) for begin, end in itertools.pairwise(edges.tolist()))
 
     def some_rows(self) -> tuple[Any, np.ndarray | None]:
         """Return rows of positive weight, evenly spread."""

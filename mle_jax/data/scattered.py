@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mle_jax._optional import optional
-from mle_jax.data.buckets import Bucket, choose_buckets
+from mle_jax.data.buckets import Bucket, Together, choose_buckets
 from mle_jax.data.group_tables import careful_scanner
 from mle_jax.data.groups import (
     PURPOSE,
@@ -75,7 +75,15 @@ def _width(kind: Any) -> int:
         return 32  # texts, whose length the schema does not tell
 
 
-def scatter(dataset: Any, chosen: GroupColumns, folder: Path, *, memory: float, chunk_rows: int) -> Scattered:
+def scatter(
+    dataset: Any,
+    chosen: GroupColumns,
+    folder: Path,
+    *,
+    memory: float,
+    chunk_rows: int,
+    together: Together | None = None,
+) -> Scattered:
     """Bring the rows of every group together.
 
     Args:
@@ -84,6 +92,7 @@ def scatter(dataset: Any, chosen: GroupColumns, folder: Path, *, memory: float, 
         folder: where the files go; made anew.
         memory: bytes that rows may take.
         chunk_rows: about how many rows a chunk may have.
+        together: as in `choose_buckets`.
 
     Raises:
         TypeError, ValueError: a column does not hold numbers, a key is missing, a weight is negative or not finite.
@@ -95,7 +104,7 @@ def scatter(dataset: Any, chosen: GroupColumns, folder: Path, *, memory: float, 
     paths = [folder / f"rows-{number:03d}.arrow" for number in range(count)]
     facts = _divide(dataset, chosen, paths)
     sizes, counts = _count_sizes(paths, chosen)
-    buckets = choose_buckets(sizes, counts, chunk_rows=chunk_rows)
+    buckets = choose_buckets(sizes, counts, chunk_rows=chunk_rows, together=together)
     _sort(paths, chosen, buckets, folder)
     return Scattered(buckets, facts, chunk_paths(folder, buckets))
 

@@ -128,9 +128,9 @@ def settle_lanes(
 
 
 def _plain_lanes(dataset: Any, model: "Model", lanes: int) -> int:
-    """Return a power of two, at least `LANES`, as the number of all lanes is."""
+    """Return a power of two, at least `LANES`, of which the number of all lanes is a multiple."""
     fitting = PLAIN_TOGETHER // count_rows(model, dataset)
-    return max(min(1 << max(fitting, 1).bit_length() - 1, PLAIN_LANES, lanes), LANES)
+    return max(min(1 << max(fitting, 1).bit_length() - 1, PLAIN_LANES, lanes & -lanes), LANES)
 
 
 def _row_leaves(data: Any, axes: tuple[bool, ...], constants: tuple[str, ...]) -> list[Array]:

@@ -12,8 +12,9 @@ A lane's answer does not depend on the lanes beside it, so neither pieces nor st
 """
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -40,10 +41,28 @@ FIRST_STEPS = 12  # of a native loop
 FIRST_CAREFUL_STEPS = 25
 PIECE_BYTES = 2**24  # of data: tens of milliseconds of work
 PIECE_BYTES_OF_ACCELERATOR = 2**29
+LEAST_PIECE_BYTES = 2**21
 LEAST_PIECE, MOST_PIECE = 32, 2**13
+PIECES = 4  # of a stream, since some take longer than others
 MATRICES = 4  # of the size of the information, in a solution
 COPIES = 4  # of a piece's data that are in memory while it is worked on, results included
 WORTH = 10_000_000  # numbers in the data: below, it takes longer to compile a native loop than it saves
+_DECIDED: ContextVar[bool | None] = ContextVar("native loops", default=None)
+
+
+@contextlib.contextmanager
+def decided_on_native_loops(worth: bool) -> Iterator[None]:
+    """Solve batches here by native loops or not, as somebody has decided who knows how many more there will be."""
+    token = _DECIDED.set(worth)
+    try:
+        yield
+    finally:
+        _DECIDED.reset(token)
+
+
+def is_worth_compiling(numbers: int) -> bool:
+    """Say whether native loops, which take longer to compile, save that time on so many numbers in the data."""
+    return numbers >= WORTH
 
 
 @dataclass(frozen=True)
@@ -143,7 +162,8 @@ def solve_some(
 
 
 def _is_worth(batch: Batch) -> bool:
-    return batch.size * batch.bytes_per_lane >= 8 * WORTH
+    decided = _DECIDED.get()
+    return is_worth_compiling(batch.size * batch.bytes_per_lane // 8) if decided is None else decided
 
 
 class Streams:
@@ -173,8 +193,14 @@ class Streams:
         # What is found fills some matrices.
         per_lane = batch.bytes_per_lane + 8 * MATRICES * plan.coordinates.size**2
         self._lanes = min(max(_power_of_two(each // per_lane + 1) // 2, 1), most)
+        self._least = min(max(LEAST_PIECE_BYTES // per_lane, LEAST_PIECE), self._lanes)
         bar = None if shown is None else optional("tqdm", "data", "progress=True")
         self._bar = None if bar is None else bar.tqdm(total=shown, unit="fits")
+
+    def _share(self, lanes: int) -> int:
+        """Return the lanes of a piece for which every stream has several to do, or one if they are few."""
+        most = -(-lanes // self.count)
+        return min(max(-(-most // PIECES), self._least), most)
 
     def close(self) -> None:
         """Take the bar away."""
@@ -204,7 +230,7 @@ class Streams:
             least: lanes of a piece, which is a multiple of it.
             shown: these lanes are done with, as far as the bar is concerned.
         """
-        size = _in_eighths(min(self._lanes, max(-(-lanes.size // self.count), LEAST_PIECE)))
+        size = _in_eighths(min(self._lanes, max(self._share(lanes.size), LEAST_PIECE)))
         size += -size % least
 
         double = bool(jax.config.read("jax_enable_x64"))

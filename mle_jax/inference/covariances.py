@@ -21,6 +21,7 @@ from jax import Array
 
 from mle_jax._branches import cond_any
 from mle_jax._linalg import rounding_floor, scaled_eigen
+from mle_jax._side_by_side import cholesky, dot, half_solve, total
 from mle_jax._text import listing
 from mle_jax.fitting.choosing import DENSE_UP_TO
 from mle_jax.fitting.information import (
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from mle_jax.likelihood import Model
 
 NEED_OBSERVED = ("observed", "sandwich", "clustered")
+WRITTEN_OUT = 8
+"""Parameters up to which a factorization is written out entry by entry."""
 KINDS = ("observed", "expected", "outer_product", "sandwich", "clustered")
 
 
@@ -122,10 +125,35 @@ def inverse(information: Array) -> Array:
         definite = jnp.min(jnp.diagonal(factor)) ** 2 > rounding_floor(size, factor.dtype)
         half = jax.scipy.linalg.solve_triangular(factor, jnp.diag(1.0 / scale), lower=True)
         return jnp.where(definite, half.T @ half, jnp.nan)
+    half = _root(information)
+    return half @ half.T
+
+
+def inverse_root(information: Array) -> Array:
+    """Return M with ``M M'`` the inverse of a positive definite matrix; NaN where it is singular beyond rounding.
+
+    For lanes of a batch: small matrices that are clearly definite are factored side by side, without eigenvectors.
+    """
+    size = information.shape[0]
+    if not 0 < size <= WRITTEN_OUT:
+        return _root(information)
+    scale = jnp.sqrt(jnp.where(jnp.diagonal(information) > 0, jnp.diagonal(information), 1.0))
+    scaled = information / scale[:, None] / scale[None, :]
+    factor = cholesky({(i, j): scaled[i, j] for i in range(size) for j in range(i + 1)})
+    one, zero = jnp.ones_like(scale[0]), jnp.zeros_like(scale[0])
+    # The columns of the inverse of the factor; its squares add up to the trace of the inverse.
+    columns = [half_solve(factor, [one if i == j else zero for i in range(size)]) for j in range(size)]
+    trace = total(dot(column, column) for column in columns)
+    clear = factor.definite & (trace * size * jnp.sqrt(jnp.finfo(trace.dtype).eps) < 1)
+    root = jnp.stack([jnp.stack(column) for column in columns]) / scale[:, None]
+    return cond_any(~clear, _root, root, information)
+
+
+def _root(information: Array) -> Array:
     eigen = scaled_eigen(information)
     half = eigen.vectors / eigen.scale[:, None] / jnp.sqrt(jnp.maximum(eigen.values, eigen.floor))
     definite = (eigen.smallest > eigen.floor) & jnp.all(jnp.diagonal(information) > 0)
-    return jnp.where(definite, half @ half.T, jnp.nan)
+    return jnp.where(definite, half, jnp.nan)
 
 
 def identified_inverse(information: Array) -> Array:

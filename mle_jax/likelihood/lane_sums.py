@@ -51,6 +51,7 @@ class LaneRows(NamedTuple):
 
     rows: Rows
     total_weight: Array  # () or (L,): or their number
+    blocks: Array  # () int32: those after them have no row of positive weight
 
 
 class LaneLikelihood:
@@ -105,8 +106,14 @@ class LaneLikelihood:
         kept = tuple(jnp.moveaxis(leaf, 0, -1) if i in self.split.reads else None for i, leaf in enumerate(leaves))
         by_row = None if weights is None else weights.T
         rows = Rows(kept, computed, through, offset, by_row)
-        total = jnp.asarray(float(leaves[0].shape[1])) if by_row is None else jnp.sum(by_row, axis=0)
-        return LaneRows(_filled_up(rows, height_of_block(leaves[0].shape[1], lanes, self._together)), total)
+        size = leaves[0].shape[1]
+        height = height_of_block(size, lanes, self._together)
+        if by_row is None:
+            return LaneRows(_filled_up(rows, height), jnp.asarray(float(size)), jnp.int32(-(-size // height)))
+        # Groups of several sizes are filled up at the end: what no lane of these has need not be gone through.
+        used = jnp.max(jnp.where(jnp.any(by_row > 0, axis=1), jnp.arange(1, size + 1), 0))
+        blocks = ((used + height - 1) // height).astype(jnp.int32)
+        return LaneRows(_filled_up(rows, height), jnp.sum(by_row, axis=0), blocks)
 
     def sums(self, rows: LaneRows, at: Sequence[Array]) -> LaneSums:
         """Return the log-likelihoods at L points (k vectors over the lanes) with gradients and Hessians."""
@@ -122,7 +129,7 @@ class LaneLikelihood:
             found += [bends[i, j] for i in range(own, own + common) for j in range(own, i + 1)]
             return found
 
-        return self._assembled(iter(sum_blocks(of_block, rows.rows, at[0], self._together)))
+        return self._assembled(iter(sum_blocks(of_block, rows.rows, at[0], self._together, rows.blocks)))
 
     def value(self, rows: LaneRows, at: Sequence[Array]) -> Array:
         """Return the log-likelihoods alone at L points, (L,)."""
@@ -133,7 +140,7 @@ class LaneLikelihood:
             value = _over_rows(self._density, [*own, *shared], len(own), block)
             return [value if block.weights is None else weigh(jnp.broadcast_to(block.weights, value.shape), value)]
 
-        return sum_blocks(of_block, rows.rows, at[0], self._together)[0]
+        return sum_blocks(of_block, rows.rows, at[0], self._together, rows.blocks)[0]
 
     def slopes_in_common(self, like: Array) -> list[Vector]:
         """Return the gradients of the predictors in common (scales, shapes), each k vectors over the lanes."""

@@ -13,7 +13,7 @@ from mle_jax._precision import in_float64
 from mle_jax._status import Status
 from mle_jax._trees import in_order
 from mle_jax.fitting.lanes import common_weights, lane_axes, lane_of, lane_weights, map_lanes, take_lanes
-from mle_jax.inference.covariances import check_kind, covariance_matrix
+from mle_jax.inference.covariances import check_kind, covariance_matrix, inverse_root
 from mle_jax.inference.errors_by_products import standard_errors_by_products
 from mle_jax.likelihood.layout import count_contributions, count_rows
 from mle_jax.likelihood.programs import verb_program
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 WHOLE_MATRICES = 10**7
 """Numbers in the covariance matrices of a batch (80 MB) up to which they are computed whole for standard errors, too:
 then `covariance` needs no program of its own."""
+LANES_AT_ONCE = 256
+"""Lanes of a batch whose matrices are inverted side by side."""
 
 
 def covariance_of(fit: "Fit", kind: str | None, *, clusters: Any = None, correction: str = "none") -> np.ndarray:
@@ -195,6 +197,10 @@ def _single_covariance(record: Record, *, partly: bool) -> np.ndarray:
 
 
 def _batch_covariance(record: Record, *, diagonal: bool = False) -> np.ndarray:
+    certificate = record.solution.certificate
+    if record.kind == "observed" and certificate.is_dense:
+        held = verb_program(record.model, _map_observed, diagonal=diagonal)
+        return np.asarray(held(record.place, (record.solution.theta, certificate.information)))
     if record.groups is not None:
         from mle_jax.results.group_fits import grouped_covariance
 
@@ -209,6 +215,20 @@ def _batch_covariance(record: Record, *, diagonal: bool = False) -> np.ndarray:
     )
     lanes = record.solution.theta, record.solution.certificate.information, *lane_weights(record.weights)
     return np.asarray(run(record.place, lanes, record.data, common_weights(record.weights)))
+
+
+def _map_observed(model: Any, place: Any, lanes: tuple[Any, Any], *, diagonal: bool) -> jax.Array:
+    """Return the covariances by the information that the certificates hold: the data are not needed for them."""
+
+    def one(lane: tuple[Any, Any]) -> jax.Array:
+        theta, information = lane
+        half = place.jacobian(theta) @ inverse_root(information)
+        return jnp.sum(half * half, axis=1) if diagonal else half @ half.T
+
+    if place.size == 0:  # nothing, of which no chunks can be made
+        return jax.vmap(one)(lanes)
+    mapped: jax.Array = jax.lax.map(one, lanes, batch_size=LANES_AT_ONCE)
+    return mapped
 
 
 def _map_covariance(

@@ -11,8 +11,10 @@ import numpy as np
 from mle_jax._optional import optional
 from mle_jax._status import ConvergenceWarning, Status
 from mle_jax._trees import named_leaves
-from mle_jax.data.buckets import Bucket
+from mle_jax.data.buckets import Bucket, Together
 from mle_jax.data.groups import PURPOSE, Groups
+from mle_jax.fitting.native_lanes import LANES, MOST_ROWS
+from mle_jax.fitting.streams import decided_on_native_loops
 from mle_jax.likelihood import Model
 from mle_jax.parameters.resolution import declarations
 from mle_jax.results.batch_verbs import fit_batch
@@ -38,6 +40,7 @@ class Job:
         shared: data leaves that all groups have in common.
         names: the flat names.
         n_parameters: free coordinates.
+        natively: by native loops, for which there are rows enough in all chunks together.
     """
 
     model: Model
@@ -45,20 +48,29 @@ class Job:
     shared: Mapping[str, np.ndarray]
     names: tuple[str, ...]
     n_parameters: int
+    natively: bool
+
+    @property
+    def together(self) -> Together | None:
+        """How the engine skips rows of weight 0."""
+        return Together(LANES, MOST_ROWS) if self.natively else None
 
 
 def fit_chunk(job: Job, groups: Groups, bucket: Bucket) -> "tuple[Fit | None, np.ndarray]":
     """Fit some groups, at most as many as the bucket has lanes.
 
     Returns:
-        The fits of the groups that have a row of positive weight (None if there is none), followed by repetitions up to
-        the number of lanes, and which groups these are.
+        The fits of the groups that have a row of positive weight (None if there is none), longest first, followed by
+        repetitions up to the number of lanes, and which groups these are.
     """
     fitted = np.flatnonzero(groups.valid > 0)
     if not len(fitted):
         return None, fitted
-    data, weights = groups.padded(np.resize(fitted, bucket.lanes), bucket.height)
-    with warnings.catch_warnings():
+    # Beside groups of its size none waits for a longer one.
+    fitted = fitted[np.argsort(-groups.sizes[fitted], kind="stable")]
+    filled = np.concatenate([fitted, np.repeat(fitted[-1:], bucket.lanes - len(fitted))])
+    data, weights = groups.padded(filled, bucket.height)
+    with warnings.catch_warnings(), decided_on_native_loops(job.natively):
         warnings.simplefilter("ignore", ConvergenceWarning)  # all groups are counted together, at the end
         fits = fit_batch(job.model, {**data, **job.shared}, weights=weights, shared=tuple(job.shared), **job.options)
     return fits, fitted

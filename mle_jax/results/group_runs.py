@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from mle_jax.likelihood import Model
 
-CHUNK_ROWS = 2**20
+CHUNK_ROWS = 2**22
 """Rows of a chunk, at most: so much is done again after a crash."""
 
 
@@ -111,7 +111,9 @@ def fit_into(run: Run, folder: Path, model: "Model", *, resume: bool) -> Fit:
 def _planned(run: Run, groups: Groups) -> tuple[Setting, list[tuple[Bucket, np.ndarray]]]:
     """Choose the buckets, and say which groups in memory are fitted together: in the order of their keys."""
     filled = np.maximum(groups.sizes, 1)
-    buckets = choose_buckets(*np.unique(filled, return_counts=True), chunk_rows=run.chunk_rows)
+    buckets = choose_buckets(
+        *np.unique(filled, return_counts=True), chunk_rows=run.chunk_rows, together=run.setting.job.together
+    )
     home = np.searchsorted([bucket.height for bucket in buckets], filled)
     plan = []
     for number, bucket in enumerate(buckets):
@@ -128,7 +130,14 @@ def _chunks_in_memory(groups: Groups, plan: Sequence[tuple[Bucket, np.ndarray]])
 
 
 def _scatter(run: Run, scratch: Path) -> Scattered:
-    return scatter(run.source, run.chosen, scratch, memory=run.memory, chunk_rows=run.chunk_rows)
+    return scatter(
+        run.source,
+        run.chosen,
+        scratch,
+        memory=run.memory,
+        chunk_rows=run.chunk_rows,
+        together=run.setting.job.together,
+    )
 
 
 def _scattered_before(run: Run, folder: Path, manifest: dict[str, Any]) -> Scattered | None:

@@ -11,9 +11,12 @@ from mle_jax._precision import in_float64
 from mle_jax._status import ConvergenceWarning
 from mle_jax._text import listing
 from mle_jax.data.arrays import CleanData, widened
-from mle_jax.data.group_tables import check_numbers, first_row, known_columns, open_table
+from mle_jax.data.group_tables import check_numbers, first_row, is_dataset, known_columns, open_table
 from mle_jax.data.groups import GroupColumns, choose_columns
+from mle_jax.fitting.lanes import lane_axes
+from mle_jax.fitting.native_lanes import suits_native
 from mle_jax.fitting.planning import make_plan
+from mle_jax.fitting.streams import is_worth_compiling
 from mle_jax.likelihood.layout import model_space, shapes_of
 from mle_jax.parameters import constraint_texts
 from mle_jax.results.fit_object import Fit
@@ -123,7 +126,8 @@ def fit_groups(
     source = open_table(table)
     chosen = choose_columns(known_columns(source), by, columns, weights)
     check_numbers(source, chosen)
-    setting = _setting(model, first_row(source, chosen), chosen, options, _shared(shared, chosen))
+    rows = source.count_rows() if is_dataset(source) else len(source)
+    setting = _setting(model, first_row(source, chosen), chosen, options, _shared(shared, chosen), rows)
     run = Run(
         setting=setting,
         source=source,
@@ -176,9 +180,14 @@ def _shared(shared: Any, chosen: GroupColumns) -> dict[str, np.ndarray]:
 
 
 def _setting(
-    model: "Model", row: dict[str, Any], chosen: GroupColumns, options: dict[str, Any], shared: dict[str, np.ndarray]
+    model: "Model",
+    row: dict[str, Any],
+    chosen: GroupColumns,
+    options: dict[str, Any],
+    shared: dict[str, np.ndarray],
+    rows: int,
 ) -> Setting:
-    """Check model and options against one row, before all of them are read."""
+    """Check model and options against one row, before all of them, so many, are read."""
     named = named_model(model, chosen.names)
     sample = {**row, **shared}
     space = checked_space(named, CleanData(sample, {}, None, None), options["start"])
@@ -193,8 +202,11 @@ def _setting(
         max_steps=options["max_steps"],
         many=True,
     )
+    lane = {**{name: leaf[None] for name, leaf in row.items()}, **shared}
+    numbers = rows * sum(leaf.size for leaf in row.values())
+    natively = is_worth_compiling(numbers) and suits_native(named, plan, lane, lane_axes(lane, tuple(shared)))
     return Setting(
-        job=Job(named, options, shared, space.names, place.size),
+        job=Job(named, options, shared, space.names, place.size, natively),
         place=place,
         shapes=shapes_of(sample),
         optimizer=plan.description(named),
