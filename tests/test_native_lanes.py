@@ -382,3 +382,12 @@ def test_inverses_of_lanes_are_those_of_a_single_fit() -> None:
                 apart = (root[lane] @ root[lane].T - np.linalg.inv(stack[lane])) / errors[:, None] / errors
                 assert np.abs(apart).max() < 1e-14 * 10.0 ** (lost if size > 1 else 0)
             assert np.isnan(root[3:]).all()
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_density_need_not_look_at_its_row() -> None:
+    """What it says is counted once for every row."""
+    model = mle.Model(lambda params, row: -((params["a"] - 2.0) ** 2), {"a": mle.Real()}, name="blind")
+    fits = mle.fit_batch(model, {"y": np.zeros((40, 9))})
+    np.testing.assert_allclose(fits.params["a"], 2.0, rtol=1e-12)
+    np.testing.assert_allclose(fits.standard_errors()["a"], np.sqrt(1 / 18), rtol=1e-12)

@@ -10,7 +10,7 @@ from jax import lax
 
 import mle_jax as mle
 from mle_jax.optimizers import GradientDescent, Optax, _one_kernel, minimizing
-from mle_jax.optimizers._one_kernel import MOST, MOST_SUMMED, in_one_kernel, is_known
+from mle_jax.optimizers._one_kernel import MOST, MOST_SUMMED, in_one_kernel, is_known, only_in_one_kernel
 
 pytestmark = [  # part of the smoke suite, which compiles as users do, on all supported versions
     pytest.mark.smoke,
@@ -182,6 +182,27 @@ def test_the_largest_that_are_let_in_compile(function, shapes, dtype):
     assert whole
     # Whole numbers, which sum up exactly; single precision rounds e to 6e-8.
     np.testing.assert_allclose(answer, np.exp(1.0) if function is jnp.exp else function(*arguments), rtol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "useless",
+    [lambda v, z: v + jnp.sum(z.astype(int) * 0), lambda v, z: jnp.where((z > 0) | True, v, 2 * v), lambda v, z: v],
+    ids=["integer times 0", "or true", "not read"],
+)
+def test_an_input_that_the_compiler_leaves_out_does_no_harm(useless):
+    """Else it ends the process: it leaves out more than the program shows."""
+
+    def loop(x, z, start):
+        step = lambda now: (now[0] + 1, useless(now[1] + jnp.sum(jnp.exp(x * now[1])) / 1000, z))  # noqa: E731
+        return lax.while_loop(lambda now: now[0] < 5, step, (jnp.int32(0), start))[1]
+
+    with jax.enable_x64(True):
+        x, z, start = (np.stack([leaf] * 3) for leaf in (np.linspace(-1, 1, 32), np.ones(32), np.zeros(32)))
+        found = jax.jit(lambda *all: lax.map(lambda one: only_in_one_kernel(loop, *one), all))(x, z, start)
+    known = np.zeros(32)
+    for _ in range(5):
+        known = known + np.exp(x[0] * known).sum() / 1000
+    np.testing.assert_allclose(found, np.stack([known] * 3), rtol=1e-13)
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,8 @@ class LaneLikelihood:
             return computed, jax.vmap(pull)(directions)[0], offset
 
         computed, through, offset = jax.vmap(jax.vmap(of_row), out_axes=-1)(*leaves)
-        kept = tuple(jnp.moveaxis(leaf, 0, -1) if i in self.split.reads else None for i, leaf in enumerate(leaves))
+        reads = self.split.reads or (() if own or computed else (0,))  # something has to show how many rows there are
+        kept = tuple(jnp.moveaxis(leaf, 0, -1) if i in reads else None for i, leaf in enumerate(leaves))
         by_row = None if weights is None else weights.T
         rows = Rows(kept, computed, through, offset, by_row)
         size = leaves[0].shape[1]
