@@ -43,7 +43,7 @@ PIECE_BYTES = 2**24  # of data: tens of milliseconds of work
 PIECE_BYTES_OF_ACCELERATOR = 2**29
 LEAST_PIECE_BYTES = 2**21
 LEAST_PIECE, MOST_PIECE = 32, 2**13
-PIECES = 4  # of a stream, since some take longer than others
+PIECES = 4  # of a core, since some take longer than others; an accelerator does best with few and large ones
 MATRICES = 4  # of the size of the information, in a solution
 COPIES = 4  # of a piece's data that are in memory while it is worked on, results included
 WORTH = 10_000_000  # numbers in the data: below, it takes longer to compile a native loop than it saves
@@ -193,6 +193,7 @@ class Streams:
         # What is found fills some matrices.
         per_lane = batch.bytes_per_lane + 8 * MATRICES * plan.coordinates.size**2
         self._lanes = min(max(_power_of_two(each // per_lane + 1) // 2, 1), most)
+        self._pieces = PIECES if on_cpu else 1
         self._least = min(max(LEAST_PIECE_BYTES // per_lane, LEAST_PIECE), self._lanes)
         bar = None if shown is None else optional("tqdm", "data", "progress=True")
         self._bar = None if bar is None else bar.tqdm(total=shown, unit="fits")
@@ -200,7 +201,7 @@ class Streams:
     def _share(self, lanes: int) -> int:
         """Return the lanes of a piece for which every stream has several to do, or one if they are few."""
         most = -(-lanes // self.count)
-        return min(max(-(-most // PIECES), self._least), most)
+        return min(max(-(-most // self._pieces), self._least), most)
 
     def close(self) -> None:
         """Take the bar away."""
