@@ -52,5 +52,8 @@ def rows_by(table: Any, by: str | Sequence[str], *, columns: Mapping[str, Any] |
     groups = group_rows(load(source, chosen), chosen, missing="report")
     if not len(groups):
         raise ValueError("the table has 0 rows; pass at least one observation")
-    data, there = groups.padded(np.arange(len(groups)), int(groups.sizes.max()))
-    return {**data, MASK: there > 0}
+    height = int(groups.sizes.max())
+    data, there = groups.padded(np.arange(len(groups)), height)
+    # Of every unit the last line is repeated.
+    units, lines = np.arange(len(groups))[:, None], np.minimum(np.arange(height), groups.sizes[:, None] - 1)
+    return {**{name: leaf[units, lines] for name, leaf in data.items()}, MASK: there > 0}
