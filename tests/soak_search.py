@@ -23,7 +23,10 @@ def search(family: Family, data: Leaves, params: Mapping[str, Any], rng: np.rand
         if place is None:
             return None
         top = climbed(place, units(family, data, place))
-        opinion = judge(top, rng, tolerance=1e-3)
+        try:
+            opinion = judge(top, rng, tolerance=1e-3)
+        except np.linalg.LinAlgError:  # an information of zeros: no maximum that could be proved
+            continue
         if not opinion.reasons and opinion.least_fall > 0.05:
             value = float(top.here.sum())
             return f"a maximum of {value:.10g}, least fall {opinion.least_fall:.2g}, others {top.free.astype(float)}"
