@@ -12,6 +12,7 @@ X = np.column_stack([np.ones(N), RNG.normal(size=(N, 3))])
 Y = RNG.poisson(np.exp(X @ [0.5, 0.3, 0.2, 0.1])).astype(float)
 WEIGHTS = RNG.integers(0, 3, N).astype(float)
 POISSON, LOGISTIC = mle.models.poisson_regression(), mle.models.logistic_regression()
+MEAN = mle.Model(lambda params, row: -0.5 * (row["y"] - params["m"]) ** 2, {"m": mle.Real()}, name="mean")
 SHIFTED = mle.Model(  # exponential beyond 3; its start is at a NaN
     lambda params, row: jnp.log(params["m"] - 3.0) - row["y"] * (params["m"] - 3.0), {"m": mle.Real()}, name="shifted"
 )
@@ -21,10 +22,13 @@ PROBLEMS = {
     "scales": (POISSON, {"x": X * SCALES, "y": Y}, {}),
     "weights of zero": (POISSON, {"x": X, "y": np.where(WEIGHTS == 0, np.nan, Y)}, {"weights": WEIGHTS}),
     "constraints": (POISSON, {"x": X, "y": Y}, {"constraints": ("w[1] + w[2] = 0.4", "w[3] = w[0]")}),
+    "one parameter": (MEAN, {"y": Y}, {}),
     "start at a NaN": (SHIFTED, {"y": Y + 1.0}, {}),
     "separated": (LOGISTIC, {"x": X[:, :2], "y": (X[:, 1] > 0) * 1.0}, {}),
+    "collinear": (POISSON, {"x": np.column_stack([X, X[:, 1]]), "y": Y}, {}),
+    "few steps": (POISSON, {"x": X, "y": Y}, {"max_steps": 1}),
 }
-OTHERS = {"separated": "rising"}
+OTHERS = {"separated": "rising", "collinear": "not_identified", "few steps": "max_steps"}
 
 
 @pytest.mark.slow
