@@ -92,6 +92,11 @@ def take_lanes(data: Any, axes: tuple[bool, ...], at: Any) -> Any:
     return join([widened(np.asarray(leaf[at])) for leaf in own])
 
 
+def filled_up(lanes: np.ndarray, size: int) -> np.ndarray:
+    """Return the numbers of some lanes, the last one repeated until there are so many."""
+    return np.concatenate([lanes, np.repeat(lanes[-1:], size - lanes.size)])
+
+
 def lane_of(stacked: T, lane: int) -> T:
     """Return one lane of a pytree whose arrays have the leading axis of the datasets."""
     one: T = jax.tree_util.tree_map(lambda leaf: leaf[lane], stacked)

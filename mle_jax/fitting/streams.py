@@ -26,7 +26,7 @@ from mle_jax._precision import to_numpy
 from mle_jax._status import Status
 from mle_jax.data.arrays import let_go, widened
 from mle_jax.fitting.batching import lane_starts, solve_lanes
-from mle_jax.fitting.lanes import common_weights, lane_weights, split_lanes
+from mle_jax.fitting.lanes import common_weights, filled_up, lane_weights, split_lanes
 from mle_jax.fitting.many_rows import cores
 from mle_jax.fitting.native_lanes import LANES, Settled, settle_lanes, suits_native, to_solution
 from mle_jax.fitting.planning import Plan
@@ -238,7 +238,7 @@ class Streams:
 
         def one(first: int) -> Any:
             these = lanes[first : first + size]
-            filled = np.concatenate([these, np.repeat(these[-1:], size - these.size)])
+            filled = filled_up(these, size)
             with jax.enable_x64(double), self._device(first // size):  # threads do not inherit them
                 found = to_numpy(function(self.batch.take(filled), filled))
             if shown and self._bar is not None:

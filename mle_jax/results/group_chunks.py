@@ -13,6 +13,7 @@ from mle_jax._status import ConvergenceWarning, Status
 from mle_jax._trees import named_leaves
 from mle_jax.data.buckets import Bucket, Together
 from mle_jax.data.groups import PURPOSE, Groups
+from mle_jax.fitting.lanes import filled_up
 from mle_jax.fitting.native_lanes import LANES, MOST_ROWS
 from mle_jax.fitting.streams import decided_on_native_loops
 from mle_jax.likelihood import Model
@@ -68,8 +69,7 @@ def fit_chunk(job: Job, groups: Groups, bucket: Bucket) -> "tuple[Fit | None, np
         return None, fitted
     # Beside groups of its size none waits for a longer one.
     fitted = fitted[np.argsort(-groups.sizes[fitted], kind="stable")]
-    filled = np.concatenate([fitted, np.repeat(fitted[-1:], bucket.lanes - len(fitted))])
-    data, weights = groups.padded(filled, bucket.height)
+    data, weights = groups.padded(filled_up(fitted, bucket.lanes), bucket.height)
     with warnings.catch_warnings(), decided_on_native_loops(job.natively):
         warnings.simplefilter("ignore", ConvergenceWarning)  # all groups are counted together, at the end
         fits = fit_batch(job.model, {**data, **job.shared}, weights=weights, shared=tuple(job.shared), **job.options)

@@ -13,6 +13,7 @@ from mle_jax._text import plural
 from mle_jax._trees import in_order
 from mle_jax.data.buckets import Bucket, evaluated
 from mle_jax.data.groups import Groups, key_arrays
+from mle_jax.fitting.lanes import filled_up
 from mle_jax.results.building import default_kind, withheld_entries
 from mle_jax.results.covariance_access import unflatten_numpy
 from mle_jax.results.fit_object import Fit
@@ -265,7 +266,7 @@ def grouped_covariance(record: Record, of_batch: Callable[[Record], np.ndarray])
         lanes = members[kept.groups.valid[members] > 0]
         if not len(lanes):
             continue
-        filled = np.resize(lanes, bucket.lanes)
+        filled = filled_up(lanes, bucket.lanes)
         data, weights = kept.groups.padded(filled, bucket.height)
         solution = jax.tree_util.tree_map(lambda leaf, filled=filled: leaf[filled], record.solution)
         own = replace(
