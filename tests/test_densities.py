@@ -258,13 +258,19 @@ def test_special_functions_against_mpmath():
 
 
 def test_rising_factorials_against_mpmath():
-    pairs = [(count, a) for count in (0, 1, 2, 8, 9, 50, 1000) for a in (0.0, 1e-12, 0.01, 0.3, 30.0, 1e8)]
-    with mp.workdps(40), jax.enable_x64(True):
+    pairs = [(count, a) for count in (0, 1, 2, 8, 9, 50, 1000, 10**9) for a in (0.0, 1e-12, 0.01, 0.3, 30.0, 1e8)]
+    with mp.workdps(60), jax.enable_x64(True):
         counts, places = (np.array(column, float) for column in zip(*pairs, strict=True))
         values, slopes = jax.jit(jax.vmap(jax.value_and_grad(log_rising, argnums=1)))(counts, places)
         for (count, a), value, slope in zip(pairs, values, slopes, strict=True):
-            exact = float(mp.fsum(mp.log(1 + j * mp.mpf(a)) for j in range(count)))
-            slope_there = float(mp.fsum(j / (1 + j * mp.mpf(a)) for j in range(count)))
+            a = mp.mpf(a)
+            if count <= 1000 or a == 0:
+                exact = mp.fsum(mp.log(1 + j * a) for j in range(count)) if a else mp.mpf(0)
+                slope_there = mp.fsum(j / (1 + j * a) for j in range(count)) if a else mp.mpf(count * (count - 1) // 2)
+            else:  # the sums by Gamma functions
+                r = 1 / a
+                exact = mp.loggamma(count + r) - mp.loggamma(r) + count * mp.log(a)
+                slope_there = (count - r * (mp.digamma(count + r) - mp.digamma(r))) / a
             assert abs(float(value) - exact) <= 1e-14 * exact
             assert abs(float(slope) - slope_there) <= 1e-14 * slope_there
 

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import mpmath as mp
 import numpy as np
 import pytest
 
@@ -83,3 +84,41 @@ def test_no_residual_of_the_laplace_problem_is_near_zero():
     _, x, w, y = random_problems()
     residuals = np.abs(y - np.einsum("bij,bj->bi", x, w))
     assert residuals.min() > 1e-5
+
+
+def student_t_by_df(y, scale, df):
+    q = (y / scale) ** 2 / df
+    constant = mp.digamma((df + 1) / 2) - mp.digamma(df / 2) - 1 / df
+    return (constant - mp.log(1 + q) + (1 + 1 / df) * q / (1 + q)) / 2
+
+
+def negative_binomial_by_dispersion(y, mean, a):
+    rising = mp.fsum(j / (1 + j * a) for j in range(int(y)))
+    return rising - y * mean / (1 + a * mean) + (mp.log(1 + a * mean) - a * mean / (1 + a * mean)) / a**2
+
+
+@jax.enable_x64(True)
+def test_gradients_of_a_row_far_from_its_mean_keep_their_digits():
+    # x (x - log(1 + x))/x^2 is 1 for a large x: what is left of 1 minus it lost all digits from x = 1e16 on.
+    cases = [
+        (models.student_t_regression(), "df", student_t_by_df, "scale", [(1e3, 2.0), (1e9, 0.7), (1e30, 12.0)]),
+        (
+            models.negative_binomial_regression(),
+            "dispersion",
+            negative_binomial_by_dispersion,
+            "mean",
+            [(1e3, 2.0), (1e14, 16.0), (1e30, 0.01)],
+        ),
+    ]
+    for model, name, exact, other, places in cases:
+        for size, value in places:
+            with mp.workdps(100):
+                if other == "scale":  # a residual of `size` scales
+                    params, y = {"w": np.zeros(1), "scale": np.float64(0.5), name: np.float64(value)}, 0.5 * size
+                    expected = float(exact(mp.mpf(y), mp.mpf(0.5), mp.mpf(value)))
+                else:
+                    params, y = {"w": np.log([size]), name: np.float64(value)}, 30.0
+                    expected = float(exact(mp.mpf(y), mp.exp(mp.mpf(params["w"][0])), mp.mpf(value)))
+            found = model.gradient(params, {"x": np.ones((1, 1)), "y": np.array([y])})
+            # A dozen roundings of terms that cancel by no more than a factor of ten.
+            assert float(found[name]) == pytest.approx(expected, rel=1e-13), (name, size, value)

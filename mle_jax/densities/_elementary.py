@@ -49,7 +49,7 @@ def log1p_curvature(x: Array, ratio: Array) -> Array:
     near = jnp.where(small, w, 0.0)
     series = 0.5 * (1 - near) * (1 - near * (1 - near) * polynomial(near**2, ARTANH_AFTER_FIRST))
     far, far_ratio = jnp.where(small, 1.0, x), jnp.where(small, 2.0, ratio)
-    return jnp.where(small, series, (far - jnp.log(far_ratio)) / far**2)
+    return jnp.where(small, series, (1 - jnp.log(far_ratio) / far) / far)
 
 
 def _excess_series(w: Array) -> Array:

@@ -44,7 +44,9 @@ def log_rising(count: Array, a: Array) -> Array:
     The first eight factors are multiplied out; what is left is the same sum for a smaller a/(1 + 8 a) <= 1/8, by
     Stirling's formula in a form that is smooth at a = 0:
 
-        n x (1 - (1 + x) (x - log(1 + x))/x^2) - log(1 + x)/2 + error(1/a + n) - error(1/a),  x = n a.
+        n ((1 + x) log(1 + x) - x)/x - log(1 + x)/2 + error(1/a + n) - error(1/a),  x = n a,
+
+    of which the first is n z C(-z), z = x/(1 + x), C(t) = (t - log(1 + t))/t^2.
 
     Args:
         count: whole numbers, constants as far as derivatives are concerned.
@@ -54,6 +56,6 @@ def log_rising(count: Array, a: Array) -> Array:
     start = 1 + SHIFT * a
     scaled = a / start
     x = rest * scaled
-    power = rest * x * (1 - (1 + x) * log1p_curvature(x, 1 + x)) - 0.5 * jnp.log1p(x)
+    power = rest * (x / (1 + x)) * log1p_curvature(-x / (1 + x), 1 / (1 + x)) - 0.5 * jnp.log1p(x)
     errors = stirling_error_of_inverse(scaled / (1 + x)) - stirling_error_of_inverse(scaled)
     return log_rising_few(count, a) + rest * jnp.log1p(SHIFT * a) + power + errors

@@ -5,13 +5,13 @@ NB2: variance = mean + dispersion mean^2; NB1: variance = mean (1 + dispersion).
 log f(y; mean, r) = log(Gamma(y + r)/(Gamma(r) y!)) + r log(r/(r + mean)) + y log(mean/(r + mean))
 
 Every term grows without bound as dispersion -> 0, where the sum becomes the Poisson density. With Stirling's formula
-for all three gamma functions, a = dispersion, u = mean - y, D(x) = x - log(1 + x) and C(x) = D(x)/x^2, for y > 0:
+for all three gamma functions, a = dispersion, v = (mean - y)/(1 + a mean), D(x) = x - log(1 + x) and C(x) = D(x)/x^2,
+for y > 0:
 
-log f = -a u^2/((1 + a mean)(1 + a y)) + a u^2/(1 + a y)^2 C(a u/(1 + a y)) - y D(u/(y (1 + a mean)))
-        - log(1 + a y)/2 - log(2 pi y)/2 + error(y + r) - error(y) - error(r)
+log f = -a v^2 C(-a v) - y D(v/y) - log(1 + a y)/2 - log(2 pi y)/2 + error(y + r) - error(y) - error(r)
 
-in which every term is smooth in a >= 0. For y <= 8 the gamma functions are a product, and for y = 0 nothing is left but
--log(1 + a mean)/a.
+in which every term is smooth in a >= 0. The first two are at most 0; the derivative in a of their sum is v^2 C(-a v).
+For y <= 8 the gamma functions are a product, and for y = 0 nothing is left but -log(1 + a mean)/a.
 
 Source: Hilbe (2011), Negative Binomial Regression, 2nd edition, equations 8.8 (NB2) and 10.5 (NB1); the expansion after
 Loader (2000), Fast and accurate computation of binomial probabilities.
@@ -83,13 +83,27 @@ def _few(y: Array, mean: Array, a: Array) -> Array:
 
 
 def _many(y: Array, mean: Array, a: Array) -> Array:
-    u = mean - y
-    grown_mean, grown = 1 + a * mean, 1 + a * y
-    curved = log1p_curvature(a * u / grown, grown_mean / grown)
-    between = a * u**2 / grown * (curved / grown - 1 / grown_mean)
-    deviance = y * excess(u / (y * grown_mean), (mean / y) * (grown / grown_mean))
+    grown = 1 + a * y
     errors = stirling_error_of_inverse(a / grown) - stirling_error_of_inverse(a)
-    return between - deviance - 0.5 * jnp.log1p(a * y) - log_stirling_ratio(y) + errors
+    return _divergence(y, mean, a) - 0.5 * jnp.log1p(a * y) - log_stirling_ratio(y) + errors
+
+
+def _divergence_value(y: Array, mean: Array, a: Array) -> Array:
+    """Return y log(mean/y) - (y + 1/a) log((1 + a mean)/(1 + a y)), from two terms that are never positive."""
+    grown_mean, grown = 1 + a * mean, 1 + a * y
+    away = (mean - y) / grown_mean
+    between = a * away * (away * log1p_curvature(-a * away, grown / grown_mean))
+    return -between - y * excess(away / y, (mean / y) * (grown / grown_mean))
+
+
+def _divergence_by_dispersion(y: Array, mean: Array, a: Array) -> Array:
+    grown_mean, grown = 1 + a * mean, 1 + a * y
+    away = (mean - y) / grown_mean
+    return away * (away * log1p_curvature(-a * away, grown / grown_mean))
+
+
+# By the mean it is not differentiated: see below.
+_divergence = with_partials(_divergence_value, None, None, _divergence_by_dispersion)
 
 
 def _by_mean(y: Array, mean: Array, a: Array) -> Array:
@@ -97,7 +111,7 @@ def _by_mean(y: Array, mean: Array, a: Array) -> Array:
 
 
 def _by_mean_twice(y: Array, mean: Array, a: Array) -> Array:
-    return -(y * (1 + 2 * a * mean) - a * mean**2) / (mean * (1 + a * mean)) ** 2
+    return (a - (y / mean) * ((1 + 2 * a * mean) / mean)) / (1 + a * mean) ** 2
 
 
 def _by_both(y: Array, mean: Array, a: Array) -> Array:

@@ -75,12 +75,13 @@ def gradient(params: Any, data: Any) -> Any:
     # log(1 + j a) over j = 0 .. y - 1, from Gamma(y + r)/Gamma(r).
     # d/dm = y/m - (1 + a y)/(1 + a m) = (y - m)/(m (1 + a m)), times dm/de = m and de_i/dw = x_i.
     # d/da = R'(a) - y m/(1 + a m) + d/da of -log(1 + a m)/a; with x = a m the last is
-    # (log(1 + x) - x/(1 + x))/a^2 = m^2 (1/(1 + x) - C(x)), C(x) = (x - log(1 + x))/x^2, regular at a = 0.
+    # (log(1 + x) - x/(1 + x))/a^2 = v^2 C(-a v), v = m/(1 + x), C(t) = (t - log(1 + t))/t^2, regular at a = 0.
     y, m, a = as_float(data["y"]), predict(params, data), jnp.asarray(params["dispersion"])
     grown = 1 + a * m
     # R'(a), the sum of j/(1 + j a), by the derivative of the function that sums the logarithms for any count.
     rising = jax.jvp(lambda a: log_rising(y, jnp.broadcast_to(a, y.shape)), (a,), (jnp.ones_like(a),))[1]
-    terms = rising - y * m / grown + m**2 * (1 / grown - log1p_curvature(a * m, grown))
+    v = m / grown
+    terms = rising - y * v + v**2 * log1p_curvature(-a * v, 1 / grown)
     return {"w": through_predictor((y - m) / grown, data), "dispersion": jnp.sum(terms)}
 
 

@@ -15,7 +15,7 @@ import jax.scipy.linalg
 from jax import Array
 
 from mle_jax.densities import student_t
-from mle_jax.densities._elementary import log1p_curvature
+from mle_jax.densities._elementary import excess
 from mle_jax.densities._gamma_functions import digamma, trigamma
 from mle_jax.likelihood import Model
 from mle_jax.models._regression import gram, line_through, predictor, through_predictor
@@ -78,13 +78,13 @@ def gradient(params: Any, data: Any) -> Any:
     # With z = (y - e)/scale, k = df and the weight u = (k + 1)/(k + z^2): d/dz of -(k + 1)/2 log(1 + z^2/k) is -u z,
     # dz/de = -1/scale and dz/dscale = -z/scale, so d/de = u z/scale and d/dscale = (u z^2 - 1)/scale.
     # Twice d/dk is digamma((k + 1)/2) - digamma(k/2) - 1/k - log(1 + q) + (1 + 1/k) q/(1 + q) with q = z^2/k, where
-    # -log(1 + q) + q/(1 + q) = q^2 (C(q) - 1/(1 + q)), C(q) = (q - log(1 + q))/q^2: it falls like 1/k^2.
+    # -log(1 + q) + q/(1 + q) = -D(-q/(1 + q)), D(t) = t - log(1 + t): it falls like 1/k^2.
     scale, k = jnp.asarray(params["scale"]), jnp.asarray(params["df"])
     z = (data["y"] - predict(params, data)) / scale
     u = (k + 1) / (k + z**2)
     q = z**2 / k
     constant = digamma((k + 1) / 2) - digamma(k / 2) - 1 / k
-    by_df = 0.5 * (constant + q**2 * (log1p_curvature(q, 1 + q) - 1 / (1 + q)) + q / (k * (1 + q)))
+    by_df = 0.5 * (constant - excess(-q / (1 + q), 1 / (1 + q)) + q / (k * (1 + q)))
     return {
         "w": through_predictor(u * z / scale, data),
         "scale": jnp.sum(u * z**2 - 1) / scale,
