@@ -225,8 +225,11 @@ def _falls(place: Place, opinion: Opinion, rng: np.random.Generator) -> None:
     opinion.least_fall = float(far.min())
     # A hundredth of a standard error costs 5e-5; the slope of a decrement d gives back 1e-2 d.
     rises = near.min() < -1e-2 * max(opinion.decrement, 1e-9)
-    # A maximum at infinity does not fall at all on the way up; one that lies beside a higher one does at first.
-    if opinion.least_fall <= 0 and near.min() < 0.1 * (1e-2**2 / 2):
+    # A maximum at infinity does not fall at all on the way up; one that lies beside a higher one does at first, by ten
+    # times more than the slope gives back. How fast is no question: between two rows that are about to become two
+    # maxima the curvature is nearly 0.
+    falls_at_first = near.min() > 1e-1 * max(opinion.decrement + opinion.rounding, 1e-9)
+    if opinion.least_fall <= 0 and not falls_at_first:
         opinion.reasons.append(f"one standard error away the log-likelihood is {-opinion.least_fall:.2g} higher")
     if rises:
         opinion.reasons.append(f"a hundredth of a standard error away it is {-near.min():.2g} higher")

@@ -118,6 +118,18 @@ def test_the_judge_tells_a_maximum_beside_a_higher_one_from_none():
     assert found.reasons == [] and found.least_fall < -0.1
 
 
+def test_the_judge_accepts_a_maximum_between_two_rows_that_nearly_have_their_own():
+    # Student-t, df k: between two rows z scales away the curvature in w is (k + 1)(z^2 - k)/(k + z^2)^2 of each.
+    y, scale, df = np.array([8.61913762, -17.8092931, 9.26243262]), 0.45481020303498286, 0.5005300291175284
+    middle = 0.5 * (y[0] + y[2])
+    square = ((y[0] - middle) / scale) ** 2
+    assert 0.999 * df < square < df  # it curves down, though hardly
+    data = {"x": np.array([[1.0], [0.0], [1.0]]), "y": y}
+    place = place_of(FAMILIES["student_t"].density, data, np.array([middle]), np.log([scale, df]))
+    found = judge(place, np.random.default_rng(0), tolerance=1e-6)
+    assert found.reasons == [] and found.least_fall < 0
+
+
 def test_columns_that_nearly_depend_on_each_other_are_told_from_those_that_do():
     x = np.column_stack([X, X @ [1.0, 2.0, 3e-5]])
     assert orthonormal(x[:, :3].astype(np.longdouble)) is not None and orthonormal(x.astype(np.longdouble)) is None

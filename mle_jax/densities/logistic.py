@@ -13,9 +13,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from mle_jax.densities._elementary import log1mexp, softplus
+from mle_jax.densities._elementary import log1mexp, sigmoid, softplus
 from mle_jax.densities._intervals import Ends, between
-from mle_jax.densities._partials import floats
+from mle_jax.densities._partials import floats, with_partials
 
 
 @jax.jit
@@ -34,7 +34,7 @@ def log_density(y: ArrayLike, location: ArrayLike, scale: ArrayLike) -> Array:
     """
     y, location, scale = floats(y, location, scale)
     z = (y - location) / scale
-    return -softplus(z) - softplus(-z) - jnp.log(scale)
+    return -_both_tails(z) - jnp.log(scale)
 
 
 @jax.jit
@@ -95,3 +95,16 @@ def log_interval(low: ArrayLike, high: ArrayLike, *, location: ArrayLike, scale:
 
     ends = Ends(both, lambda b: log_cdf(b, location, scale), lambda a: log_survival(a, location, scale))
     return between(low, high, ends=ends, support=(-jnp.inf, jnp.inf), safe=(location, location + scale))
+
+
+def _half_tanh(z: Array) -> Array:
+    e = jnp.abs(z)
+    return jnp.sign(z) * -jnp.expm1(-e) / (1 + jnp.exp(-e))
+
+
+# Its slope, as sigmoid(z) - sigmoid(-z), would lose the digits of a small z.
+_both_tails = with_partials(
+    lambda z: jnp.abs(z) + 2 * softplus(-jnp.abs(z)),
+    with_partials(_half_tanh, lambda z: 2 * sigmoid(z) * sigmoid(-z)),
+)
+"""``log(1 + exp(z)) + log(1 + exp(-z))``; its derivative is tanh(z/2)."""

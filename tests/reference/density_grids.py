@@ -256,7 +256,7 @@ TABLES = {
         ),
     },
     "logistic": {
-        "log_density": ("y location scale", "", standardized(SCORES)),
+        "log_density": ("y location scale", "", standardized((*SCORES, -1e-7))),
         "log_cdf": ("y location scale", "", standardized(SCORES, LOCATIONS[:2])),
         "log_survival": ("y location scale", "", standardized(SCORES[2:], LOCATIONS[:2])),
         "log_interval": ("low high location scale", "", intervals(PAIRS)),
