@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from mle_jax._lapack import eigh
+
 BASIS = 48
 """Vectors that Lanczos' method keeps, orthogonal to each other to rounding."""
 KEPT = 12
@@ -94,7 +96,7 @@ def lowest_eigenvalues(product: Product, size: int, dtype: jnp.dtype, *, floor: 
         grown = jax.lax.fori_loop(
             jnp.where(first, 0, kept), wide, lambda j, basis: _extend(product, basis, j), _begun_again(now, kept)
         )
-        values, inner = jnp.linalg.eigh(grown.projected)
+        values, inner = eigh(grown.projected)
         shares = jnp.where(values > floor, inner[0] / jnp.sqrt(jnp.maximum(values, floor)), 0.0)
         root = jnp.where(first, grown.vectors[:, :wide] @ (inner @ shares), now.root)
         return _Ritz(grown, values, inner, grown.beyond * jnp.abs(inner[-1, 0]), root, now.rounds + 1)

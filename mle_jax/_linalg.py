@@ -5,6 +5,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
+from mle_jax._lapack import eigh
+
 
 class ScaledEigen(NamedTuple):
     """The eigendecomposition of ``diag(scale)^-1 A diag(scale)^-1``, whose diagonal is +-1."""
@@ -49,5 +51,5 @@ def scaled_eigen(matrix: Array, *, least_diagonal: Array | None = None) -> Scale
     scale = jnp.sqrt(jnp.where((diagonal > 0) & jnp.isfinite(diagonal), diagonal, 1.0))
     if matrix.shape[0] == 0:
         return ScaledEigen(scale, diagonal, matrix)
-    values, vectors = jnp.linalg.eigh(matrix / scale[:, None] / scale[None, :])
+    values, vectors = eigh(matrix / scale[:, None] / scale[None, :])
     return ScaledEigen(scale, values, vectors)

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from mle_jax._lapack import triangle as qr_triangle
 from mle_jax._linalg import rounding_floor, scaled_eigen
 from mle_jax._text import listing
 from mle_jax.likelihood.evaluation import sample
@@ -82,7 +83,7 @@ def information_factor(model: "Model", place: Any, theta: Array, data: Any, weig
         def take(now: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
             rest, triangle, taken = now
             rest, vectors = jax.vmap(_without_largest)(rest, original)
-            triangle = jnp.linalg.qr(jnp.concatenate([triangle, vectors @ jacobian]), mode="r")
+            triangle = qr_triangle(jnp.concatenate([triangle, vectors @ jacobian]))
             return rest, triangle, taken + 1
 
         return jax.lax.while_loop(unfinished, take, (matrices, triangle, jnp.int32(0)))[1], None

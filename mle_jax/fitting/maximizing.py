@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from mle_jax._lapack import inverse
 from mle_jax._objective import Objective
 from mle_jax._status import are_certified
 from mle_jax._trees import lists_to_arrays
@@ -166,7 +167,7 @@ def _solve(hessian: Array, right: Array) -> Array:
         return right
     scale = jnp.sqrt(jnp.abs(jnp.diagonal(hessian)))
     scale = jnp.where(scale > 0, scale, 1.0)
-    return jnp.linalg.solve(hessian / scale[:, None] / scale, right / scale) / scale
+    return (inverse(hessian / scale[:, None] / scale) @ (right / scale)) / scale
 
 
 def _no_change(leaf: Array) -> Any:

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from mle_jax._lapack import cholesky, solve_lower, svd
 from mle_jax._linalg import rounding_floor
 from mle_jax.fitting.certificate import SHARE
 from mle_jax.likelihood.evaluation import sample, theta_scores
@@ -99,7 +100,7 @@ def basis_of(rows: Array) -> ScoreBasis:
     scale = jnp.where(lengths > 0, lengths, 1.0)
     # Fewer rows than parameters: rows of zeros complete the square, with singular values of zero.
     missing = jnp.zeros((max(size - rows.shape[0], 0), size), rows.dtype)
-    _, values, right = jnp.linalg.svd(jnp.concatenate([rows / scale, missing]), full_matrices=False)
+    _, values, right = svd(jnp.concatenate([rows / scale, missing]))
     basis = right.T / jnp.where(values > 0, values, 1.0) / scale[:, None]
     weakest = right[-1] / scale
     null = jnp.abs(right) * (values < rounding_floor(size, values.dtype))[:, None]
@@ -110,6 +111,6 @@ def basis_of(rows: Array) -> ScoreBasis:
 def whitening_basis(information: Array) -> Array:
     """Return a basis in which a positive definite information is the identity."""
     scale = jnp.sqrt(jnp.diagonal(information))
-    factor = jnp.linalg.cholesky(information / scale[:, None] / scale[None, :])
+    factor = cholesky(information / scale[:, None] / scale[None, :])
     identity = jnp.eye(scale.size, dtype=scale.dtype)
-    return jax.scipy.linalg.solve_triangular(factor, identity, lower=True).T / scale[:, None]
+    return solve_lower(factor, identity).T / scale[:, None]

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from mle_jax._lapack import inverse
 from mle_jax._linalg import rounding_floor
 from mle_jax._status import Status, are_certified
 from mle_jax.fitting.certificate import Certificate, taking_part
@@ -141,7 +142,7 @@ def _held_errors(place: Place, point: Array, certificate: Certificate) -> Array:
     there, theta = declared(place, point)
     diagonal = certificate.diagonal
     if isinstance(place, Rotated):
-        back = jnp.linalg.inv(place.basis)
+        back = inverse(place.basis)
         diagonal = jnp.diagonal(back.T @ certificate.information @ back)
     held = 1.0 / jnp.sqrt(jnp.abs(diagonal))
     return largest_effects(there, theta, jnp.where(jnp.isfinite(held), held, 0.0))

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from mle_jax import _lapack
 from mle_jax._branches import cond_any
 from mle_jax._linalg import rounding_floor, scaled_eigen
 from mle_jax._side_by_side import cholesky, dot, half_solve, total
@@ -121,9 +122,9 @@ def inverse(information: Array) -> Array:
         return information
     if size > DENSE_UP_TO:  # where eigenvectors would take minutes
         scale = jnp.sqrt(jnp.abs(jnp.diagonal(information)))
-        factor = jnp.linalg.cholesky(information / scale[:, None] / scale)
+        factor = _lapack.cholesky(information / scale[:, None] / scale)
         definite = jnp.min(jnp.diagonal(factor)) ** 2 > rounding_floor(size, factor.dtype)
-        half = jax.scipy.linalg.solve_triangular(factor, jnp.diag(1.0 / scale), lower=True)
+        half = _lapack.solve_lower(factor, jnp.diag(1.0 / scale))
         return jnp.where(definite, half.T @ half, jnp.nan)
     half = _root(information)
     return half @ half.T

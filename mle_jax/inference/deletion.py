@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from mle_jax._lapack import cholesky, solve_factored
 from mle_jax.fitting.rotation import whitening_basis
 from mle_jax.likelihood.evaluation import sample
 
@@ -75,9 +76,9 @@ def delete_each_row(
             return model.log_density(place.params(at), layout.with_rows(leaves))
 
         own = -amount * basis.T @ jax.hessian(density)(theta) @ basis  # in coordinates where I is the identity
-        factor = jnp.linalg.cholesky(jnp.eye(size, dtype=own.dtype) - own)
+        factor = cholesky(jnp.eye(size, dtype=own.dtype) - own)
         enough = jnp.min(jnp.diagonal(factor)) ** 2 > jnp.sqrt(jnp.finfo(own.dtype).eps)  # False for NaN
-        step = -jax.scipy.linalg.cho_solve((factor, True), amount * basis.T @ jax.grad(density)(theta))
+        step = -solve_factored(factor, amount * basis.T @ jax.grad(density)(theta))
         step = jnp.where(enough, step, jnp.nan)
         there = theta + basis @ step
         changes = jnp.where(amount > 0, place.flat(there) - here, 0.0)

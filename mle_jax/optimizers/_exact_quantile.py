@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import jax.scipy.linalg
 from jax import Array
 from jax.custom_batching import custom_vmap
 
 from mle_jax._branches import cond_any
+from mle_jax._lapack import cholesky, solve_factored
 from mle_jax.optimizers._active_rows import Problem, in_lengths, keeps_signs, nearest
 from mle_jax.optimizers._interior_point import interior_point, typical_residual
 from mle_jax.optimizers._quantile_lanes import solve_side_by_side, suits_lanes
@@ -81,8 +81,8 @@ def _solve_normal(z: Array, weights: Array, right: Array, *, ridge: float = 0.0)
     """Solve ``Z' diag(weights) Z v = right``, (k,); empty columns get 0, and the diagonal a share of itself on top."""
     matrix = normal_matrix(z, weights)
     diagonal = jnp.diagonal(matrix)
-    factor = jnp.linalg.cholesky(matrix + jnp.diag(jnp.where(diagonal > 0, ridge * diagonal, 1.0)))
-    return jax.scipy.linalg.cho_solve((factor, True), right)
+    factor = cholesky(matrix + jnp.diag(jnp.where(diagonal > 0, ridge * diagonal, 1.0)))
+    return solve_factored(factor, right)
 
 
 @custom_vmap

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import jax.scipy.linalg
 from jax import Array
 
+from mle_jax._lapack import cholesky, solve_factored
 from mle_jax.optimizers._row_blocks import combine, normal_matrix
 
 SHRINK = 0.9995  # of the way to the nearest wall, as in Portnoy and Koenker
@@ -126,7 +126,7 @@ def _step(z: Array, now: InteriorPoint) -> InteriorPoint:
     right = combine(q * now.residuals, z)
 
     def direction(right: Array, pull: Array, over_target: Array, under_target: Array) -> Move:
-        beta = jax.scipy.linalg.cho_solve((factor, True), right)
+        beta = solve_factored(factor, right)
         residuals = -(z @ beta)
         lower = q * (now.residuals + pull + residuals)
         over = over_target - now.over + now.over * per_upper * lower
@@ -155,7 +155,7 @@ def _factor(matrix: Array) -> Array:
     """Return the Cholesky factor; empty columns get a unit, so that their coefficients stay at 0."""
     diagonal = jnp.diagonal(matrix)
     lifted = jnp.where(diagonal > 0, diagonal * (1 + 4 * jnp.finfo(matrix.dtype).eps), 1.0)
-    return jnp.linalg.cholesky(matrix - jnp.diag(diagonal) + jnp.diag(lifted))
+    return cholesky(matrix - jnp.diag(diagonal) + jnp.diag(lifted))
 
 
 def _length(speed: Array) -> Array:

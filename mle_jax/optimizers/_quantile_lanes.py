@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.custom_batching import custom_vmap
 
+from mle_jax import _lapack
 from mle_jax._side_by_side import (
     PLAIN_TOGETHER,
     TOGETHER,
@@ -97,7 +98,7 @@ def _path_and_start(inputs: tuple[Array, ...], together: int) -> tuple[Any, ...]
     transposed = jnp.swapaxes(x * weights[..., None], 1, 2)
     gram = transposed @ x
     ridge = 1e-12 * jnp.trace(gram, axis1=1, axis2=2)[:, None, None] * jnp.eye(x.shape[2], dtype=x.dtype)
-    b = jnp.linalg.solve(gram + ridge, transposed @ y[..., None])[..., 0]
+    b = jax.vmap(_lapack.solve)(gram + ridge, transposed @ y[..., None])[..., 0]
     residuals = jnp.abs(y - (x @ b[..., None])[..., 0])
     width = jnp.sum(weights * residuals, axis=1) / jnp.sum(weights, axis=1)
     height = height_of_block(x.shape[1], x.shape[0], together)
@@ -187,7 +188,7 @@ def _prove_one(x: Array, y: Array, weights: Array, tilt: Array, near: Array) -> 
 
     basic, distances = repeat(size, pick, (basic, distances))
     corner, aim, own = x[basic], y[basic], weights[basic]
-    inverse = jnp.linalg.inv(corner)
+    inverse = _lapack.inverse(corner)
     b = inverse @ aim
     b = b + inverse @ (aim - corner @ b)
     residuals = (y - x @ b).at[basic].set(0.0)

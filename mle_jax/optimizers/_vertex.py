@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import jax.scipy.linalg
 from jax import Array
 
+from mle_jax._lapack import solve_lower
 from mle_jax.optimizers._row_blocks import spread
 
 INDEPENDENT = 1e-6  # of a row's length must be left after projection for the row to count as independent
@@ -141,7 +141,7 @@ def _nearest_basis(rows: Rows, beta: Array) -> tuple[Array, Array]:
     # Each row lies in the span of the directions up to its own, so the product is a triangle.
     triangle = jnp.tril(rows.z[basis] @ directions)
     identity = jnp.eye(size, dtype=rows.z.dtype)
-    return basis, directions @ jax.scipy.linalg.solve_triangular(triangle, identity, lower=True)
+    return basis, directions @ solve_lower(triangle, identity)
 
 
 def _settle(rows: Rows, shifts: Array, basis: Array, inverse: Array) -> Place:

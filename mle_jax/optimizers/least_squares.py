@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from mle_jax._lapack import qr, svd, triangle
 from mle_jax._linalg import rounding_floor
 from mle_jax._precision import at_highest_precision
 from mle_jax.optimizers._row_blocks import BLOCK, block_of
@@ -43,7 +44,7 @@ def solve_least_squares(x: Array, y: Array, weights: Array | None = None) -> Arr
         y = jnp.where(weights > 0, y, 0.0) * rows
     scale = _power_of_two_above(jnp.sqrt(jnp.sum(x**2, axis=0)))
     scaled = x / scale
-    q, r = jnp.linalg.qr(scaled)
+    q, r = qr(scaled)
     u, inverse, vt = _pseudo_inverse(r)
 
     def solve(right: Array) -> Array:
@@ -73,18 +74,18 @@ def _triangle(x: Array, scale: Array) -> Array:
     """
     count, columns = x.shape
     if count <= 2 * BLOCK:
-        return jnp.linalg.qr(x / scale, mode="r")
+        return triangle(x / scale)
 
     def add(i: Array, r: Array) -> Array:
         part, new = block_of(x, i)
-        return jnp.linalg.qr(jnp.concatenate([r, jnp.where(new[:, None], part, 0.0) / scale]), mode="r")
+        return triangle(jnp.concatenate([r, jnp.where(new[:, None], part, 0.0) / scale]))
 
     return jax.lax.fori_loop(0, -(-count // BLOCK), add, jnp.zeros((columns, columns), x.dtype))
 
 
 def _pseudo_inverse(r: Array) -> tuple[Array, Array, Array]:
     """Return U, 1 / s and V' of R = U diag(s) V', with 0 for 1 / s where s is a rounding error of zero."""
-    u, values, vt = jnp.linalg.svd(r, full_matrices=False)
+    u, values, vt = svd(r)
     kept = values > rounding_floor(r.shape[1], r.dtype) * jnp.max(values)
     return u, jnp.where(kept, 1.0 / jnp.where(kept, values, 1.0), 0.0), vt
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mle_jax._lapack import cholesky
 from mle_jax.parameters.declared import (
     Numbers,
     as_float,
@@ -97,7 +98,7 @@ class Covariance:
 
     def unconstrain(self, value: ArrayLike) -> jax.Array:
         """Map S (m, m) to the entries of its Cholesky factor, log diagonal; NaN if S is not positive definite."""
-        entries = self.flatten(jnp.linalg.cholesky(as_float(value)))
+        entries = self.flatten(cholesky(as_float(value)))
         # The inner where keeps the logarithm of a negative entry, and its NaN derivative, out of sight.
         return jnp.where(self._on_diagonal, jnp.log(jnp.where(self._on_diagonal, entries, 1.0)), entries)
 

@@ -1,0 +1,110 @@
+"""Factorizations of matrices that may be under `vmap`: there, on a CPU, one matrix after another.
+
+Of a batch of matrices jaxlib 0.10 makes tasks for XLA's threads, and lets the thread that it runs on, one of them, wait
+until they are done. Where two programs, or two operations of one, do so at once on two cores, every thread waits and
+nothing goes on: the process hangs. One matrix at a time needs no tasks. On a GPU a batch is fast, and stays one.
+
+Of these only `inverse` can be differentiated in reverse mode.
+
+Source: jaxlib/cpu/lapack_kernels.cc of JAX 0.10.2, `ParallelBatchMap`; that of 0.11.2 does without threads.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import jax.scipy.linalg
+from jax import Array
+from jax.custom_batching import custom_vmap
+
+R = TypeVar("R")
+
+
+def one_by_one(function: Callable[..., R]) -> Callable[..., R]:
+    """Return the function of arrays such that lanes under `vmap` are taken one after another on a CPU."""
+    alone: Any = custom_vmap(function)
+
+    def rule(size: int, batched: list[bool], *arguments: Array) -> tuple[Any, Any]:
+        own = [argument for argument, mapped in zip(arguments, batched, strict=True) if mapped]
+
+        def join(own: list[Array]) -> list[Array]:
+            lanes = iter(own)
+            return [next(lanes) if mapped else a for a, mapped in zip(arguments, batched, strict=True)]
+
+        found = jax.lax.platform_dependent(
+            own,
+            cpu=lambda own: jax.lax.map(lambda one: alone(*join(one)), own),
+            default=lambda own: jax.vmap(lambda one: function(*join(one)))(own),
+        )
+        return found, jax.tree_util.tree_map(lambda _: True, found)
+
+    alone.def_vmap(rule)
+    found: Callable[..., R] = alone
+    return found
+
+
+@one_by_one
+def cholesky(matrix: Array) -> Array:
+    """Return the lower Cholesky factor (k, k); NaN where the matrix is not positive definite."""
+    return jnp.linalg.cholesky(matrix)
+
+
+@one_by_one
+def eigh(matrix: Array) -> tuple[Array, Array]:
+    """Return the eigenvalues (k,), ascending, and eigenvectors (k, k), columns, of a symmetric matrix."""
+    values, vectors = jnp.linalg.eigh(matrix)
+    return values, vectors
+
+
+@one_by_one
+def qr(matrix: Array) -> tuple[Array, Array]:
+    """Return Q (m, r) and R (r, n), r = min(m, n), of a matrix (m, n)."""
+    q, r = jnp.linalg.qr(matrix)
+    return q, r
+
+
+@one_by_one
+def triangle(matrix: Array) -> Array:
+    """Return R (min(m, n), n) of a matrix (m, n) = Q R."""
+    return jnp.linalg.qr(matrix, mode="r")
+
+
+@one_by_one
+def svd(matrix: Array) -> tuple[Array, Array, Array]:
+    """Return U (m, r), singular values (r,), descending, and V' (r, n), r = min(m, n), of a matrix (m, n)."""
+    u, values, vt = jnp.linalg.svd(matrix, full_matrices=False)
+    return u, values, vt
+
+
+@one_by_one
+def solve(matrix: Array, right: Array) -> Array:
+    """Return the solution of ``matrix @ solution = right``."""
+    return jnp.linalg.solve(matrix, right)
+
+
+@one_by_one
+def solve_lower(factor: Array, right: Array) -> Array:
+    """Return the solution of ``factor @ solution = right``, for a lower triangle."""
+    return jax.scipy.linalg.solve_triangular(factor, right, lower=True)
+
+
+@one_by_one
+def solve_factored(factor: Array, right: Array) -> Array:
+    """Return the solution of ``factor @ factor.T @ solution = right``, for a lower triangle."""
+    return jax.scipy.linalg.cho_solve((factor, True), right)
+
+
+_inverse = one_by_one(jnp.linalg.inv)
+
+
+@jax.custom_jvp
+def inverse(matrix: Array) -> Array:
+    """Return the inverse of a matrix (k, k), differentiable in both modes."""
+    return _inverse(matrix)
+
+
+@inverse.defjvp
+def _inverse_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    found = inverse(*primals)
+    return found, -found @ tangents[0] @ found

@@ -1,0 +1,106 @@
+"""Factorizations under vmap: the numbers of jnp.linalg, and no call of LAPACK for a batch on a CPU, which may hang."""
+
+import re
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import mle_jax
+from mle_jax import _lapack, densities
+
+LANES, SIZE = 5, 3
+MATRICES = np.random.default_rng(3).standard_normal((LANES, SIZE, SIZE))
+DEFINITE = MATRICES @ MATRICES.transpose(0, 2, 1) + np.eye(SIZE)
+RIGHT = np.random.default_rng(4).standard_normal((LANES, SIZE))
+LOWER = np.linalg.cholesky(DEFINITE)
+CASES = {
+    "cholesky": (_lapack.cholesky, (DEFINITE,), LOWER),
+    "eigh": (lambda a: _lapack.eigh(a)[0], (DEFINITE,), np.linalg.eigvalsh(DEFINITE)),
+    "qr": (lambda a: jnp.matmul(*_lapack.qr(a)), (MATRICES,), MATRICES),
+    "triangle": (lambda a: _lapack.triangle(a).T @ _lapack.triangle(a), (LOWER.transpose(0, 2, 1),), DEFINITE),
+    "svd": (lambda a: _lapack.svd(a)[1], (MATRICES,), np.linalg.svd(MATRICES)[1]),
+    "solve": (_lapack.solve, (MATRICES, RIGHT), np.linalg.solve(MATRICES, RIGHT[..., None])[..., 0]),
+    "solve_lower": (_lapack.solve_lower, (LOWER, RIGHT), np.linalg.solve(LOWER, RIGHT[..., None])[..., 0]),
+    "solve_factored": (_lapack.solve_factored, (LOWER, RIGHT), np.linalg.solve(DEFINITE, RIGHT[..., None])[..., 0]),
+    "inverse": (_lapack.inverse, (MATRICES,), np.linalg.inv(MATRICES)),
+}
+
+
+def batches(function, *arguments):
+    """Return the largest number of matrices that one call of LAPACK in the compiled program takes."""
+    text = jax.jit(function).lower(*arguments).compile().as_text()
+    calls = [line for line in text.splitlines() if "lapack_" in line]
+    shapes = [shape.split(",") for line in calls for shape in re.findall(r"f64\[([\d,]+)\]", line)]
+    return max((int(np.prod([int(d) for d in shape[:-2]])) for shape in shapes), default=0)
+
+
+@jax.enable_x64(True)
+@pytest.mark.parametrize("name", CASES)
+def test_lanes_are_taken_one_by_one(name):
+    function, arguments, expected = CASES[name]
+    lanes = jax.vmap(function)
+    # 3 x 3 matrices with a condition below 100.
+    assert np.allclose(lanes(*arguments), expected, rtol=0, atol=1e-13 * max(1.0, np.abs(expected).max()))
+    assert batches(lanes, *arguments) == 1
+    twice = [np.stack([argument, argument[::-1]]) for argument in arguments]
+    found = jax.vmap(lanes)(*twice)
+    assert np.allclose(
+        found, np.stack([expected, expected[::-1]]), rtol=0, atol=1e-13 * max(1.0, np.abs(expected).max())
+    )
+    assert batches(jax.vmap(lanes), *twice) == 1
+
+
+@jax.enable_x64(True)
+def test_what_has_no_lanes_is_shared():
+    found = jax.vmap(_lapack.solve, in_axes=(None, 0))(MATRICES[0], RIGHT)
+    assert np.allclose(found, np.linalg.solve(MATRICES[0], RIGHT.T).T, rtol=0, atol=1e-13)
+
+
+@jax.enable_x64(True)
+def test_the_inverse_has_derivatives_in_both_modes():
+    matrix, step = MATRICES[0], DEFINITE[1]
+    inverse = np.linalg.inv(matrix)
+    expected = -inverse @ step @ inverse  # of A^-1 along the step
+    forward = jax.jvp(_lapack.inverse, (matrix,), (step,))[1]
+    backward = jax.jacrev(_lapack.inverse)(matrix)
+    assert np.allclose(forward, expected, rtol=1e-12, atol=1e-13)
+    assert np.allclose(np.einsum("ijkl,kl->ij", backward, step), expected, rtol=1e-12, atol=1e-13)
+
+
+def test_this_file_sees_a_batch():
+    with jax.enable_x64(True):
+        assert batches(jax.vmap(jnp.linalg.cholesky), DEFINITE) == LANES
+
+
+def test_nothing_else_of_the_library_calls_lapack():
+    # But for what has no lanes: `keeping` works on constraints, and one matrix for all rows is no batch.
+    allowed = {"_lapack.py", "parameters/keeping.py", "densities/multivariate_normal.py"}
+    calls = re.compile(r"(jnp|lax|scipy)\.linalg\.(?!block_diag)\w+\(|from jax\.(scipy|lax)\.linalg import")
+    root = Path(mle_jax.__file__).parent
+    found = {
+        str(path.relative_to(root))
+        for path in root.rglob("*.py")
+        for line in path.read_text().splitlines()
+        if calls.search(line) and ">>>" not in line and "np.linalg" not in line.replace("jnp.linalg", "")
+    }
+    assert found <= allowed, f"under vmap these may hang: take the functions of mle_jax/_lapack.py in {found - allowed}"
+
+
+@jax.enable_x64(True)
+@pytest.mark.parametrize("size", [1, 3, 20])
+def test_multivariate_normal_of_any_size_and_shape(size):
+    rng = np.random.default_rng(size)
+    factors = np.tril(rng.standard_normal((2, size, size)), -1) + 2 * np.eye(size)
+    y = rng.standard_normal((4, 2, size))
+    found = densities.multivariate_normal.log_density(y, np.ones(size), factors)
+    off = np.linalg.solve(factors, (y - 1)[..., None])[..., 0]
+    expected = -0.5 * np.sum(off**2 + np.log(2 * np.pi) + 2 * np.log(2), axis=-1)
+    assert np.allclose(found, expected, rtol=1e-12, atol=0)
+    one = densities.multivariate_normal.log_density(y, np.ones(size), factors[0])
+    assert np.allclose(one[:, 0], expected[:, 0], rtol=1e-12, atol=0)
+    # What stands above the diagonal is not looked at.
+    full = factors + np.triu(np.full((size, size), np.nan), 1)
+    assert np.array_equal(densities.multivariate_normal.log_density(y, np.ones(size), full), found)
