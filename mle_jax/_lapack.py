@@ -4,7 +4,7 @@ Of a batch of matrices jaxlib 0.10 makes tasks for XLA's threads, and lets the t
 until they are done. Where two programs, or two operations of one, do so at once on two cores, every thread waits and
 nothing goes on: the process hangs. One matrix at a time needs no tasks. On a GPU a batch is fast, and stays one.
 
-Of these only `inverse` can be differentiated in reverse mode.
+Of these `inverse` and `cholesky` can be differentiated in reverse mode.
 
 Source: jaxlib/cpu/lapack_kernels.cc of JAX 0.10.2, `ParallelBatchMap`; that of 0.11.2 does without threads.
 """
@@ -42,12 +42,6 @@ def one_by_one(function: Callable[..., R]) -> Callable[..., R]:
     alone.def_vmap(rule)
     found: Callable[..., R] = alone
     return found
-
-
-@one_by_one
-def cholesky(matrix: Array) -> Array:
-    """Return the lower Cholesky factor (k, k); NaN where the matrix is not positive definite."""
-    return jnp.linalg.cholesky(matrix)
 
 
 @one_by_one
@@ -108,3 +102,21 @@ def inverse(matrix: Array) -> Array:
 def _inverse_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     found = inverse(*primals)
     return found, -found @ tangents[0] @ found
+
+
+_cholesky = one_by_one(jnp.linalg.cholesky)
+
+
+@jax.custom_jvp
+def cholesky(matrix: Array) -> Array:
+    """Return the lower Cholesky factor (k, k), differentiable in both modes; NaN where there is none."""
+    return _cholesky(matrix)
+
+
+@cholesky.defjvp
+def _cholesky_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    # L^-1 dA L^-T = L^-1 dL + (L^-1 dL)', of which the first is a lower triangle.
+    factor, change = cholesky(*primals), 0.5 * (tangents[0] + tangents[0].T)
+    back = inverse(factor)
+    both = back @ change @ back.T
+    return factor, factor @ (jnp.tril(both, -1) + 0.5 * jnp.diag(jnp.diagonal(both)))

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import mpmath as mp
 import numpy as np
 import pytest
 from jax.scipy.special import gammaln
@@ -214,6 +215,26 @@ def test_ill_conditioned_designs_keep_their_digits_by_rotation():
     inverse = np.linalg.inv(r) / np.linalg.norm(design, axis=0)[:, None]
     expected = fit.params["sigma"] * np.sqrt((inverse**2).sum(axis=1))
     np.testing.assert_allclose(fit.standard_errors()["w"], expected, rtol=1e-5)
+
+
+def test_converged_means_within_the_tolerance_also_where_rounding_hides_it():
+    # Two columns that differ by 1e-10: exact least squares (60 digits) are up to 3e-6 standard errors away from where
+    # sums in float64 see no slope any more.
+    rng, gap = np.random.default_rng(1), 3e-11
+    first = rng.normal(size=(40, 20))
+    x = np.stack([np.ones_like(first), first, first + gap * rng.normal(size=(40, 20))], axis=-1)
+    y = x @ [1.0, 2.0, -1.0] + rng.normal(size=(40, 20))
+    fits = mle.fit_batch(mle.models.linear_gaussian(), {"x": x, "y": y})
+    with mp.workdps(60):
+        for i in range(40):
+            rows, response = mp.matrix(x[i].tolist()), mp.matrix(y[i].tolist())
+            gram = rows.T * rows
+            best = mp.lu_solve(gram, rows.T * response)
+            variance = mp.fsum(e**2 for e in response - rows * best) / 20
+            off = mp.matrix(fits.params["w"][i].tolist()) - best
+            away = float(mp.sqrt((off.T * gram * off)[0] / variance))
+            assert fits.converged[i] and away < 2 * max(fits.decrement[i], 1e-6)
+            assert away <= 1.001e-6 or fits.status[i] == Status.converged_to_rounding
 
 
 def test_the_certificate_holds_in_float32_traces_too():

@@ -70,6 +70,16 @@ def test_the_inverse_has_derivatives_in_both_modes():
     assert np.allclose(np.einsum("ijkl,kl->ij", backward, step), expected, rtol=1e-12, atol=1e-13)
 
 
+@jax.enable_x64(True)
+def test_the_cholesky_factor_has_derivatives_in_both_modes():
+    step = 0.5 * (MATRICES[1] + MATRICES[1].T)
+    expected = jax.jvp(jnp.linalg.cholesky, (DEFINITE[0],), (step,))[1]
+    forward = jax.jvp(_lapack.cholesky, (DEFINITE[0],), (MATRICES[1],))[1]  # what is not symmetric counts by half
+    backward = jax.jacrev(_lapack.cholesky)(DEFINITE[0])
+    assert np.allclose(forward, expected, rtol=1e-12, atol=1e-13)
+    assert np.allclose(np.einsum("ijkl,kl->ij", backward, step), expected, rtol=1e-12, atol=1e-13)
+
+
 def test_this_file_sees_a_batch():
     with jax.enable_x64(True):
         assert batches(jax.vmap(jnp.linalg.cholesky), DEFINITE) == LANES

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mle_jax.likelihood import Model
 
 ROUNDS = 4
+LOST = 10.0  # rounding units of the scaled scores, over their smallest singular value: what the score may be off by
 SECOND_LOOK = (
     Status.converged,
     Status.converged_to_rounding,
@@ -163,8 +164,22 @@ def refine(
         seen, best, origin = rotated, found, rotated.original(found.theta)
         left = max(max_steps - int(found.steps), max_steps // 10)
         if _certified(found):
+            best = _to_rounding(found, float(basis.smallest), tolerance)
             break
     return seen, best
+
+
+def _to_rounding(found: Solution, smallest: float, tolerance: float) -> Solution:
+    """Say that the maximum was found to rounding where the tolerance is less than what rounding may hide.
+
+    The sums of the scaled scores are off by some rounding units. In a basis in which the outer product of the scores is
+    the identity these are divided by the smallest singular value: so many standard errors may the decrement be off.
+    """
+    blur = LOST * float(np.finfo(np.float64).eps) / smallest
+    if blur <= tolerance:
+        return found
+    status = jnp.int32(Status.converged_to_rounding.value)
+    return found._replace(status=status, decrement=jnp.maximum(found.decrement, blur))
 
 
 def _certified(solution: Solution) -> bool:
