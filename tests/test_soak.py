@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
+import mle_jax as mle
 from tests import soak, soak_likelihoods
 from tests.soak_certificate import Opinion, judge, orthonormal, place_of
 from tests.soak_problems import FAMILIES, SHAPES, block
@@ -128,6 +129,17 @@ def test_the_judge_accepts_a_maximum_between_two_rows_that_nearly_have_their_own
     place = place_of(FAMILIES["student_t"].density, data, np.array([middle]), np.log([scale, df]))
     found = judge(place, np.random.default_rng(0), tolerance=1e-6)
     assert found.reasons == [] and found.least_fall < 0
+
+
+def test_the_judge_accepts_a_maximum_where_rates_are_exponentials_of_steep_predictors():
+    # The dataset that the soak found: by mpmath (50 digits) the information scaled by its diagonal has the eigenvalues
+    # 3.2e-9, 1.0 and 2.0 there, and the decrement is 3e-15.
+    name, _, leaves = block(0, 17, 1400)
+    fit = mle.fit(FAMILIES[name].model, data := {leaf: values[492] for leaf, values in leaves.items()})
+    found = soak.opinion_on(
+        FAMILIES[name], data, {"status": fit.status, "params": fit.params, "value": fit.log_likelihood}, [0]
+    )
+    assert name == "inflated" and fit.status is mle.Status.converged and found.reasons == []
 
 
 def test_columns_that_nearly_depend_on_each_other_are_told_from_those_that_do():
