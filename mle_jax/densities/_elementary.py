@@ -16,6 +16,7 @@ SERIES = 0.25
 # 17 terms: the last is 0.0625^16 / 33 = 2e-21 of the sum, and 1e-17 in second derivatives; 2e-17 at w = 1/3.
 ARTANH = tuple(1.0 / (2 * k + 1) for k in range(17))
 ARTANH_AFTER_FIRST = tuple(1.0 / (2 * k + 3) for k in range(17))
+ARTANH_SLOPE = tuple(k / (2 * k + 3) for k in range(1, 18))
 
 # log(sinh(x/2)/(x/2)) / x^2 in powers of x^2: B_2k / (2k (2k)!), k = 1..11; what is left out is below 1e-19 at x = 1.
 BERNOULLI = (
@@ -52,7 +53,20 @@ def log1p_curvature(x: Array, ratio: Array) -> Array:
     return jnp.where(small, series, (1 - jnp.log(far_ratio) / far) / far)
 
 
-def _excess_series(w: Array) -> Array:
+def log1p_curvature_slope(x: Array, ratio: Array) -> Array:
+    """Return the derivative of `log1p_curvature`, which is -1/3 at 0."""
+    w = x / (1 + ratio)
+    small = jnp.abs(w) < SERIES
+    near = jnp.where(small, w, 0.0)
+    rest, square = 1 - near, near**2
+    series = polynomial(square, ARTANH_AFTER_FIRST)
+    inner = (1 - 2 * near) * series + 2 * rest * square * polynomial(square, ARTANH_SLOPE)
+    by_w = 0.5 * (near * rest * series - 1 - rest * inner)
+    far, far_ratio = jnp.where(small, 1.0, x), jnp.where(small, 2.0, ratio)
+    return jnp.where(small, 0.5 * rest**2 * by_w, (1 / far_ratio - 2 * (1 - jnp.log(far_ratio) / far) / far) / far)
+
+
+def excess_series(w: Array) -> Array:
     """Return x - log(1 + x) for |w| < 1/4."""
     # 2 w^2 / (1 - w) - 2 w^3 (1/3 + w^2/5 + ...), all of one size
     return 2 * w**2 * (1 / (1 - w) - w * polynomial(w**2, ARTANH_AFTER_FIRST))
@@ -61,7 +75,7 @@ def _excess_series(w: Array) -> Array:
 def _excess(x: Array, ratio: Array) -> Array:
     w = x / (1 + ratio)
     small = jnp.abs(w) < SERIES
-    return jnp.where(small, _excess_series(jnp.where(small, w, 0.0)), x - jnp.log(ratio))
+    return jnp.where(small, excess_series(jnp.where(small, w, 0.0)), x - jnp.log(ratio))
 
 
 excess = with_partials(_excess, with_partials(lambda x, ratio: x / ratio, lambda x, ratio: 1 / ratio**2, None), None)
@@ -116,7 +130,7 @@ def _ratio_excess(difference: Array, a: Array, b: Array) -> Array:
     x, plain = difference / b, a / b
     w = x / (1 + plain)
     small = jnp.abs(w) < SERIES
-    return jnp.where(small, _excess_series(jnp.where(small, w, 0.0)), x - _log_ratio(a, b))
+    return jnp.where(small, excess_series(jnp.where(small, w, 0.0)), x - _log_ratio(a, b))
 
 
 # (a - b)/(a b), whose denominator may leave the range, is the difference over the larger one, over the smaller one.

@@ -120,15 +120,59 @@ def _near_error_second(x: Array) -> Array:
 _near = with_partials(_near_error, with_partials(_near_error_first, with_partials(_near_error_second, None)))
 
 
-def stirling_error_of_inverse(a: Array) -> Array:
-    """Return the error of Stirling's formula at x = 1/a, smooth at a = 0, where it is 0; a >= 0.
+# d/dv and d^2/dv^2 of v c_0 + v^3 c_1 + ...
+SERIES_SLOPE = tuple((2 * k + 1) * c for k, c in enumerate(STIRLING))
+SERIES_BEND = tuple((2 * k + 1) * 2 * k * c for k, c in enumerate(STIRLING))[1:]
 
-    log Gamma(x) = (x - 1/2) log(x) - x + log(2 pi)/2 + error(x),  error(x) = 1/(12 x) - 1/(360 x^3) + ...
-    """
+
+def stirling_series_slope(v: Array) -> Array:
+    """Return the first derivative of `stirling_series`."""
+    return polynomial(v * v, SERIES_SLOPE)
+
+
+def stirling_series_bend(v: Array) -> Array:
+    """Return the second derivative of `stirling_series`."""
+    return v * polynomial(v * v, SERIES_BEND)
+
+
+stirling_series = with_partials(
+    lambda v: v * polynomial(v * v, STIRLING), with_partials(stirling_series_slope, stirling_series_bend)
+)
+"""The error of Stirling's formula at 1/v >= 8."""
+
+
+def _error_of_inverse(a: Array) -> Array:
+    large, moved, near = _moved(a)
+    return stirling_series(moved) + jnp.where(large, 0.0, _near(near))
+
+
+def stirling_error_slope(a: Array) -> Array:
+    """Return the first derivative of `stirling_error_of_inverse`."""
+    large, moved, near = _moved(a)
+    pace = jnp.where(large, 1.0, (moved * near) ** 2)  # d moved/da
+    return stirling_series_slope(moved) * pace - jnp.where(large, 0.0, _near_error_first(near) * near**2)
+
+
+def stirling_error_bend(a: Array) -> Array:
+    """Return the second derivative of `stirling_error_of_inverse`."""
+    large, moved, near = _moved(a)
+    pace = jnp.where(large, 1.0, (moved * near) ** 2)
+    turn = jnp.where(large, 0.0, -2 * SHIFT * (moved * near) ** 3)  # d pace/da
+    series = stirling_series_bend(moved) * pace**2 + stirling_series_slope(moved) * turn
+    return series + jnp.where(large, 0.0, _near_error_second(near) * near**4 + 2 * _near_error_first(near) * near**3)
+
+
+def _moved(a: Array) -> tuple[Array, Array, Array]:
+    """Return where 1/a is large, 1/(1/a + 8) or a itself there, and 1/a or 1 there."""
     large = a <= 1 / SHIFT
     near = 1 / jnp.where(large, 1.0, a)
-    moved = jnp.where(large, a, 1 / (near + SHIFT))
-    return moved * polynomial(moved * moved, STIRLING) + jnp.where(large, 0.0, _near(near))
+    return large, jnp.where(large, a, 1 / (near + SHIFT)), near
+
+
+stirling_error_of_inverse = with_partials(_error_of_inverse, with_partials(stirling_error_slope, stirling_error_bend))
+"""The error of Stirling's formula at x = 1/a, smooth at a = 0, where it is 0; a >= 0.
+
+log Gamma(x) = (x - 1/2) log(x) - x + log(2 pi)/2 + error(x),  error(x) = 1/(12 x) - 1/(360 x^3) + ..."""
 
 
 def stirling_error(x: Array) -> Array:

@@ -8,32 +8,37 @@ from mle_jax.densities._gamma_functions import SHIFT, stirling_error_of_inverse
 from mle_jax.densities._partials import with_partials
 
 
-def _first_factors(count: Array, a: Array) -> Array:
+FACTORS = range(1, 4), range(4, SHIFT)
+
+
+def first_factors(count: Array, a: Array) -> Array:
     """Return the sum of log(1 + j a) over j < min(count, 8), as log1p of products minus 1: all terms positive.
 
     In two products, for seven factors of 1e6 are too large a number for float32.
     """
-    return _log_product(count, a, range(1, 4)) + _log_product(count, a, range(4, SHIFT))
+    low, high = (excess_product(count, a, factors) for factors in FACTORS)
+    return jnp.log1p(low) + jnp.log1p(high)
 
 
-def _log_product(count: Array, a: Array, factors: range) -> Array:
+def excess_product(count: Array, a: Array, factors: range) -> Array:
+    """Return the product of 1 + j a, j < count, over these j, minus 1."""
     excess = jnp.zeros_like(count * a)
     for j in factors:
         excess = excess + jnp.where(count > j, j * a, 0.0) * (1 + excess)
-    return jnp.log1p(excess)
+    return excess
 
 
-def _first_slope(count: Array, a: Array) -> Array:
+def first_slope(count: Array, a: Array) -> Array:
     return sum((jnp.where(count > j, j / (1 + j * a), 0.0) for j in range(1, SHIFT)), jnp.zeros_like(count * a))
 
 
-def _first_bend(count: Array, a: Array) -> Array:
+def first_bend(count: Array, a: Array) -> Array:
     terms = (jnp.where(count > j, -((j / (1 + j * a)) ** 2), 0.0) for j in range(1, SHIFT))
     return sum(terms, jnp.zeros_like(count * a))
 
 
 log_rising_few = with_partials(
-    _first_factors, None, with_partials(_first_slope, None, with_partials(_first_bend, None, None))
+    first_factors, None, with_partials(first_slope, None, with_partials(first_bend, None, None))
 )
 """The sum of log(1 + j a) over j = 0 .. count - 1 for counts up to 8, above which only the first eight are taken."""
 

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from mle_jax.densities._elementary import excess, log1p_curvature, log1p_ratio
-from mle_jax.densities._gamma_functions import HALF_LOG_2_PI, SHIFT, STIRLING
+from mle_jax.densities._gamma_functions import HALF_LOG_2_PI, SHIFT, STIRLING, stirling_series
 from mle_jax.densities._partials import polynomial, with_partials
 
 
@@ -132,7 +132,7 @@ def _log_choose(s: Array, f: Array) -> Array:
     many = s > SHIFT
     s, f = jnp.where(many, s, SHIFT + 1.0), jnp.where(many, f, SHIFT + 1.0)
     n = s + f
-    scale = 0.5 * jnp.log(n / s / f) - HALF_LOG_2_PI + _error(1 / n) - _error(1 / s) - _error(1 / f)
+    scale = 0.5 * jnp.log(n / s / f) - HALF_LOG_2_PI + stirling_series(1 / n) - stirling_series(1 / s) - stirling_series(1 / f)
     shifts = _shift(n, 2 * SHIFT) - _shift(s, SHIFT) - _shift(f, SHIFT)
     return jnp.where(many, scale + shifts, 0.0)
 
@@ -260,13 +260,8 @@ _integral = with_partials(
 # ---- The corrections to the integral
 
 
-def _error(v: Array) -> Array:
-    """Return the error of Stirling's formula at 1/v >= 8."""
-    return v * polynomial(v * v, STIRLING)
-
-
 def _error_difference(v: Array, w: Array, gap: Array) -> Array:
-    """Return ``_error(v) - _error(w)``, as many digits as gap = v - w has."""
+    """Return ``stirling_series(v) - stirling_series(w)``, as many digits as gap = v - w has."""
     x, y = v * v, w * w
     value, divided = jnp.full_like(y, STIRLING[-1]), jnp.zeros_like(y)
     for coefficient in reversed(STIRLING[:-1]):
@@ -280,7 +275,7 @@ def _corrections(s: Array, f: Array, a: Array, b: Array, c: Array) -> Array:
     u = a + b
     safe = jnp.where(s > 0, a, u)
     a_end, b_end, u_end = safe + s * c, b + f * c, u + (s + f) * c
-    lone = _error(c / a_end) - _error(c / safe) - 0.5 * jnp.log1p(s * c / safe)
+    lone = stirling_series(c / a_end) - stirling_series(c / safe) - 0.5 * jnp.log1p(s * c / safe)
     of_y = jnp.log1p(c * (f * a - s * b) / (b * u_end))
     ends = _error_difference(c / b_end, c / u_end, c * (a + s * c) / (b_end * u_end))
     # Nothing, where nothing is drawn; but a compiler may round two equal terms differently.

@@ -17,16 +17,27 @@ Source: Hilbe (2011), Negative Binomial Regression, 2nd edition, equations 8.8 (
 Loader (2000), Fast and accurate computation of binomial probabilities.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
 from mle_jax.densities._counts import is_count, log_stirling_ratio
-from mle_jax.densities._elementary import excess, log1p_curvature, log1p_ratio, xlogy
-from mle_jax.densities._gamma_functions import SHIFT, log_gamma, stirling_error_of_inverse
+from mle_jax.densities._elementary import SERIES, excess_series, log1p_curvature, log1p_curvature_slope
+from mle_jax.densities._gamma_functions import (
+    SHIFT,
+    log_gamma,
+    stirling_error_bend,
+    stirling_error_of_inverse,
+    stirling_error_slope,
+    stirling_series,
+    stirling_series_bend,
+    stirling_series_slope,
+)
 from mle_jax.densities._partials import floats, supported, with_partials
-from mle_jax.densities._rising import log_rising_few
+from mle_jax.densities._rising import FACTORS, excess_product, first_bend, first_slope
 
 
 @jax.jit
@@ -48,7 +59,8 @@ def log_density(y: ArrayLike, mean: ArrayLike, dispersion: ArrayLike) -> Array:
     """
     y, mean, dispersion = floats(y, mean, dispersion)
     valid = is_count(y)
-    return supported(valid, _log_density(jnp.where(valid, y, 0.0), mean, dispersion))
+    count = jnp.where(valid, y, 0.0)
+    return supported(valid, _log_density(count, mean, dispersion) - _of_count(count))
 
 
 @jax.jit
@@ -71,39 +83,47 @@ def log_density_linear(y: ArrayLike, mean: ArrayLike, dispersion: ArrayLike) -> 
     return log_density(y, mean, dispersion / mean)
 
 
-def _value(y: Array, mean: Array, a: Array) -> Array:
+def _of_count(y: Array) -> Array:
+    """Return log(y!), less y log(y) - y above 8: apart, so that it is worked out once for all parameters."""
     many = y > SHIFT
-    few = _few(jnp.where(many, 0.0, y), mean, a)
-    return jnp.where(many, _many(jnp.where(many, y, SHIFT + 1.0), mean, a), few)
+    return jnp.where(many, log_stirling_ratio(jnp.where(many, y, 1.0)), log_gamma(y + 1))
 
 
-def _few(y: Array, mean: Array, a: Array) -> Array:
-    power = xlogy(y, mean) - y * jnp.log1p(a * mean) - mean * log1p_ratio(a * mean)
-    return log_rising_few(y, a) - log_gamma(y + 1) + power
+class _Places(NamedTuple):
+    """What the value and its derivatives in the dispersion are made of; Y is y above 8 and 0 elsewhere."""
+
+    many: Array
+    large: Array  # Y
+    grown: Array  # 1 + a Y
+    grown_mean: Array  # 1 + a mean
+    away: Array  # v, for Y
+    ratio: Array  # 1 - a v
 
 
-def _many(y: Array, mean: Array, a: Array) -> Array:
-    grown = 1 + a * y
-    errors = stirling_error_of_inverse(a / grown) - stirling_error_of_inverse(a)
-    return _divergence(y, mean, a) - 0.5 * jnp.log1p(a * y) - log_stirling_ratio(y) + errors
+def _places(y: Array, mean: Array, a: Array) -> _Places:
+    many = y > SHIFT
+    large = jnp.where(many, y, 0.0)
+    grown, grown_mean = 1 + a * large, 1 + a * mean
+    return _Places(many, large, grown, grown_mean, (mean - large) / grown_mean, grown / grown_mean)
 
 
-def _divergence_value(y: Array, mean: Array, a: Array) -> Array:
-    """Return y log(mean/y) - (y + 1/a) log((1 + a mean)/(1 + a y)), from two terms that are never positive."""
-    grown_mean, grown = 1 + a * mean, 1 + a * y
-    away = (mean - y) / grown_mean
-    between = a * away * (away * log1p_curvature(-a * away, grown / grown_mean))
-    return -between - y * excess(away / y, (mean / y) * (grown / grown_mean))
+def _curve(at: _Places, a: Array) -> Array:
+    """Return v C(-a v)."""
+    return at.away * log1p_curvature(-a * at.away, at.ratio)
 
 
-def _divergence_by_dispersion(y: Array, mean: Array, a: Array) -> Array:
-    grown_mean, grown = 1 + a * mean, 1 + a * y
-    away = (mean - y) / grown_mean
-    return away * (away * log1p_curvature(-a * away, grown / grown_mean))
-
-
-# By the mean it is not differentiated: see below.
-_divergence = with_partials(_divergence_value, None, None, _divergence_by_dispersion)
+def _value(y: Array, mean: Array, a: Array) -> Array:
+    at = _places(y, mean, a)
+    # y D(v/y), or v - y log(mean/(1 + a mean)) up to 8: the same formula but for small v/y.
+    per = 1 / jnp.where(at.many, y, 1.0)
+    ratio = jnp.where(y == 0, 1.0, mean * per * at.ratio)
+    w = at.away * per / (1 + ratio)
+    near = at.many & (jnp.abs(w) < SERIES)
+    deviance = jnp.where(near, y * excess_series(jnp.where(near, w, 0.0)), at.away - y * jnp.log(ratio))
+    low, high = (excess_product(y, a, factors) for factors in FACTORS)
+    one, two = jnp.log1p(jnp.where(at.many, a * y, low)), jnp.log1p(high)
+    errors = stirling_series(jnp.where(at.many, a / at.grown, 0.0)) - stirling_error_of_inverse(a)
+    return jnp.where(at.many, errors - 0.5 * one, one + two) - deviance - a * at.away * _curve(at, a)
 
 
 def _by_mean(y: Array, mean: Array, a: Array) -> Array:
@@ -119,11 +139,23 @@ def _by_both(y: Array, mean: Array, a: Array) -> Array:
 
 
 def _by_dispersion(y: Array, mean: Array, a: Array) -> Array:
-    return jax.jvp(lambda a: _value(y, mean, a), (a,), (jnp.ones_like(a),))[1]
+    at = _places(y, mean, a)
+    per = 1 / at.grown
+    few = first_slope(y, a) - y * (mean / at.grown_mean)
+    errors = stirling_series_slope(jnp.where(at.many, a * per, 0.0)) * per**2 - stirling_error_slope(a)
+    return at.away * _curve(at, a) + jnp.where(at.many, errors - 0.5 * at.large * per, few)
 
 
 def _by_dispersion_twice(y: Array, mean: Array, a: Array) -> Array:
-    return jax.jvp(lambda a: _by_dispersion(y, mean, a), (a,), (jnp.ones_like(a),))[1]
+    at = _places(y, mean, a)
+    per, share, part = 1 / at.grown, mean / at.grown_mean, at.away / at.grown_mean
+    x = -a * at.away
+    # The derivative of v^2 C(-a v), by dv/da = -v mean/(1 + a mean) and d(a v)/da = v/(1 + a mean).
+    turn = -part * at.away * (2 * mean * log1p_curvature(x, at.ratio) + at.away * log1p_curvature_slope(x, at.ratio))
+    few = first_bend(y, a) + y * share**2
+    scaled = jnp.where(at.many, a * per, 0.0)
+    series = (stirling_series_bend(scaled) * per - 2 * at.large * stirling_series_slope(scaled)) * per**3
+    return turn + jnp.where(at.many, series - stirling_error_bend(a) + 0.5 * (at.large * per) ** 2, few)
 
 
 # The derivatives in the mean are short; by the chain rule they would be differences of larger numbers.
