@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from mle_jax._side_by_side import TOGETHER, Entries, Vector, height_of_block, sum_blocks, total
+from mle_jax._side_by_side import TOGETHER, Entries, Vector, height_of_block, repeat, sum_blocks, total
 from mle_jax.likelihood.affine import Split, split_always
 from mle_jax.likelihood.evaluation import weigh
 from mle_jax.likelihood.rows import row_layout
@@ -119,11 +119,13 @@ class LaneLikelihood:
     def sums(self, rows: LaneRows, at: Sequence[Array]) -> LaneSums:
         """Return the log-likelihoods at L points (k vectors over the lanes) with gradients and Hessians."""
         own, common = self.split.sizes
-        shared = self._common(at)
+        shared, once = self._common(at), jnp.minimum(rows.blocks, 1)
 
         def of_block(block: Rows) -> list[Array]:
             z = [*self._own(block, at), *shared]
-            value, slopes, bends = self._derivatives(block, z)
+            # A loop of one trip: else the compiler works the derivatives out again for each sum that they go into.
+            nothing = jax.tree_util.tree_map(jnp.zeros_like, jax.eval_shape(self._derivatives, block, z))
+            value, slopes, bends = repeat(once, lambda _, __: self._derivatives(block, z), nothing)
             found = [value, jnp.abs(value)]
             found += self._through(block, slopes, bends)
             found += slopes[own:]
