@@ -7,7 +7,6 @@ from mle_jax.densities._elementary import log1p_curvature
 from mle_jax.densities._gamma_functions import SHIFT, stirling_error_of_inverse
 from mle_jax.densities._partials import with_partials
 
-
 FACTORS = range(1, 4), range(4, SHIFT)
 
 

@@ -25,7 +25,7 @@ from jax import Array
 
 from mle_jax.densities._elementary import excess, log1p_curvature, log1p_ratio
 from mle_jax.densities._gamma_functions import HALF_LOG_2_PI, SHIFT, STIRLING, stirling_series
-from mle_jax.densities._partials import polynomial, with_partials
+from mle_jax.densities._partials import with_partials
 
 
 def log_urn(s: Array, f: Array, m: Array, r: Array, c: Array) -> Array:
@@ -132,7 +132,13 @@ def _log_choose(s: Array, f: Array) -> Array:
     many = s > SHIFT
     s, f = jnp.where(many, s, SHIFT + 1.0), jnp.where(many, f, SHIFT + 1.0)
     n = s + f
-    scale = 0.5 * jnp.log(n / s / f) - HALF_LOG_2_PI + stirling_series(1 / n) - stirling_series(1 / s) - stirling_series(1 / f)
+    scale = (
+        0.5 * jnp.log(n / s / f)
+        - HALF_LOG_2_PI
+        + stirling_series(1 / n)
+        - stirling_series(1 / s)
+        - stirling_series(1 / f)
+    )
     shifts = _shift(n, 2 * SHIFT) - _shift(s, SHIFT) - _shift(f, SHIFT)
     return jnp.where(many, scale + shifts, 0.0)
 

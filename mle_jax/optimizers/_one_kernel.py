@@ -20,12 +20,14 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 
+from mle_jax.optimizers._logarithms import has_logarithms, with_fast_logarithms
+
 R = TypeVar("R")
 
 TRIED = (0, 10), (0, 12)  # versions of jaxlib
 MOST = 8192  # numbers in one array, or one product: beyond, the loop gains little
 MOST_SUMMED = 2048  # numbers that are summed up: from 4097 on the compiler calls a library
-LONGEST = 2500  # operations: 1800 take 9 seconds to compile, 7000 a minute
+LONGEST = 8000  # operations: 7400 take half a minute to compile
 TYPES = ("bool", "int32", "int64", "uint32", "float32", "float64")
 ELEMENTWISE = (
     "abs acos acosh add add_any and asin asinh atan atan2 atanh cbrt ceil clamp convert_element_type copy cos cosh "
@@ -82,14 +84,19 @@ def only_in_one_kernel(function: Callable[..., R], *args: Any) -> R:
     """
     from jax.experimental.xla_metadata import set_xla_metadata
 
-    compiled = jax.jit(_reading_all(function))
     if not is_known() or jax.default_backend() != "cpu":
         raise NotOneKernelError("another platform or version")
-    steps = list(_steps(compiled.trace(*args).jaxpr.jaxpr))
+    whole: Any = _reading_all(function)
+    program, outputs = jax.make_jaxpr(whole, return_shape=True)(*args)
+    steps = list(_steps(program.jaxpr))
     unknown = {step.primitive.name for step in steps if not _is_small_step(step)}
     if unknown or len(steps) > LONGEST:
         raise NotOneKernelError(f"{len(steps)} operations, among them {sorted(unknown)}")
-    return set_xla_metadata(compiled(*args), xla_cpu_small_call="true", inlineable="false")
+    if has_logarithms(steps):
+        flat, tree = with_fast_logarithms(program), jax.tree_util.tree_structure(outputs)
+        whole = lambda *args: jax.tree_util.tree_unflatten(tree, flat(*jax.tree_util.tree_leaves(args)))  # noqa: E731
+    found: R = set_xla_metadata(jax.jit(whole)(*args), xla_cpu_small_call="true", inlineable="false")
+    return found
 
 
 class NotOneKernelError(Exception):
