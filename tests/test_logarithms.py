@@ -67,6 +67,7 @@ def test_every_logarithm_of_a_program_is_replaced():
             np.testing.assert_allclose(found[name], expected, rtol=1e-13)  # some dozens of roundings
 
 
+@pytest.mark.smoke
 @pytest.mark.skipif(not is_known(), reason="another compiler, or XLA_FLAGS")
 @jax.enable_x64(True)
 def test_a_native_loop_computes_with_them():
