@@ -92,6 +92,8 @@ def test_cold_processes_are_started_from_a_process_without_a_cache():
     ("options", "message"),
     [
         (["--suite", "txt"], "--suite 'txt' does not exist; did you mean 'text'?"),
+        (["--workload", "poisson_bach"], "--workload 'poisson_bach' does not exist; did you mean 'poisson_batch'?"),
+        (["--suite", "text", "--workload", "zzz"], "--workload 'zzz' does not exist; the workloads are "),
         (["--suite", "zzz"], "--suite 'zzz' does not exist; the suites are text, gradient,"),
         (["--device", "tpu"], "argument --device: invalid choice: 'tpu'"),
         (["--fast"], "unrecognized arguments: --fast"),

@@ -46,6 +46,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m benchmarks", description="Measure mle_jax and others in the same run.", allow_abbrev=False
     )
     parser.add_argument("--suite", metavar="NAME", help="one suite only; without it, all: see benchmarks/workloads")
+    parser.add_argument("--workload", metavar="NAME", help="one workload only, of those that the tables name")
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu", help="where JAX computes (default: cpu)")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the results to this file")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, few runs: shows that all runs, no claims")
@@ -66,18 +67,25 @@ def _check_file(path: Path | None) -> None:
         raise Refusal(f"--json {path}: no permission to write there; choose another file")
 
 
-def _chosen(suite: str | None) -> list[Any]:
+def _chosen(suite: str | None, workload: str | None) -> list[Any]:
     from benchmarks.workloads import all_workloads, suites
 
-    if suite is not None and suite not in suites():
-        near = difflib.get_close_matches(suite, suites(), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"the suites are {', '.join(suites())}"
-        raise Refusal(f"--suite {suite!r} does not exist; {hint}")
-    return [workload for workload in all_workloads() if suite in (None, workload.suite)]
+    _check_name("suite", suite, suites())
+    chosen = [one for one in all_workloads() if suite in (None, one.suite)]
+    _check_name("workload", workload, [one.name for one in chosen])
+    return [one for one in chosen if workload in (None, one.name)]
+
+
+def _check_name(option: str, name: str | None, names: Sequence[str]) -> None:
+    if name is None or name in names:
+        return
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"the {option}s are {', '.join(names)}"
+    raise Refusal(f"--{option} {name!r} does not exist; {hint}")
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    workloads = _chosen(arguments.suite)
+    workloads = _chosen(arguments.suite, arguments.workload)
     environment = _child({"kind": "environment", "device": arguments.device}, "default", arguments.device)
     print(report.environment_text(environment), flush=True)
     load = environment["load_average"]
@@ -137,7 +145,7 @@ def _child(task: dict[str, Any], threads: str, device: str) -> dict[str, Any]:
 def _write(arguments: argparse.Namespace, environment: dict[str, Any], results: list[dict[str, Any]]) -> None:
     if arguments.json is None:
         return
-    options = {"suite": arguments.suite, "device": arguments.device, "quick": arguments.quick}
+    options = {name: getattr(arguments, name) for name in ("suite", "workload", "device", "quick")}
     content = {"schema": SCHEMA, "options": options, "environment": environment, "results": results}
     try:
         arguments.json.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
