@@ -4,7 +4,7 @@ Of a batch of matrices jaxlib 0.10 makes tasks for XLA's threads, and lets the t
 until they are done. Where two programs, or two operations of one, do so at once on two cores, every thread waits and
 nothing goes on: the process hangs. One matrix at a time needs no tasks. On a GPU a batch is fast, and stays one.
 
-Of these `inverse` and `cholesky` can be differentiated in reverse mode.
+Derivatives are those of JAX, which work on batches again, but for `cholesky`, `inverse` and `inverse_lower`.
 
 Source: jaxlib/cpu/lapack_kernels.cc of JAX 0.10.2, `ParallelBatchMap`; that of 0.11.2 does without threads.
 """
@@ -27,6 +27,9 @@ def one_by_one(function: Callable[..., R]) -> Callable[..., R]:
 
     def rule(size: int, batched: list[bool], *arguments: Array) -> tuple[Any, Any]:
         own = [argument for argument, mapped in zip(arguments, batched, strict=True) if mapped]
+        if not own:
+            found = alone(*arguments)
+            return found, jax.tree_util.tree_map(lambda _: False, found)
 
         def join(own: list[Array]) -> list[Array]:
             lanes = iter(own)
@@ -40,7 +43,17 @@ def one_by_one(function: Callable[..., R]) -> Callable[..., R]:
         return found, jax.tree_util.tree_map(lambda _: True, found)
 
     alone.def_vmap(rule)
-    found: Callable[..., R] = alone
+
+    @jax.custom_jvp
+    def call(*arguments: Array) -> R:
+        found: R = alone(*arguments)
+        return found
+
+    @call.defjvp
+    def derivative(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[R, R]:
+        return jax.jvp(function, primals, tangents)
+
+    found: Callable[..., R] = call
     return found
 
 
@@ -120,3 +133,20 @@ def _cholesky_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array,
     back = inverse(factor)
     both = back @ change @ back.T
     return factor, factor @ (jnp.tril(both, -1) + 0.5 * jnp.diag(jnp.diagonal(both)))
+
+
+_inverse_lower = one_by_one(
+    lambda lower: jax.scipy.linalg.solve_triangular(lower, jnp.eye(len(lower), dtype=lower.dtype), lower=True)
+)
+
+
+@jax.custom_jvp
+def inverse_lower(lower: Array) -> Array:
+    """Return the inverse of a lower triangle (k, k)."""
+    return _inverse_lower(lower)
+
+
+@inverse_lower.defjvp
+def _inverse_lower_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    found = inverse_lower(*primals)
+    return found, -found @ jnp.tril(tangents[0]) @ found

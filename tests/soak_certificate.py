@@ -73,7 +73,8 @@ class Opinion:
     """What was found: `reasons` against a maximum (empty: none), and the numbers behind.
 
     Where the least fall over one standard error is negative, but there are no reasons, this is a maximum beside a
-    higher region: to be told, although the search that ended here made no error.
+    higher region; where it is `narrow`, it curves down only nearby, by less than a twentieth of what its coordinates
+    tell one by one. Both are to be told, although the search that ended here made no error.
     """
 
     reasons: list[str] = field(default_factory=list)
@@ -81,6 +82,7 @@ class Opinion:
     rounding: float = np.nan
     smallest: float = np.nan
     least_fall: float = np.nan
+    narrow: bool = False
     basis: Any = None
     step: Any = None
 
@@ -125,13 +127,14 @@ def judge(place: Place, rng: np.random.Generator, *, tolerance: float) -> Opinio
         opinion.reasons.append("the log-likelihood is not finite")
         return opinion
     tries = (whiten(place, probe) for probe in PROBES)
-    # Between maxima that are about to part, or where rates are exponentials of exponentials, the log-likelihood is no
-    # quadratic over a twentieth of a standard error, held in correlated coordinates; a saddle is one at any distance.
+    # Where rates are exponentials of exponentials, the log-likelihood is no quadratic over a twentieth of a standard
+    # error, held in correlated coordinates.
     whitened = next((found for found in tries if not isinstance(found, str)), None)
     if whitened is None:
         opinion.reasons.append(str(whiten(place, PROBES[0])))
         return opinion
     opinion.basis, opinion.smallest, probe = whitened
+    opinion.narrow = probe < PROBES[0]
     _slope(place, opinion, tolerance, probe)
     _falls(place, opinion, rng)
     return opinion

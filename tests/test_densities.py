@@ -257,6 +257,13 @@ def test_special_functions_against_mpmath():
     assert np.all(np.abs(found - exact) <= 2e-15 * np.maximum(np.abs(exact), [[20.0], [1.0], [0.0], [0.0]]))
 
 
+def test_counts_are_constants_for_derivatives():
+    with jax.enable_x64(True):
+        for family, rest in (("negative_binomial", (2.0, 0.5)), ("poisson", (2.0,)), ("geometric", (2.0,))):
+            log_density = getattr(densities, family).log_density
+            assert [float(jax.grad(log_density)(y, *rest)) for y in (3.0, 30.0)] == [0.0, 0.0], family
+
+
 def test_rising_factorials_against_mpmath():
     pairs = [(count, a) for count in (0, 1, 2, 8, 9, 50, 1000, 10**9) for a in (0.0, 1e-12, 0.01, 0.3, 30.0, 1e8)]
     with mp.workdps(60), jax.enable_x64(True):

@@ -13,7 +13,8 @@ from mle_jax.optimizers._one_kernel import is_known, only_in_one_kernel
 
 RNG = np.random.default_rng(8)
 SIZES = 10.0 ** RNG.uniform(-307, 307, 2000)
-NEAR = RNG.choice([-1, 1], 3000) * 10.0 ** RNG.uniform(-20, -0.1, 3000)  # down to 1 - 0.79
+LENGTHS = 10.0 ** np.concatenate([RNG.uniform(-20, -1, 3000), RNG.uniform(-1, -0.1, 3000)])
+NEAR = RNG.choice([-1, 1], 6000) * LENGTHS  # down to 1 - 0.79
 ENDS = np.sqrt(2.0) * np.array([1 - 1e-15, 1.0, 1 + 1e-15, 0.5 - 1e-15, 0.5, 0.5 + 1e-15])
 
 
@@ -28,7 +29,7 @@ def test_digits_against_mpmath(name):
         error = [
             float(abs(f - e) / abs(e)) if e else float(abs(f)) for f, e in zip(map(float, found), exact, strict=True)
         ]
-    assert max(error) < 3e-16
+    assert max(error) < 4e-16
 
 
 @jax.enable_x64(True)
@@ -39,7 +40,7 @@ def test_what_has_no_logarithm(name):
     with np.errstate(all="ignore"):
         expected = getattr(np, name)(x)
     kept = slice(None) if name == "log1p" else slice(0, 8)  # compiled programs may take 1e-310 for 0
-    np.testing.assert_allclose(found[kept], expected[kept], rtol=3e-16, atol=1e-300)
+    np.testing.assert_allclose(found[kept], expected[kept], rtol=4e-16, atol=1e-300)
 
 
 def program(x, flag):

@@ -28,10 +28,12 @@ def excess_product(count: Array, a: Array, factors: range) -> Array:
 
 
 def first_slope(count: Array, a: Array) -> Array:
+    """Return the derivative of `first_factors` in a."""
     return sum((jnp.where(count > j, j / (1 + j * a), 0.0) for j in range(1, SHIFT)), jnp.zeros_like(count * a))
 
 
 def first_bend(count: Array, a: Array) -> Array:
+    """Return the second derivative of `first_factors` in a."""
     terms = (jnp.where(count > j, -((j / (1 + j * a)) ** 2), 0.0) for j in range(1, SHIFT))
     return sum(terms, jnp.zeros_like(count * a))
 

@@ -83,10 +83,13 @@ def log_density_linear(y: ArrayLike, mean: ArrayLike, dispersion: ArrayLike) -> 
     return log_density(y, mean, dispersion / mean)
 
 
-def _of_count(y: Array) -> Array:
-    """Return log(y!), less y log(y) - y above 8: apart, so that it is worked out once for all parameters."""
+def _of_count_value(y: Array) -> Array:
     many = y > SHIFT
     return jnp.where(many, log_stirling_ratio(jnp.where(many, y, 1.0)), log_gamma(y + 1))
+
+
+_of_count = with_partials(_of_count_value, None)
+"""log(y!), less y log(y) - y above 8: apart, so that it is worked out once for all parameters."""
 
 
 class _Places(NamedTuple):

@@ -5,7 +5,8 @@ hundred numbers. For the smallest loops the compiler therefore makes one functio
 draws the line can only be moved for a whole process. The attributes below ask for the same, of one computation.
 
 What that emitter cannot do ends in an error of the compiler (sorting, scattering, LAPACK, sums and products that go to
-a library), so only operations and sizes that it can are let in. The numbers are the same, to the last bit as a rule.
+a library), so only operations and sizes that it can are let in. The numbers are the same, to the last bit as a rule,
+but for the logarithms of `only_in_one_kernel`, which are our own (`_logarithms`).
 
 Source: `SmallWhileLoopHoistingPass` and `ThunkEmitter::EmitCallThunk` in the CPU compiler of XLA.
 """
@@ -20,14 +21,14 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 
-from mle_jax.optimizers._logarithms import has_logarithms, with_fast_logarithms
+from mle_jax.optimizers._logarithms import OPERATIONS, count_logarithms, with_fast_logarithms
 
 R = TypeVar("R")
 
 TRIED = (0, 10), (0, 12)  # versions of jaxlib
 MOST = 8192  # numbers in one array, or one product: beyond, the loop gains little
 MOST_SUMMED = 2048  # numbers that are summed up: from 4097 on the compiler calls a library
-LONGEST = 8000  # operations: 7400 take half a minute to compile
+LONGEST = 9000  # operations: that many take half a minute to compile
 TYPES = ("bool", "int32", "int64", "uint32", "float32", "float64")
 ELEMENTWISE = (
     "abs acos acosh add add_any and asin asinh atan atan2 atanh cbrt ceil clamp convert_element_type copy cos cosh "
@@ -90,9 +91,11 @@ def only_in_one_kernel(function: Callable[..., R], *args: Any) -> R:
     program, outputs = jax.make_jaxpr(whole, return_shape=True)(*args)
     steps = list(_steps(program.jaxpr))
     unknown = {step.primitive.name for step in steps if not _is_small_step(step)}
-    if unknown or len(steps) > LONGEST:
-        raise NotOneKernelError(f"{len(steps)} operations, among them {sorted(unknown)}")
-    if has_logarithms(steps):
+    logarithms = count_logarithms(steps)
+    operations = len(steps) + OPERATIONS * logarithms
+    if unknown or operations > LONGEST:
+        raise NotOneKernelError(f"{operations} operations, among them {sorted(unknown)}")
+    if logarithms:
         flat, tree = with_fast_logarithms(program), jax.tree_util.tree_structure(outputs)
         whole = lambda *args: jax.tree_util.tree_unflatten(tree, flat(*jax.tree_util.tree_leaves(args)))  # noqa: E731
     found: R = set_xla_metadata(jax.jit(whole)(*args), xla_cpu_small_call="true", inlineable="false")
