@@ -37,7 +37,7 @@ ELEMENTWISE = (
 )
 LAID_OUT = (
     "broadcast_in_dim concatenate dynamic_slice iota optimization_barrier pad reshape rev slice split squeeze stack "
-    "transpose unstack"
+    "stop_gradient transpose unstack"
 )
 NESTED = ("closed_call", "cond", "custom_jvp_call", "custom_vjp_call", "jit", "pjit", "while")
 SUMS = ("reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_sum")
