@@ -61,20 +61,24 @@ def diagnose(model: "Model", place: Any, solution: Solution, data: Any, weights:
     return f"{status.text} {detail}".strip()
 
 
-def combination(direction: np.ndarray, names: Sequence[str], sizes: np.ndarray) -> str:
+def combination(direction: np.ndarray, names: Sequence[str], sizes: np.ndarray, *, coefficients: bool = False) -> str:
     """Write a direction as signed names: ``+w[1] -w[2]``, the small parts left out.
 
     Args:
         direction: (k,).
         names: k names.
         sizes: (k,) the size of each part in comparable units.
+        coefficients: tell them too, to two digits of the largest, where they differ: ``+0.5 w[1] -w[2]``.
     """
     if not np.any(sizes > 0):
         sizes = np.abs(direction)
     order = np.argsort(-np.round(sizes / sizes.max(), 6), kind="stable")  # equal ones in their own order
     parts = [i for i in order if sizes[i] > SHARE * sizes.max()]
     shown = parts if len(parts) <= MOST_NAMES else parts[:NAMES_OF_MANY]
-    named = " ".join(f"{'+' if direction[i] > 0 else '-'}{names[i]}" for i in sorted(shown))
+    largest = np.max(np.abs(direction[shown]), initial=np.finfo(float).tiny)
+    shares = {i: significant(abs(direction[i]) / largest, 2) for i in shown}
+    told = {i: f"{share} " if coefficients and float(share) != 1 else "" for i, share in shares.items()}
+    named = " ".join(f"{'+' if direction[i] > 0 else '-'}{told[i]}{names[i]}" for i in sorted(shown))
     return named if shown is parts else f"{named} and {len(parts) - len(shown)} more"
 
 
@@ -219,7 +223,9 @@ def _unidentified(model: Any, place: Any, solution: Solution, data: Any, weights
     sizes = np.abs(direction) if model.smooth else _sizes(place, solution, direction)
     taking_part = np.flatnonzero(sizes > SHARE * np.max(sizes, initial=0.0))
     direction = direction * (-1.0 if taking_part.size and direction[taking_part[0]] < 0 else 1.0)  # it has no sign
-    return f"The combination is {combination(direction, _names(place), sizes)}{_eigenvalue(solution)}."
+    return (
+        f"The combination is {combination(direction, _names(place), sizes, coefficients=True)}{_eigenvalue(solution)}."
+    )
 
 
 def _eigenvalue(solution: Solution) -> str:
