@@ -21,8 +21,11 @@ from jax.custom_batching import custom_vmap
 R = TypeVar("R")
 
 
-def one_by_one(function: Callable[..., R]) -> Callable[..., R]:
-    """Return the function of arrays such that lanes under `vmap` are taken one after another on a CPU."""
+def one_by_one(function: Callable[..., R]) -> jax.custom_jvp[R]:
+    """Return the function of arrays such that lanes under `vmap` are taken one after another on a CPU.
+
+    Its derivative is JAX's, which works on batches again; `defjvp` puts another in its place.
+    """
     alone: Any = custom_vmap(function)
 
     def rule(size: int, batched: list[bool], *arguments: Array) -> tuple[Any, Any]:
@@ -53,8 +56,7 @@ def one_by_one(function: Callable[..., R]) -> Callable[..., R]:
     def derivative(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[R, R]:
         return jax.jvp(function, primals, tangents)
 
-    found: Callable[..., R] = call
-    return found
+    return call
 
 
 @one_by_one
@@ -102,13 +104,10 @@ def solve_factored(factor: Array, right: Array) -> Array:
     return jax.scipy.linalg.cho_solve((factor, True), right)
 
 
-_inverse = one_by_one(jnp.linalg.inv)
-
-
-@jax.custom_jvp
+@one_by_one
 def inverse(matrix: Array) -> Array:
     """Return the inverse of a matrix (k, k), differentiable in both modes."""
-    return _inverse(matrix)
+    return jnp.linalg.inv(matrix)
 
 
 @inverse.defjvp
@@ -117,13 +116,10 @@ def _inverse_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, 
     return found, -found @ tangents[0] @ found
 
 
-_cholesky = one_by_one(jnp.linalg.cholesky)
-
-
-@jax.custom_jvp
+@one_by_one
 def cholesky(matrix: Array) -> Array:
     """Return the lower Cholesky factor (k, k), differentiable in both modes; NaN where there is none."""
-    return _cholesky(matrix)
+    return jnp.linalg.cholesky(matrix)
 
 
 @cholesky.defjvp
@@ -135,15 +131,10 @@ def _cholesky_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array,
     return factor, factor @ (jnp.tril(both, -1) + 0.5 * jnp.diag(jnp.diagonal(both)))
 
 
-_inverse_lower = one_by_one(
-    lambda lower: jax.scipy.linalg.solve_triangular(lower, jnp.eye(len(lower), dtype=lower.dtype), lower=True)
-)
-
-
-@jax.custom_jvp
+@one_by_one
 def inverse_lower(lower: Array) -> Array:
     """Return the inverse of a lower triangle (k, k)."""
-    return _inverse_lower(lower)
+    return jax.scipy.linalg.solve_triangular(lower, jnp.eye(len(lower), dtype=lower.dtype), lower=True)
 
 
 @inverse_lower.defjvp

@@ -126,12 +126,13 @@ def judge(place: Place, rng: np.random.Generator, *, tolerance: float) -> Opinio
     if not np.all(np.isfinite(place.here)):
         opinion.reasons.append("the log-likelihood is not finite")
         return opinion
-    tries = (whiten(place, probe) for probe in PROBES)
     # Where rates are exponentials of exponentials, the log-likelihood is no quadratic over a twentieth of a standard
     # error, held in correlated coordinates.
-    whitened = next((found for found in tries if not isinstance(found, str)), None)
-    if whitened is None:
-        opinion.reasons.append(str(whiten(place, PROBES[0])))
+    whitened = far = whiten(place, PROBES[0])
+    if isinstance(far, str):
+        whitened = whiten(place, PROBES[1])
+    if isinstance(whitened, str):
+        opinion.reasons.append(str(far))
         return opinion
     opinion.basis, opinion.smallest, probe = whitened
     opinion.narrow = probe < PROBES[0]
