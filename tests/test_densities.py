@@ -258,10 +258,27 @@ def test_special_functions_against_mpmath():
 
 
 def test_counts_are_constants_for_derivatives():
+    def beta_binomial(y, trials, mean, correlation):
+        return densities.beta_binomial.log_density(y, trials, mean=mean, correlation=correlation)
+
+    shares = {
+        densities.binomial.log_density: (40.0, 0.3),
+        densities.binomial.log_density_logit: (40.0, 0.3),
+        beta_binomial: (40.0, 0.3, 0.2),
+    }
+    counts = {
+        densities.negative_binomial.log_density: (2.0, 0.5),
+        densities.negative_binomial.log_density_linear: (2.0, 0.5),
+        densities.poisson.log_density: (2.0,),
+        densities.poisson.log_density_log_mean: (2.0,),
+        densities.geometric.log_density: (0.3,),
+        **shares,
+    }
     with jax.enable_x64(True):
-        for family, rest in (("negative_binomial", (2.0, 0.5)), ("poisson", (2.0,)), ("geometric", (2.0,))):
-            log_density = getattr(densities, family).log_density
-            assert [float(jax.grad(log_density)(y, *rest)) for y in (3.0, 30.0)] == [0.0, 0.0], family
+        for log_density, rest in counts.items():
+            assert [float(jax.grad(log_density)(y, *rest)) for y in (3.0, 30.0)] == [0.0, 0.0], log_density
+        for log_density, rest in shares.items():
+            assert float(jax.grad(log_density, argnums=1)(3.0, *rest)) == 0.0, log_density
 
 
 def test_rising_factorials_against_mpmath():

@@ -38,6 +38,7 @@ def log_density(y: ArrayLike, trials: ArrayLike, *, mean: ArrayLike, correlation
         -2.3026
     """
     y, trials, mean, correlation = floats(y, trials, mean, correlation)
+    y, trials = jax.lax.stop_gradient((y, trials))
     valid = is_share(y, trials)
     successes, all_trials = jnp.where(valid, y, 0.0), jnp.where(valid, trials, 1.0)
     failures, rest = all_trials - successes, 1 - mean

@@ -36,6 +36,7 @@ def log_density(y: ArrayLike, trials: ArrayLike, probability: ArrayLike) -> Arra
         -0.6931
     """
     y, trials, probability = floats(y, trials, probability)
+    y, trials = jax.lax.stop_gradient((y, trials))
     valid = is_share(y, trials)
     y, trials = jnp.where(valid, y, 0.0), jnp.where(valid, trials, 0.0)
     mixed, successes, failures = split(y, trials)

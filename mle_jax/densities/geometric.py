@@ -32,5 +32,6 @@ def log_density(y: ArrayLike, probability: ArrayLike) -> Array:
         -1.3863
     """
     y, probability = floats(y, probability)
+    y = jax.lax.stop_gradient(y)
     valid = is_count(y)
     return supported(valid, jnp.log(probability) + xlog1py(jnp.where(valid, y, 0.0), -probability))

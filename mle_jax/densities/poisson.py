@@ -35,6 +35,7 @@ def log_density(y: ArrayLike, mean: ArrayLike) -> Array:
         -1.4959
     """
     y, mean = floats(y, mean)
+    y = jax.lax.stop_gradient(y)
     positive = is_count(y) & (y > 0)
     count = jnp.where(positive, y, 1.0)
     near = jnp.where(positive, mean, 1.0)
@@ -59,8 +60,9 @@ def log_density_log_mean(y: ArrayLike, log_mean: ArrayLike) -> Array:
         -1.6931
     """
     y, log_mean = floats(y, log_mean)
+    y = jax.lax.stop_gradient(y)
     valid = is_count(y)
-    known = jax.lax.stop_gradient(jnp.where(valid, y, 0.0))
+    known = jnp.where(valid, y, 0.0)
     count = jnp.where(known > 0, known, 1.0)
     # What depends on the count alone stays outside of the function with its own derivatives: batches compute it once.
     by_count = jnp.where(known > 0, log_stirling_ratio(count), 0.0)
