@@ -15,13 +15,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.extend.core import Literal
 
-from mle_jax._equations import apply_equation
+from mle_jax.likelihood.traced import Program, Step, numbers, steps_to, trace, work_out
 
 # Outputs are affine where one operand is affine and the others do not depend on the parameters.
 OF_ONE = {"mul", "dot_general"}
@@ -51,24 +50,6 @@ OF_ALL = {
 
 CONSTANT, AFFINE, BENT = 0, 1, 2
 MOST_WORKED_OUT = 16  # numbers of a value per row that is kept and not computed again
-
-
-class Step(NamedTuple):
-    """One equation of the program, nested `jit` taken apart; values are numbered."""
-
-    equation: Any
-    inputs: tuple[Any, ...]  # the number of a value, or a Literal
-    outputs: tuple[int, ...]
-
-
-class Program(NamedTuple):
-    """A traced function ``f(theta, *leaves) -> scalar`` as a list of steps over numbered values; theta is value 0."""
-
-    steps: tuple[Step, ...]
-    shapes: tuple[tuple[int, ...], ...]  # of all values
-    types: tuple[Any, ...]
-    constants: dict[int, Any]
-    result: Any  # the number of a value, or a Literal
 
 
 class Split(NamedTuple):
@@ -106,32 +87,32 @@ def split_affine(function: Callable[..., Array], theta: Array, leaves: Sequence[
 
 def split_always(function: Callable[..., Array], theta: Array, leaves: Sequence[Any]) -> Split:
     """Do the same; where the predictors are not fewer than the coordinates, these are the predictors, all in common."""
-    program = _program(function, theta, leaves)
+    program = trace(function, theta, *leaves)
     kinds, by_row = _classify(program, len(leaves))
     cut = _smallest_cut(program, kinds)
-    if sum(_size(program, value) for value in cut) >= program.shapes[0][0]:
+    if sum(program.size(value) for value in cut) >= program.shapes[0][0]:
         cut = [0]
     own = [value for value in cut if by_row[value]]
     common = [value for value in cut if not by_row[value]]
     done, reads = _of_data(program, kinds, by_row, cut, len(leaves))
 
     def of_row(theta: Array, leaves: Sequence[Array]) -> Array:
-        return _joined(_values(program, {0: theta, **dict(enumerate(leaves, 1))}, own), theta.dtype)
+        return _joined(work_out(program, {0: theta, **dict(enumerate(leaves, 1))}, own), theta.dtype)
 
     def shared(theta: Array) -> Array:
-        return _joined(_values(program, {0: theta}, common), theta.dtype)
+        return _joined(work_out(program, {0: theta}, common), theta.dtype)
 
     def outer(
         row: Array | None, common_row: Array | None, leaves: Sequence[Array], computed: Sequence[Array] = ()
     ) -> Array:
         known = dict(enumerate(leaves, 1)) | dict(zip(done, computed, strict=False))
         known |= _taken_apart(program, own, row) | _taken_apart(program, common, common_row)
-        return _values(program, known, [program.result])[0]
+        return work_out(program, known, program.results)[0]
 
     def of_data(leaves: Sequence[Array]) -> list[Array]:
-        return _values(program, dict(enumerate(leaves, 1)), done)
+        return work_out(program, dict(enumerate(leaves, 1)), done)
 
-    count = lambda values: sum(_size(program, value) for value in values)  # noqa: E731 - a sum, used twice
+    count = lambda values: sum(program.size(value) for value in values)  # noqa: E731 - a sum, used twice
     return Split(of_row, shared, outer, (count(own), count(common)), of_data, reads)
 
 
@@ -141,18 +122,18 @@ def _of_data(
     """Return the values that the rest computes from the row alone, if small, and the leaves that it reads beside."""
     bent = [
         step
-        for step in _needed(program, {*cut, *range(1, 1 + leaves)}, [program.result])
+        for step in steps_to(program, {*cut, *range(1, 1 + leaves)}, program.results)
         if any(kinds[output] != CONSTANT for output in step.outputs)
     ]
-    values = {value for value in _inputs(bent, program.result) if kinds[value] == CONSTANT and by_row[value]}
-    done = sorted(value for value in values if value > leaves and _size(program, value) <= MOST_WORKED_OUT)
-    read = _inputs(_needed(program, {*cut, *done}, [program.result]), program.result)
+    values = {value for value in _read(bent, program) if kinds[value] == CONSTANT and by_row[value]}
+    done = sorted(value for value in values if value > leaves and program.size(value) <= MOST_WORKED_OUT)
+    read = _read(steps_to(program, {*cut, *done}, program.results), program)
     return done, tuple(value - 1 for value in range(1, 1 + leaves) if value in read)
 
 
-def _inputs(steps: Iterable[Step], result: Any) -> set[int]:
+def _read(steps: Iterable[Step], program: Program) -> set[int]:
     """Return the values that some steps take, and the result."""
-    return {v for values in (*(step.inputs for step in steps), (result,)) for v in values if not isinstance(v, Literal)}
+    return numbers([*(atom for step in steps for atom in step.inputs), *program.results])
 
 
 def _joined(values: list[Array], dtype: Any) -> Array:
@@ -162,57 +143,13 @@ def _joined(values: list[Array], dtype: Any) -> Array:
 def _taken_apart(program: Program, values: list[int], joined: Array | None) -> dict[int, Array]:
     if joined is None:
         return {}
-    ends = np.cumsum([_size(program, value) for value in values])
+    ends = np.cumsum([program.size(value) for value in values])
     pieces = jnp.split(joined, ends[:-1]) if values else []
     # Back in its own type: joined, a float32 next to a float64 is one as well.
     return {
         value: piece.reshape(program.shapes[value]).astype(program.types[value])
         for value, piece in zip(values, pieces, strict=True)
     }
-
-
-def _size(program: Program, value: int) -> int:
-    return int(np.prod(program.shapes[value], dtype=int))
-
-
-def _program(function: Callable[..., Array], theta: Any, leaves: Sequence[Any]) -> Program:
-    """Trace the function and number its values: theta 0, the leaves 1, 2, ..., and then the others."""
-    closed = jax.make_jaxpr(function)(theta, *leaves)
-    shapes: list[tuple[int, ...]] = []
-    types: list[Any] = []
-    steps: list[Step] = []
-    constants: dict[int, Any] = {}
-
-    def new(variable: Any) -> int:
-        shapes.append(tuple(variable.aval.shape))
-        types.append(variable.aval.dtype)
-        return len(shapes) - 1
-
-    def constant(variable: Any, value: Any) -> int:
-        number = new(variable)
-        constants[number] = value
-        return number
-
-    def follow(jaxpr: Any, consts: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
-        known: dict[Any, Any] = dict(zip(jaxpr.invars, inputs, strict=True))
-        known |= {variable: constant(variable, value) for variable, value in zip(jaxpr.constvars, consts, strict=True)}
-
-        def read(atom: Any) -> Any:
-            return atom if isinstance(atom, Literal) else known[atom]
-
-        for equation in jaxpr.eqns:
-            inner = equation.params.get("jaxpr") if equation.primitive.name in ("jit", "pjit") else None
-            if inner is not None:
-                outputs = follow(inner.jaxpr, inner.consts, [read(atom) for atom in equation.invars])
-            else:
-                outputs = [new(variable) for variable in equation.outvars]
-                steps.append(Step(equation, tuple(read(atom) for atom in equation.invars), tuple(outputs)))
-            known |= dict(zip(equation.outvars, outputs, strict=True))
-        return [read(atom) for atom in jaxpr.outvars]
-
-    arguments = [new(variable) for variable in closed.jaxpr.invars]
-    result = follow(closed.jaxpr, closed.consts, arguments)[0]
-    return Program(tuple(steps), tuple(shapes), tuple(types), constants, result)
 
 
 def _classify(program: Program, leaves: int) -> tuple[list[int], list[bool]]:
@@ -224,7 +161,7 @@ def _classify(program: Program, leaves: int) -> tuple[list[int], list[bool]]:
     for step in program.steps:
         inputs = [CONSTANT if isinstance(value, Literal) else kinds[value] for value in step.inputs]
         kind = _kind(step.equation, inputs)
-        differs = any(by_row[value] for value in step.inputs if not isinstance(value, Literal))
+        differs = any(by_row[value] for value in numbers(step.inputs))
         for output in step.outputs:
             kinds[output], by_row[output] = kind, differs
     return kinds, by_row
@@ -261,8 +198,9 @@ def _smallest_cut(program: Program, kinds: list[int]) -> list[int]:
         for value in step.inputs:
             if not isinstance(value, Literal) and kinds[value] == AFFINE:
                 after.setdefault(value, set()).update({sink} if bent else step.outputs)
-    if not isinstance(program.result, Literal) and kinds[program.result] == AFFINE:
-        after.setdefault(program.result, set()).add(sink)
+    (result,) = program.results
+    if not isinstance(result, Literal) and kinds[result] == AFFINE:
+        after.setdefault(result, set()).add(sink)
     left = _flow_left(program, after, sink)
     reached = _reachable(left, (0, False))
     return sorted(value for value, inside in reached if not inside and (value, True) not in reached)
@@ -280,7 +218,7 @@ def _flow_left(program: Program, after: dict[int, set[int]], sink: int) -> Edges
         left.setdefault(other, {}).setdefault(one, 0.0)
 
     for value, outputs in after.items():
-        edge((value, False), (value, True), _size(program, value))
+        edge((value, False), (value, True), program.size(value))
         for output in outputs:
             edge((value, True), (output, False), np.inf)
     while (path := _path(left, (0, False), (sink, False))) is not None:
@@ -321,25 +259,3 @@ def _reachable(left: Edges, begin: tuple[int, bool]) -> set[tuple[int, bool]]:
                 found.add(other)
                 queue.append(other)
     return found
-
-
-def _values(program: Program, known: dict[int, Array], wanted: Sequence[Any]) -> list[Any]:
-    """Evaluate the values wanted from those known, by the steps that they need."""
-    known = {**program.constants, **known}
-    for step in _needed(program, known.keys(), wanted):
-        inputs = [value.val if isinstance(value, Literal) else known[value] for value in step.inputs]
-        known |= dict(zip(step.outputs, apply_equation(step.equation, inputs), strict=True))
-    return [value.val if isinstance(value, Literal) else known[value] for value in wanted]
-
-
-def _needed(program: Program, known: Iterable[int], wanted: Sequence[Any]) -> list[Step]:
-    """Return the steps, in order, that lead from values known to those wanted."""
-    known = {*known, *program.constants}
-    needed = {value for value in wanted if not isinstance(value, Literal)} - known
-    steps = []
-    for step in reversed(program.steps):
-        if needed.intersection(step.outputs):
-            steps.append(step)
-            needed.difference_update(step.outputs)
-            needed |= {value for value in step.inputs if not isinstance(value, Literal)} - known
-    return steps[::-1]

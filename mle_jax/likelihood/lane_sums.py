@@ -4,12 +4,14 @@ Everything is laid out rows first and lanes last, so that each operation on a bl
 over the lanes, without a library call and without a matrix product: what a native loop over the rows can be made of
 (`fitting.native`). What a row's log density computes from the data alone, the logarithm of y! for example, is worked
 out once, and so are the Jacobians of its affine predictors (`likelihood.affine`), which do not depend on the point.
+What it computes from the parameters alone, the gamma function of a dispersion for example, is worked out once for all
+rows (`likelihood.traced`).
 
 With the predictors z = (u, s), u = J theta + c of a row's own and s = S theta + d in common, and the derivatives h' and
 h'' of its log density in z, the sums are those of `likelihood.row_sums`, written out entry by entry.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import jax
@@ -20,6 +22,7 @@ from mle_jax._side_by_side import TOGETHER, Entries, Vector, height_of_block, re
 from mle_jax.likelihood.affine import Split, split_always
 from mle_jax.likelihood.evaluation import weigh
 from mle_jax.likelihood.rows import row_layout
+from mle_jax.likelihood.traced import Stages, in_stages
 
 if TYPE_CHECKING:
     from mle_jax.likelihood.model import Model
@@ -79,6 +82,12 @@ class LaneLikelihood:
         self._same = own == 0 and common == point.size
         self._slopes = jax.jacfwd(self.split.shared)(point) if common else None  # S, (c, k)
         self._level = self.split.shared(jnp.zeros_like(point)) if common else None  # d, (c,)
+        computed = jax.eval_shape(self.split.of_data, one)
+        kept = [leaf if i in self._reads(computed) else None for i, leaf in enumerate(one)]
+        number = jax.ShapeDtypeStruct((), point.dtype)
+        by_row = [number] * own, kept, computed
+        self._derivatives = in_stages(self._derivatives_of_row, [number] * common, by_row)
+        self._values = in_stages(self._density, [number] * common, by_row)
 
     def prepare(self, leaves: Sequence[Array], weights: Array | None) -> LaneRows:
         """Lay the rows of L datasets out, and work out what does not depend on the point.
@@ -103,7 +112,7 @@ class LaneLikelihood:
             return computed, jax.vmap(pull)(directions)[0], offset
 
         computed, through, offset = jax.vmap(jax.vmap(of_row), out_axes=-1)(*leaves)
-        reads = self.split.reads or (() if own or computed else (0,))  # something has to show how many rows there are
+        reads = self._reads(computed)
         kept = tuple(jnp.moveaxis(leaf, 0, -1) if i in reads else None for i, leaf in enumerate(leaves))
         by_row = None if weights is None else weights.T
         rows = Rows(kept, computed, through, offset, by_row)
@@ -119,13 +128,16 @@ class LaneLikelihood:
     def sums(self, rows: LaneRows, at: Sequence[Array]) -> LaneSums:
         """Return the log-likelihoods at L points (k vectors over the lanes) with gradients and Hessians."""
         own, common = self.split.sizes
-        shared, once = self._common(at), jnp.minimum(rows.blocks, 1)
+        ahead, once = self._ahead(self._derivatives, at), jnp.minimum(rows.blocks, 1)
+        places = [(i, j) for i in range(own + common) for j in range(i + 1)]
 
         def of_block(block: Rows) -> list[Array]:
-            z = [*self._own(block, at), *shared]
+            z = self._own(block, at)
+            worked_out = lambda block, z: _weighted(block, _over_rows(self._derivatives, ahead, z, block))  # noqa: E731
             # A loop of one trip: else the compiler works the derivatives out again for each sum that they go into.
-            nothing = jax.tree_util.tree_map(jnp.zeros_like, jax.eval_shape(self._derivatives, block, z))
-            value, slopes, bends = repeat(once, lambda _, __: self._derivatives(block, z), nothing)
+            nothing = jax.tree_util.tree_map(jnp.zeros_like, jax.eval_shape(worked_out, block, z))
+            value, slopes, entries = repeat(once, lambda _, __: worked_out(block, z), nothing)
+            bends = dict(zip(places, entries, strict=True))
             found = [value, jnp.abs(value)]
             found += self._through(block, slopes, bends)
             found += slopes[own:]
@@ -136,12 +148,10 @@ class LaneLikelihood:
 
     def value(self, rows: LaneRows, at: Sequence[Array]) -> Array:
         """Return the log-likelihoods alone at L points, (L,)."""
-        shared = self._common(at)
+        ahead = self._ahead(self._values, at)
 
         def of_block(block: Rows) -> list[Array]:
-            own = self._own(block, at)
-            value = _over_rows(self._density, [*own, *shared], len(own), block)
-            return [value if block.weights is None else weigh(jnp.broadcast_to(block.weights, value.shape), value)]
+            return [_weighted(block, _over_rows(self._values, ahead, self._own(block, at), block))]
 
         return sum_blocks(of_block, rows.rows, at[0], self._together, rows.blocks)[0]
 
@@ -151,6 +161,15 @@ class LaneLikelihood:
         if self._same:
             return [[jnp.full_like(like, i == c) for i in places] for c in ahead]
         return [] if self._slopes is None else [[like * 0 + self._slopes[c, i] for i in places] for c in ahead]
+
+    def _reads(self, computed: Sequence[Any]) -> tuple[int, ...]:
+        """Return which leaves are kept: something has to show how many rows there are."""
+        return self.split.reads or (() if self.split.sizes[0] or computed else (0,))
+
+    def _ahead(self, stages: Stages, at: Sequence[Array]) -> list[Array]:
+        """Return what all rows of a dataset have in common, (..., L) each."""
+        common = self._common(at)
+        return jax.vmap(stages.first, in_axes=-1, out_axes=-1)(common) if common else []
 
     def _common(self, at: Sequence[Array]) -> list[Array]:
         """Return the predictors in common, vectors over the lanes."""
@@ -168,35 +187,28 @@ class LaneLikelihood:
         ahead = range(self.split.sizes[0])
         return [block.offset[:, a] + sum(block.through[:, a, i] * at[i] for i in range(self.size)) for a in ahead]
 
-    def _density(self, z: Sequence[Array], leaves: Sequence[Array], computed: Sequence[Array]) -> Array:
-        own, common = self.split.sizes
+    def _density(self, common: Sequence[Array], by_row: tuple[Sequence[Array], Any, Any]) -> Array:
+        """Return the log density of one row, by its predictors, and what is kept of it."""
+        own, leaves, computed = by_row
         return self.split.outer(
-            jnp.stack(z[:own]) if own else None, jnp.stack(z[own:]) if common else None, leaves, computed
+            jnp.stack(own) if own else None, jnp.stack(common) if common else None, leaves, computed
         )
 
-    def _derivatives(self, block: Rows, z: list[Array]) -> tuple[Array, list[Array], Entries]:
-        """Return value, first and second derivatives in the predictors of every row of a block, weighted."""
+    def _derivatives_of_row(
+        self, common: Sequence[Array], by_row: tuple[Sequence[Array], Any, Any]
+    ) -> tuple[Array, list[Array], list[Array]]:
+        """Return value, first and second derivatives in the predictors, those of its own first; a lower triangle."""
+        own, leaves, computed = by_row
+        at, ahead = [*own, *common], range(len(own) + len(common))
 
-        def of_row(z: Sequence[Array], leaves: Any, computed: Any) -> tuple[Array, list[Array], list[Array]]:
-            def gradient_first(*z: Array) -> tuple[tuple[Array, ...], Array]:
-                value, slopes = jax.value_and_grad(lambda *z: self._density(z, leaves, computed), tuple(range(len(z))))(
-                    *z
-                )
-                return slopes, value
+        def gradient_first(*z: Array) -> tuple[tuple[Array, ...], Array]:
+            density = lambda *z: self._density(z[len(own) :], (z[: len(own)], leaves, computed))  # noqa: E731
+            value, slopes = jax.value_and_grad(density, tuple(ahead))(*z)
+            return slopes, value
 
-            slopes, push, value = jax.linearize(gradient_first, *z, has_aux=True)
-            units = [[jnp.full_like(entry, i == j) for j, entry in enumerate(z)] for i in range(len(z))]
-            rows = [push(*unit) for unit in units]
-            return value, list(slopes), [rows[i][j] for i in range(len(z)) for j in range(i + 1)]
-
-        value, slopes, bends = _over_rows(of_row, z, self.split.sizes[0], block)
-        weights = block.weights
-        if weights is not None:
-            value, slopes, bends = jax.tree_util.tree_map(
-                lambda leaf: weigh(jnp.broadcast_to(weights, leaf.shape), leaf), (value, slopes, bends)
-            )
-        places = [(i, j) for i in range(len(z)) for j in range(i + 1)]
-        return value, slopes, dict(zip(places, bends, strict=True))
+        slopes, push, value = jax.linearize(gradient_first, *at, has_aux=True)
+        rows = [push(*(jnp.full_like(entry, i == j) for j, entry in enumerate(at))) for i in ahead]
+        return value, list(slopes), [rows[i][j] for i in ahead for j in range(i + 1)]
 
     def _through(self, block: Rows, slopes: list[Array], bends: Entries) -> list[Array]:
         """Return what the own predictors add: J' h'_u, J' h''_uu J (lower triangle) and h''_su J, row by row."""
@@ -260,15 +272,22 @@ def _filled_up(rows: Rows, height: int) -> Rows:
     return jax.tree_util.tree_map(repeat, rows._replace(weights=None))._replace(weights=weights)
 
 
-def _over_rows(function: Callable[..., Any], z: Sequence[Array], own: int, block: Rows) -> Any:
-    """Evaluate a function of one row of one lane for a block: predictors in common have no axis of rows."""
-    first = [0] * own + [None] * (len(z) - own)
+def _over_rows(stages: Stages, ahead: list[Array], own: Sequence[Array], block: Rows) -> Any:
+    """Evaluate the second stage for a block, given what the rows have in common and their own predictors."""
 
-    def of_lane(z: Sequence[Array], leaves: Any, computed: Any) -> Any:
-        return jax.vmap(function, in_axes=(first, 0, 0), axis_size=_height(block))(list(z), leaves, computed)
+    def of_lane(ahead: list[Array], by_row: Any) -> Any:
+        return jax.vmap(stages.second, in_axes=(None, 0), axis_size=_height(block))(ahead, by_row)
 
     lanes = jax.vmap(of_lane, in_axes=-1, out_axes=-1)
-    return lanes(list(z), block.leaves, block.computed)
+    return lanes(ahead, (list(own), list(block.leaves), list(block.computed)))
+
+
+def _weighted(block: Rows, found: Any) -> Any:
+    """Multiply what was found of every row by its weight."""
+    weights = block.weights
+    if weights is None:
+        return found
+    return jax.tree_util.tree_map(lambda leaf: weigh(jnp.broadcast_to(weights, leaf.shape), leaf), found)
 
 
 def _height(block: Rows) -> int:
