@@ -4,9 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from mle_jax._polynomial import polynomial
 from mle_jax.densities._elementary import logsumexp
 from mle_jax.densities._gamma_functions import HALF_LOG_2_PI
-from mle_jax.densities._partials import polynomial
 
 LARGE = 60.0
 # 1 - cos at 40 midpoints of 0 .. pi, where the midpoint rule for a periodic function has an error of I_80/I_0

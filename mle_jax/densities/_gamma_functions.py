@@ -12,7 +12,8 @@ Source: Abramowitz and Stegun (1964), Handbook of Mathematical Functions, 6.1.40
 import jax.numpy as jnp
 from jax import Array
 
-from mle_jax.densities._partials import polynomial, with_partials
+from mle_jax._polynomial import polynomial
+from mle_jax.densities._partials import with_partials
 
 SHIFT = 8
 FACTORS = (0.0, 6.0, 10.0, 12.0)

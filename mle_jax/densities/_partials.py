@@ -47,13 +47,5 @@ def supported(condition: Any, value: Array) -> Array:
     return jnp.where(condition, value, -jnp.inf)
 
 
-def polynomial(x: Array, coefficients: tuple[float, ...]) -> Array:
-    """Return ``c[0] + c[1] x + c[2] x^2 + ...`` by Horner's rule."""
-    total = jnp.full_like(x, coefficients[-1])
-    for coefficient in reversed(coefficients[:-1]):
-        total = total * x + coefficient
-    return total
-
-
 def _is_float(array: Array) -> bool:
     return bool(jnp.issubdtype(array.dtype, jnp.floating))

@@ -15,7 +15,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from mle_jax.densities._counts import is_count, log_stirling_ratio
-from mle_jax.densities._elementary import excess
+from mle_jax.densities._elementary import excess, exponential_excess
 from mle_jax.densities._partials import floats, supported, with_partials
 
 
@@ -70,10 +70,11 @@ def log_density_log_mean(y: ArrayLike, log_mean: ArrayLike) -> Array:
 
 
 def _value(y: Array, log_y: Array, log_mean: Array) -> Array:
-    t = log_mean - log_y
-    # exp(t) - 1 - t, by its own series near 0
-    deviance = jnp.where(jnp.abs(t) < 1, excess(jnp.expm1(t), jnp.exp(t)), jnp.expm1(t) - t)
-    return jnp.where(y > 0, -y * deviance, -jnp.exp(log_mean))
+    """Return -(exp(t) - 1 - t) y, t the logarithm of mean/y, and for y = 0 minus the mean."""
+    t, mean = log_mean - log_y, jnp.exp(log_mean)
+    near = (jnp.abs(t) < 1) & (y > 0)
+    far = jnp.where(y > 0, y + y * t, 0.0) - mean
+    return jnp.where(near, -y * exponential_excess(jnp.where(near, t, 0.0)), far)
 
 
 def _slope(y: Array, log_y: Array, log_mean: Array) -> Array:

@@ -274,12 +274,10 @@ def _filled_up(rows: Rows, height: int) -> Rows:
 
 def _over_rows(stages: Stages, ahead: list[Array], own: Sequence[Array], block: Rows) -> Any:
     """Evaluate the second stage for a block, given what the rows have in common and their own predictors."""
-
-    def of_lane(ahead: list[Array], by_row: Any) -> Any:
-        return jax.vmap(stages.second, in_axes=(None, 0), axis_size=_height(block))(ahead, by_row)
-
-    lanes = jax.vmap(of_lane, in_axes=-1, out_axes=-1)
-    return lanes(ahead, (list(own), list(block.leaves), list(block.computed)))
+    # Rows outside, lanes inside: the other way round JAX lays the lanes out first, and everything is turned around.
+    of_lanes = jax.vmap(stages.second, in_axes=-1, out_axes=-1)
+    of_rows = jax.vmap(of_lanes, in_axes=(None, 0), axis_size=_height(block))
+    return of_rows(ahead, (list(own), list(block.leaves), list(block.computed)))
 
 
 def _weighted(block: Rows, found: Any) -> Any:

@@ -6,7 +6,7 @@ draws the line can only be moved for a whole process. The attributes below ask f
 
 What that emitter cannot do ends in an error of the compiler (sorting, scattering, LAPACK, sums and products that go to
 a library), so only operations and sizes that it can are let in. The numbers are the same, to the last bit as a rule,
-but for the logarithms of `only_in_one_kernel`, which are our own (`_logarithms`).
+but for the functions of `only_in_one_kernel` that the compiler has no vector operations for (`_vector_functions`).
 
 Source: `SmallWhileLoopHoistingPass` and `ThunkEmitter::EmitCallThunk` in the CPU compiler of XLA.
 """
@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 
-from mle_jax.optimizers._logarithms import OPERATIONS, count_logarithms, with_fast_logarithms
+from mle_jax.optimizers._vector_functions import count_added, with_vector_functions
 
 R = TypeVar("R")
 
@@ -91,12 +91,12 @@ def only_in_one_kernel(function: Callable[..., R], *args: Any) -> R:
     program, outputs = jax.make_jaxpr(whole, return_shape=True)(*args)
     steps = list(_steps(program.jaxpr))
     unknown = {step.primitive.name for step in steps if not _is_small_step(step)}
-    logarithms = count_logarithms(steps)
-    operations = len(steps) + OPERATIONS * logarithms
+    added = count_added(steps)
+    operations = len(steps) + added
     if unknown or operations > LONGEST:
         raise NotOneKernelError(f"{operations} operations, among them {sorted(unknown)}")
-    if logarithms:
-        flat, tree = with_fast_logarithms(program), jax.tree_util.tree_structure(outputs)
+    if added:
+        flat, tree = with_vector_functions(program), jax.tree_util.tree_structure(outputs)
         whole = lambda *args: jax.tree_util.tree_unflatten(tree, flat(*jax.tree_util.tree_leaves(args)))  # noqa: E731
     found: R = set_xla_metadata(jax.jit(whole)(*args), xla_cpu_small_call="true", inlineable="false")
     return found
