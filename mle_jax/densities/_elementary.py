@@ -56,8 +56,8 @@ def log1p_curvature(x: Array, ratio: Array) -> Array:
     small = jnp.abs(w) < SERIES
     near = jnp.where(small, w, 0.0)
     series = 0.5 * (1 - near) * (1 - near * (1 - near) * polynomial(near**2, ARTANH_AFTER_FIRST))
-    far, far_ratio = jnp.where(small, 1.0, x), jnp.where(small, 2.0, ratio)
-    return jnp.where(small, series, (1 - jnp.log(far_ratio) / far) / far)
+    per, far_ratio = 1 / jnp.where(small, 1.0, x), jnp.where(small, 2.0, ratio)
+    return jnp.where(small, series, (1 - jnp.log(far_ratio) * per) * per)
 
 
 def log1p_curvature_slope(x: Array, ratio: Array) -> Array:
@@ -69,8 +69,8 @@ def log1p_curvature_slope(x: Array, ratio: Array) -> Array:
     series = polynomial(square, ARTANH_AFTER_FIRST)
     inner = (1 - 2 * near) * series + 2 * rest * square * polynomial(square, ARTANH_SLOPE)
     by_w = 0.5 * (near * rest * series - 1 - rest * inner)
-    far, far_ratio = jnp.where(small, 1.0, x), jnp.where(small, 2.0, ratio)
-    return jnp.where(small, 0.5 * rest**2 * by_w, (1 / far_ratio - 2 * (1 - jnp.log(far_ratio) / far) / far) / far)
+    per, far_ratio = 1 / jnp.where(small, 1.0, x), jnp.where(small, 2.0, ratio)
+    return jnp.where(small, 0.5 * rest**2 * by_w, (1 / far_ratio - 2 * (1 - jnp.log(far_ratio) * per) * per) * per)
 
 
 def excess_series(w: Array) -> Array:

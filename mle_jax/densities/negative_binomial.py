@@ -97,8 +97,8 @@ class _Places(NamedTuple):
 
     many: Array
     large: Array  # Y
-    grown: Array  # 1 + a Y
-    grown_mean: Array  # 1 + a mean
+    by_grown: Array  # 1/(1 + a Y)
+    by_grown_mean: Array  # 1/(1 + a mean)
     away: Array  # v, for Y
     ratio: Array  # 1 - a v
 
@@ -106,8 +106,8 @@ class _Places(NamedTuple):
 def _places(y: Array, mean: Array, a: Array) -> _Places:
     many = y > SHIFT
     large = jnp.where(many, y, 0.0)
-    grown, grown_mean = 1 + a * large, 1 + a * mean
-    return _Places(many, large, grown, grown_mean, (mean - large) / grown_mean, grown / grown_mean)
+    grown, by_grown_mean = 1 + a * large, 1 / (1 + a * mean)
+    return _Places(many, large, 1 / grown, by_grown_mean, (mean - large) * by_grown_mean, grown * by_grown_mean)
 
 
 def _curve(at: _Places, a: Array) -> Array:
@@ -125,33 +125,34 @@ def _value(y: Array, mean: Array, a: Array) -> Array:
     deviance = jnp.where(near, y * excess_series(jnp.where(near, w, 0.0)), at.away - y * jnp.log(ratio))
     low, high = (excess_product(y, a, factors) for factors in FACTORS)
     one, two = jnp.log1p(jnp.where(at.many, a * y, low)), jnp.log1p(high)
-    errors = stirling_series(jnp.where(at.many, a / at.grown, 0.0)) - stirling_error_of_inverse(a)
+    errors = stirling_series(jnp.where(at.many, a * at.by_grown, 0.0)) - stirling_error_of_inverse(a)
     return jnp.where(at.many, errors - 0.5 * one, one + two) - deviance - a * at.away * _curve(at, a)
 
 
 def _by_mean(y: Array, mean: Array, a: Array) -> Array:
-    return (y - mean) / (mean * (1 + a * mean))
+    return (y - mean) * ((1 / mean) * (1 / (1 + a * mean)))
 
 
 def _by_mean_twice(y: Array, mean: Array, a: Array) -> Array:
-    return (a - (y / mean) * ((1 + 2 * a * mean) / mean)) / (1 + a * mean) ** 2
+    by_mean, by_grown_mean = 1 / mean, 1 / (1 + a * mean)
+    return (a - (y * by_mean) * ((1 + 2 * a * mean) * by_mean)) * by_grown_mean**2
 
 
 def _by_both(y: Array, mean: Array, a: Array) -> Array:
-    return -(y - mean) / (1 + a * mean) ** 2
+    return (mean - y) * (1 / (1 + a * mean)) ** 2
 
 
 def _by_dispersion(y: Array, mean: Array, a: Array) -> Array:
     at = _places(y, mean, a)
-    per = 1 / at.grown
-    few = first_slope(y, a) - y * (mean / at.grown_mean)
+    per = at.by_grown
+    few = first_slope(y, a) - y * (mean * at.by_grown_mean)
     errors = stirling_series_slope(jnp.where(at.many, a * per, 0.0)) * per**2 - stirling_error_slope(a)
     return at.away * _curve(at, a) + jnp.where(at.many, errors - 0.5 * at.large * per, few)
 
 
 def _by_dispersion_twice(y: Array, mean: Array, a: Array) -> Array:
     at = _places(y, mean, a)
-    per, share, part = 1 / at.grown, mean / at.grown_mean, at.away / at.grown_mean
+    per, share, part = at.by_grown, mean * at.by_grown_mean, at.away * at.by_grown_mean
     x = -a * at.away
     # The derivative of v^2 C(-a v), by dv/da = -v mean/(1 + a mean) and d(a v)/da = v/(1 + a mean).
     turn = -part * at.away * (2 * mean * log1p_curvature(x, at.ratio) + at.away * log1p_curvature_slope(x, at.ratio))
