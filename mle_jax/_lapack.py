@@ -21,10 +21,14 @@ from jax.custom_batching import custom_vmap
 R = TypeVar("R")
 
 
-def one_by_one(function: Callable[..., R]) -> jax.custom_jvp[R]:
+def one_by_one(function: Callable[..., R], *, together: Callable[..., R] | None = None) -> jax.custom_jvp[R]:
     """Return the function of arrays such that lanes under `vmap` are taken one after another on a CPU.
 
     Its derivative is JAX's, which works on batches again; `defjvp` puts another in its place.
+
+    Args:
+        function: of arrays.
+        together: the same of many lanes, for where all arguments differ between them, if there is a better way.
     """
     alone: Any = custom_vmap(function)
 
@@ -33,6 +37,9 @@ def one_by_one(function: Callable[..., R]) -> jax.custom_jvp[R]:
         if not own:
             found = alone(*arguments)
             return found, jax.tree_util.tree_map(lambda _: False, found)
+        if together is not None and len(own) == len(arguments):
+            found = together(*arguments)
+            return found, jax.tree_util.tree_map(lambda _: True, found)
 
         def join(own: list[Array]) -> list[Array]:
             lanes = iter(own)

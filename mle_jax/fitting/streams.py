@@ -15,7 +15,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -284,6 +284,7 @@ def _natively(
         return found
 
     def first(piece: Batch, _: np.ndarray) -> Settled:
+        piece = replace(piece, data=jax.device_put(piece.data), weights=jax.device_put(piece.weights))  # once, for both
         common, own = piece.start
         by_lane = own, *lane_weights(piece.weights)
         theta = begin(plan.coordinates, piece.data, by_lane, common_weights(piece.weights), common)
