@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from mle_jax._side_by_side import TOGETHER, Entries, Vector, height_of_block, repeat, sum_blocks, total
+from mle_jax._side_by_side import TOGETHER, Entries, Vector, height_of_block, never_true, repeat, sum_blocks, total
 from mle_jax.likelihood.affine import Split, split_always
 from mle_jax.likelihood.evaluation import weigh
 from mle_jax.likelihood.rows import row_layout
@@ -119,7 +119,9 @@ class LaneLikelihood:
         size = leaves[0].shape[1]
         height = height_of_block(size, lanes, self._together)
         if by_row is None:
-            return LaneRows(_filled_up(rows, height), jnp.asarray(float(size)), jnp.int32(-(-size // height)))
+            # Their number is no secret, but a loop of one trip (`_kept`) must stay one for the compiler.
+            blocks = jnp.int32(-(-size // height)) + never_true(leaves[0])
+            return LaneRows(_filled_up(rows, height), jnp.asarray(float(size)), blocks)
         # Groups of several sizes are filled up at the end: what no lane of these has need not be gone through.
         used = jnp.max(jnp.where(jnp.any(by_row > 0, axis=1), jnp.arange(1, size + 1), 0))
         blocks = ((used + height - 1) // height).astype(jnp.int32)
@@ -128,15 +130,11 @@ class LaneLikelihood:
     def sums(self, rows: LaneRows, at: Sequence[Array]) -> LaneSums:
         """Return the log-likelihoods at L points (k vectors over the lanes) with gradients and Hessians."""
         own, common = self.split.sizes
-        ahead, once = self._ahead(self._derivatives, at), jnp.minimum(rows.blocks, 1)
+        ahead = self._ahead(self._derivatives, at)
         places = [(i, j) for i in range(own + common) for j in range(i + 1)]
 
         def of_block(block: Rows) -> list[Array]:
-            z = self._own(block, at)
-            worked_out = lambda block, z: _weighted(block, _over_rows(self._derivatives, ahead, z, block))  # noqa: E731
-            # A loop of one trip: else the compiler works the derivatives out again for each sum that they go into.
-            nothing = jax.tree_util.tree_map(jnp.zeros_like, jax.eval_shape(worked_out, block, z))
-            value, slopes, entries = repeat(once, lambda _, __: worked_out(block, z), nothing)
+            value, slopes, entries = self._kept(self._derivatives, ahead, at, block, rows.blocks)
             bends = dict(zip(places, entries, strict=True))
             found = [value, jnp.abs(value)]
             found += self._through(block, slopes, bends)
@@ -151,7 +149,7 @@ class LaneLikelihood:
         ahead = self._ahead(self._values, at)
 
         def of_block(block: Rows) -> list[Array]:
-            return [_weighted(block, _over_rows(self._values, ahead, self._own(block, at), block))]
+            return [self._kept(self._values, ahead, at, block, rows.blocks)]
 
         return sum_blocks(of_block, rows.rows, at[0], self._together, rows.blocks)[0]
 
@@ -170,6 +168,16 @@ class LaneLikelihood:
         """Return what all rows of a dataset have in common, (..., L) each."""
         common = self._common(at)
         return jax.vmap(stages.first, in_axes=-1, out_axes=-1)(common) if common else []
+
+    def _kept(self, stages: Stages, ahead: list[Array], at: Sequence[Array], block: Rows, blocks: Array) -> Any:
+        """Evaluate the second stage for a block, by weight, such that the results are written to memory.
+
+        They are in a loop of one trip, which the compiler cannot look through. Otherwise it works the derivatives out
+        again for each sum that they go into, and vectors of numbers across rows, which are not side by side.
+        """
+        worked_out = lambda block: _weighted(block, _over_rows(stages, ahead, self._own(block, at), block))  # noqa: E731
+        nothing = jax.tree_util.tree_map(jnp.zeros_like, jax.eval_shape(worked_out, block))
+        return repeat(jnp.minimum(blocks, 1), lambda _, __: worked_out(block), nothing)
 
     def _common(self, at: Sequence[Array]) -> list[Array]:
         """Return the predictors in common, vectors over the lanes."""

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 
+from mle_jax._side_by_side import never_true
 from mle_jax.optimizers._vector_functions import count_added, with_vector_functions
 
 R = TypeVar("R")
@@ -118,8 +119,7 @@ def _reading_all(function: Callable[..., R]) -> Callable[..., R]:
         for leaf in map(jnp.asarray, jax.tree_util.tree_leaves(args)):
             if leaf.size == 0 or leaf.dtype.name not in TYPES:
                 continue
-            first = jax.lax.slice(leaf, (0,) * leaf.ndim, (1,) * leaf.ndim).reshape(()).astype(float)
-            never |= (first > 2) & (first < -2)
+            never |= never_true(leaf)
         leaves, tree = jax.tree_util.tree_flatten(function(*args))
         leaves[:1] = [jnp.where(never, jnp.zeros_like(leaf), leaf) for leaf in leaves[:1]]
         found: R = jax.tree_util.tree_unflatten(tree, leaves)
