@@ -24,11 +24,10 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from mle_jax.densities._counts import is_count, log_stirling_ratio
+from mle_jax.densities._counts import is_count, log_small_factorial, log_stirling_ratio
 from mle_jax.densities._elementary import SERIES, excess_series, log1p_curvature, log1p_curvature_slope
 from mle_jax.densities._gamma_functions import (
     SHIFT,
-    log_gamma,
     stirling_error_bend,
     stirling_error_of_inverse,
     stirling_error_slope,
@@ -85,7 +84,7 @@ def log_density_linear(y: ArrayLike, mean: ArrayLike, dispersion: ArrayLike) -> 
 
 def _of_count_value(y: Array) -> Array:
     many = y > SHIFT
-    return jnp.where(many, log_stirling_ratio(jnp.where(many, y, 1.0)), log_gamma(y + 1))
+    return jnp.where(many, log_stirling_ratio(jnp.where(many, y, 1.0)), log_small_factorial(y))
 
 
 _of_count = with_partials(_of_count_value, None)
