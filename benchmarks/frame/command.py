@@ -47,6 +47,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--suite", metavar="NAME", help="one suite only; without it, all: see benchmarks/workloads")
     parser.add_argument("--workload", metavar="NAME", help="one workload only, of those that the tables name")
+    parser.add_argument(
+        "--threads", choices=THREADS, help="of a CPU, one setting only; without it, one after the other"
+    )
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu", help="where JAX computes (default: cpu)")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the results to this file")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, few runs: shows that all runs, no claims")
@@ -93,6 +96,8 @@ def _run(arguments: argparse.Namespace) -> int:
         print(f"WARNING: the load average is {load:.2f}: others are using this machine, the times will be off")
     # A GPU does not care about the threads of its host, and --quick only shows that everything runs.
     settings = ("default",) if arguments.quick or arguments.device == "gpu" else THREADS
+    if arguments.threads is not None:
+        settings = (arguments.threads,)
     results: list[dict[str, Any]] = []
     for workload in workloads:
         for threads in settings:
@@ -145,7 +150,7 @@ def _child(task: dict[str, Any], threads: str, device: str) -> dict[str, Any]:
 def _write(arguments: argparse.Namespace, environment: dict[str, Any], results: list[dict[str, Any]]) -> None:
     if arguments.json is None:
         return
-    options = {name: getattr(arguments, name) for name in ("suite", "workload", "device", "quick")}
+    options = {name: getattr(arguments, name) for name in ("suite", "workload", "threads", "device", "quick")}
     content = {"schema": SCHEMA, "options": options, "environment": environment, "results": results}
     try:
         arguments.json.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
