@@ -82,6 +82,47 @@ def test_the_cholesky_factor_has_derivatives_in_both_modes():
     assert np.allclose(np.einsum("ijkl,kl->ij", backward, step), expected, rtol=1e-12, atol=1e-13)
 
 
+def problems(columns, dtype=float):
+    """Designs from harmless to collinear: an exact copy of a column, a column of zeros, one of size 1e-150, NaN."""
+    rng = np.random.default_rng(11)
+    x = rng.normal(size=(40, 30, columns))
+    for lane, power in enumerate(range(0, 15), start=5):  # the last two columns apart by 10^-power of their size
+        x[lane, :, -1] = x[lane, :, -2] + 10.0**-power * x[lane, :, -1]
+    x[20, :, 0], x[21, :, 1], x[22, :, 0] = x[20, :, 1], 0.0, 1e-150 * x[22, :, 0]
+    return x.astype(dtype), rng.normal(size=(40, 30)).astype(dtype)
+
+
+@jax.enable_x64(True)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("columns", [2, 5, 12])  # 12: beyond what is written out entry by entry
+def test_least_squares_of_lanes_are_those_of_each(columns, weighted):
+    x, y = problems(columns)
+    weights = np.random.default_rng(12).integers(0, 3, y.shape).astype(float) if weighted else np.ones(y.shape)
+    x[30, 3], y[31, 4] = np.nan, np.nan
+    found = np.asarray(jax.jit(jax.vmap(solve_least_squares))(x, y, weights))
+    alone = jax.jit(solve_least_squares)
+    for lane in range(len(x)):
+        expected = np.asarray(alone(x[lane], y[lane], weights[lane]))
+        # As errors of the predictors: those of the coefficients grow with the condition, in both ways of solving.
+        miss = np.max(np.abs(x[lane] @ (found[lane] - expected))) if np.isfinite(expected).all() else 0.0
+        assert miss <= 1e-12, lane
+        assert np.array_equal(np.isfinite(found[lane]), np.isfinite(expected)), lane
+    # Collinear, so that the shortest of many solutions is asked for: it is the same one.
+    for lane in (20, 21):
+        np.testing.assert_allclose(found[lane], alone(x[lane], y[lane], weights[lane]), rtol=1e-10, atol=1e-12)
+
+
+def test_least_squares_of_lanes_in_single_precision():
+    x, y = problems(3, np.float32)
+    x[22] = x[23]  # 1e-150 is no number of this precision
+    found = jax.vmap(solve_least_squares)(x, y)
+    for lane in range(len(x)):
+        gap = x[lane].astype(float) @ (
+            np.asarray(found[lane], float) - np.asarray(solve_least_squares(x[lane], y[lane]))
+        )
+        assert np.max(np.abs(gap)) < 2e-5, lane  # some dozens of roundings
+
+
 @jax.enable_x64(True)
 def test_least_squares_have_derivatives_in_both_modes():
     # b = (X'X)^-1 X'y, so db = (X'X)^-1 (dX' r - X' dX b), r = y - X b.

@@ -181,14 +181,15 @@ def in_stages(function: Callable[[Any, Any], Any], early: Any, late: Any) -> Sta
     before, tree = jax.tree_util.tree_flatten(early)
     after, other_tree = jax.tree_util.tree_flatten(late)
     count = len(before)
-    shape: Any = jax.eval_shape(function, early, late)
-    result_tree = jax.tree_util.tree_structure(shape)
+    result_trees: list[Any] = []
 
     def flat(*leaves: Any) -> tuple[Any, ...]:
         found = function(
             jax.tree_util.tree_unflatten(tree, leaves[:count]), jax.tree_util.tree_unflatten(other_tree, leaves[count:])
         )
-        return tuple(jax.tree_util.tree_leaves(found))
+        leaves_of_result, result_tree = jax.tree_util.tree_flatten(found)
+        result_trees.append(result_tree)
+        return tuple(leaves_of_result)
 
     program = without_repetitions(trace(flat, *before, *after, differentiable=False))
     from_early = depends(program, range(count))
@@ -202,6 +203,6 @@ def in_stages(function: Callable[[Any, Any], Any], early: Any, late: Any) -> Sta
 
     def second(kept_values: list[Array], late: Any) -> Any:
         known = dict(zip(kept, kept_values, strict=True)) | dict(enumerate(jax.tree_util.tree_leaves(late), count))
-        return jax.tree_util.tree_unflatten(result_tree, work_out(program, known, program.results))
+        return jax.tree_util.tree_unflatten(result_trees[0], work_out(program, known, program.results))
 
     return Stages(first, second)
