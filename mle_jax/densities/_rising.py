@@ -7,35 +7,33 @@ from mle_jax.densities._elementary import log1p_curvature
 from mle_jax.densities._gamma_functions import SHIFT, stirling_error_of_inverse
 from mle_jax.densities._partials import with_partials
 
-FACTORS = range(1, 4), range(4, SHIFT)
-
 
 def first_factors(count: Array, a: Array) -> Array:
-    """Return the sum of log(1 + j a) over j < min(count, 8), as log1p of products minus 1: all terms positive.
+    """Return the sum of log(1 + j a) over j < min(count, 8).
 
-    In two products, for seven factors of 1e6 are too large a number for float32.
+    The seven logarithms depend on a alone: where all counts share it, they are worked out once for all of them.
     """
-    low, high = (excess_product(count, a, factors) for factors in FACTORS)
-    return jnp.log1p(low) + jnp.log1p(high)
-
-
-def excess_product(count: Array, a: Array, factors: range) -> Array:
-    """Return the product of 1 + j a, j < count, over these j, minus 1."""
-    excess = jnp.zeros_like(count * a)
-    for j in factors:
-        excess = excess + jnp.where(count > j, j * a, 0.0) * (1 + excess)
-    return excess
+    return _up_to(count, [jnp.log1p(j * a) for j in range(1, SHIFT)])
 
 
 def first_slope(count: Array, a: Array) -> Array:
     """Return the derivative of `first_factors` in a."""
-    return sum((jnp.where(count > j, j / (1 + j * a), 0.0) for j in range(1, SHIFT)), jnp.zeros_like(count * a))
+    return _up_to(count, [j / (1 + j * a) for j in range(1, SHIFT)])
 
 
 def first_bend(count: Array, a: Array) -> Array:
     """Return the second derivative of `first_factors` in a."""
-    terms = (jnp.where(count > j, -((j / (1 + j * a)) ** 2), 0.0) for j in range(1, SHIFT))
-    return sum(terms, jnp.zeros_like(count * a))
+    return _up_to(count, [-((j / (1 + j * a)) ** 2) for j in range(1, SHIFT)])
+
+
+def _up_to(count: Array, terms: list[Array]) -> Array:
+    """Return the sum of the terms 1, 2, ..., count - 1, as far as there are any."""
+    total = jnp.zeros_like(terms[0])
+    found = jnp.zeros_like(count * total)
+    for j, term in enumerate(terms, start=1):
+        total = total + term
+        found = jnp.where(count > j, total, found)
+    return found
 
 
 log_rising_few = with_partials(

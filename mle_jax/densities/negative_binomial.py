@@ -36,7 +36,7 @@ from mle_jax.densities._gamma_functions import (
     stirling_series_slope,
 )
 from mle_jax.densities._partials import floats, supported, with_partials
-from mle_jax.densities._rising import FACTORS, excess_product, first_bend, first_slope
+from mle_jax.densities._rising import first_bend, first_factors, first_slope
 
 
 @jax.jit
@@ -122,10 +122,9 @@ def _value(y: Array, mean: Array, a: Array) -> Array:
     w = at.away * per / (1 + ratio)
     near = at.many & (jnp.abs(w) < SERIES)
     deviance = jnp.where(near, y * excess_series(jnp.where(near, w, 0.0)), at.away - y * jnp.log(ratio))
-    low, high = (excess_product(y, a, factors) for factors in FACTORS)
-    one, two = jnp.log1p(jnp.where(at.many, a * y, low)), jnp.log1p(high)
     errors = stirling_series(jnp.where(at.many, a * at.by_grown, 0.0)) - stirling_error_of_inverse(a)
-    return jnp.where(at.many, errors - 0.5 * one, one + two) - deviance - a * at.away * _curve(at, a)
+    factors = jnp.where(at.many, errors - 0.5 * jnp.log1p(a * at.large), first_factors(y, a))
+    return factors - deviance - a * at.away * _curve(at, a)
 
 
 def _by_mean(y: Array, mean: Array, a: Array) -> Array:

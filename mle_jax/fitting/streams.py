@@ -46,7 +46,8 @@ LEAST_PIECE, MOST_PIECE = 32, 2**13
 PIECES = 4  # of a core, since some take longer than others; an accelerator does best with few and large ones
 MATRICES = 4  # of the size of the information, in a solution
 COPIES = 4  # of a piece's data that are in memory while it is worked on, results included
-WORTH = 10_000_000  # numbers in the data: below, it takes longer to compile a native loop than it saves
+WORTH = 20_000_000  # numbers in the data: below, it takes longer to compile a native loop than it saves
+LANE_WORTH = 1000  # numbers: what a native loop saves of a dataset however small it is, by the same measure
 _DECIDED: ContextVar[bool | None] = ContextVar("native loops", default=None)
 
 
@@ -60,9 +61,9 @@ def decided_on_native_loops(worth: bool) -> Iterator[None]:
         _DECIDED.reset(token)
 
 
-def is_worth_compiling(numbers: int) -> bool:
-    """Say whether native loops, which take longer to compile, save that time on so many numbers in the data."""
-    return numbers >= WORTH
+def is_worth_compiling(lanes: int, numbers: int) -> bool:
+    """Say whether native loops, which take longer to compile, save that time on so many datasets and numbers in all."""
+    return lanes * LANE_WORTH + numbers >= WORTH
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,8 @@ def solve_some(
 
 def _is_worth(batch: Batch) -> bool:
     decided = _DECIDED.get()
-    return is_worth_compiling(batch.size * batch.bytes_per_lane // 8) if decided is None else decided
+    numbers = batch.size * batch.bytes_per_lane // 8
+    return is_worth_compiling(batch.size, numbers) if decided is None else decided
 
 
 class Streams:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mle_jax.likelihood import Model
 
 MISSING = ("report", "drop")
+USUAL_ROWS = 100  # of a group, where their number has to be guessed
 
 
 @in_float64
@@ -204,7 +205,9 @@ def _setting(
     )
     lane = {**{name: leaf[None] for name, leaf in row.items()}, **shared}
     numbers = rows * sum(leaf.size for leaf in row.values())
-    natively = is_worth_compiling(numbers) and suits_native(named, plan, lane, lane_axes(lane, tuple(shared)))
+    # How many groups there are is not known yet.
+    worth = is_worth_compiling(rows // USUAL_ROWS, numbers)
+    natively = worth and suits_native(named, plan, lane, lane_axes(lane, tuple(shared)))
     return Setting(
         job=Job(named, options, shared, space.names, place.size, natively),
         place=place,
