@@ -3,6 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
+_ELEMENTWISE = (
+    "abs acos acosh add add_any and asin asinh atan atan2 atanh cbrt ceil clamp convert_element_type copy cos cosh "
+    "digamma div eq erf erf_inv erfc exp exp2 expm1 floor ge gt integer_pow is_finite le lgamma log log1p logistic lt "
+    "max min mul ne neg not or pow rem round rsqrt select_n sign sin sinh sqrt square sub tan tanh xor"
+)
+ELEMENTWISE = frozenset(_ELEMENTWISE.split())
+"""Operations on every number of an array by itself, by JAX's name."""
+
 
 def apply_equation(equation: Any, values: Sequence[Any]) -> list[Any]:
     """Apply an equation to other values than those it was traced with, and return its outputs."""

@@ -20,6 +20,7 @@ import numpy as np
 from jax import Array
 from jax.extend.core import Literal
 
+from mle_jax.likelihood.separate import separated
 from mle_jax.likelihood.traced import Program, Step, numbers, steps_to, trace, work_out
 
 # Outputs are affine where one operand is affine and the others do not depend on the parameters.
@@ -52,6 +53,9 @@ CONSTANT, AFFINE, BENT = 0, 1, 2
 MOST_WORKED_OUT = 16  # numbers of a value per row that is kept and not computed again
 
 
+Predictors = Array | list[Array] | None
+
+
 class Split(NamedTuple):
     """``f(theta, row) = outer(*predictors(theta, row), row)``, the predictors affine in theta.
 
@@ -59,7 +63,8 @@ class Split(NamedTuple):
         of_row: predictors that differ between rows: ``(theta, leaves) -> (a,)``.
         shared: predictors that are the same for all rows: ``theta -> (c,)``.
         outer: ``(of_row (a,) or None, shared (c,) or None, leaves) -> scalar``; a fourth argument may be what
-            `of_data` returned, and then only the leaves that `reads` numbers are looked at.
+            `of_data` returned, and then only the leaves that `reads` numbers are looked at. Predictors may come as
+            lists of scalars: their derivatives are shorter programs.
         sizes: a and c.
         of_data: what the log density computes from the row alone, log(y!) say: ``leaves -> arrays``.
         reads: the leaves that `outer` needs beside that.
@@ -103,11 +108,11 @@ def split_always(function: Callable[..., Array], theta: Array, leaves: Sequence[
         return _joined(work_out(program, {0: theta}, common), theta.dtype)
 
     def outer(
-        row: Array | None, common_row: Array | None, leaves: Sequence[Array], computed: Sequence[Array] = ()
+        row: Predictors, common_row: Predictors, leaves: Sequence[Array], computed: Sequence[Array] = ()
     ) -> Array:
         known = dict(enumerate(leaves, 1)) | dict(zip(done, computed, strict=False))
         known |= _taken_apart(program, own, row) | _taken_apart(program, common, common_row)
-        return work_out(program, known, program.results)[0]
+        return jnp.asarray(work_out(program, known, program.results)[0])
 
     def of_data(leaves: Sequence[Array]) -> list[Array]:
         return work_out(program, dict(enumerate(leaves, 1)), done)
@@ -140,10 +145,18 @@ def _joined(values: list[Array], dtype: Any) -> Array:
     return jnp.concatenate([jnp.ravel(value) for value in values]) if values else jnp.zeros(0, dtype)
 
 
-def _taken_apart(program: Program, values: list[int], joined: Array | None) -> dict[int, Array]:
+def _taken_apart(program: Program, values: list[int], joined: Predictors) -> dict[int, Any]:
     if joined is None:
         return {}
     ends = np.cumsum([program.size(value) for value in values])
+    if isinstance(joined, list):
+        return {
+            value: separated(
+                [number.astype(program.types[value]) for number in joined[end - program.size(value) : end]],
+                program.shapes[value],
+            )
+            for value, end in zip(values, ends, strict=True)
+        }
     pieces = jnp.split(joined, ends[:-1]) if values else []
     # Back in its own type: joined, a float32 next to a float64 is one as well.
     return {

@@ -198,25 +198,28 @@ class LaneLikelihood:
     def _density(self, common: Sequence[Array], by_row: tuple[Sequence[Array], Any, Any]) -> Array:
         """Return the log density of one row, by its predictors, and what is kept of it."""
         own, leaves, computed = by_row
-        return self.split.outer(
-            jnp.stack(own) if own else None, jnp.stack(common) if common else None, leaves, computed
-        )
+        return self.split.outer(list(own), list(common), leaves, computed)
 
     def _derivatives_of_row(
         self, common: Sequence[Array], by_row: tuple[Sequence[Array], Any, Any]
     ) -> tuple[Array, list[Array], list[Array]]:
         """Return value, first and second derivatives in the predictors, those of its own first; a lower triangle."""
         own, leaves, computed = by_row
-        at, ahead = [*own, *common], range(len(own) + len(common))
+        at, places = [*own, *common], range(len(own) + len(common))
 
-        def gradient_first(*z: Array) -> tuple[tuple[Array, ...], Array]:
+        def slopes(*z: Array) -> tuple[Array, ...]:
             density = lambda *z: self._density(z[len(own) :], (z[: len(own)], leaves, computed))  # noqa: E731
-            value, slopes = jax.value_and_grad(density, tuple(ahead))(*z)
-            return slopes, value
+            found: tuple[Array, ...] = jax.grad(density, tuple(places))(*z)
+            return found
 
-        slopes, push, value = jax.linearize(gradient_first, *at, has_aux=True)
-        rows = [push(*(jnp.full_like(entry, i == j) for j, entry in enumerate(at))) for i in ahead]
-        return value, list(slopes), [rows[i][j] for i in ahead for j in range(i + 1)]
+        def along(i: int) -> tuple[Array, ...]:
+            # In one predictor, the others being constants: no product with the zeros of a direction.
+            bends: tuple[Array, ...] = jax.jvp(
+                lambda z: slopes(*at[:i], z, *at[i + 1 :]), [at[i]], [jnp.ones_like(at[i])]
+            )[1]
+            return bends
+
+        return self._density(common, by_row), list(slopes(*at)), [along(i)[j] for i in places for j in range(i + 1)]
 
     def _through(self, block: Rows, slopes: list[Array], bends: Entries) -> list[Array]:
         """Return what the own predictors add: J' h'_u, J' h''_uu J (lower triangle) and h''_su J, row by row."""

@@ -17,6 +17,7 @@ from jax import Array
 from jax.extend.core import Literal
 
 from mle_jax._equations import apply_equation
+from mle_jax.likelihood.separate import apply_to_numbers, are_numbers
 
 CALLS = {"jit": "jaxpr", "pjit": "jaxpr"}
 WITHOUT_RULES = {**CALLS, "closed_call": "call_jaxpr", "custom_jvp_call": "call_jaxpr"}
@@ -100,11 +101,15 @@ def trace(function: Callable[..., Any], *arguments: Any, differentiable: bool = 
 
 
 def work_out(program: Program, known: dict[int, Any], wanted: Sequence[Any]) -> list[Any]:
-    """Evaluate the values wanted from those known, by the steps that they need."""
+    """Evaluate the values wanted from those known, by the steps that they need.
+
+    A value may be known as separate numbers, an array of objects: see `mle_jax.likelihood.separate`.
+    """
     known = {**program.constants, **known}
     for step in steps_to(program, known.keys(), wanted):
         inputs = [value.val if isinstance(value, Literal) else known[value] for value in step.inputs]
-        known |= dict(zip(step.outputs, apply_equation(step.equation, inputs), strict=True))
+        outputs = apply_to_numbers(step.equation, inputs) if any(map(are_numbers, inputs)) else None
+        known |= dict(zip(step.outputs, outputs or apply_equation(step.equation, inputs), strict=True))
     return [value.val if isinstance(value, Literal) else known[value] for value in wanted]
 
 

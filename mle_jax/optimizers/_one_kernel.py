@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 
+from mle_jax._equations import ELEMENTWISE
 from mle_jax._side_by_side import never_true
 from mle_jax.optimizers._vector_functions import count_added, with_vector_functions
 
@@ -31,18 +32,13 @@ MOST = 8192  # numbers in one array, or one product: beyond, the loop gains litt
 MOST_SUMMED = 2048  # numbers that are summed up: from 4097 on the compiler calls a library
 LONGEST = 9000  # operations: that many take half a minute to compile
 TYPES = ("bool", "int32", "int64", "uint32", "float32", "float64")
-ELEMENTWISE = (
-    "abs acos acosh add add_any and asin asinh atan atan2 atanh cbrt ceil clamp convert_element_type copy cos cosh "
-    "digamma div eq erf erf_inv erfc exp exp2 expm1 floor ge gt integer_pow is_finite le lgamma log log1p logistic lt "
-    "max min mul ne neg not or pow rem round rsqrt select_n sign sin sinh sqrt square sub tan tanh xor"
-)
 LAID_OUT = (
     "broadcast_in_dim concatenate dynamic_slice iota optimization_barrier pad reshape rev slice split squeeze stack "
     "stop_gradient transpose unstack"
 )
 NESTED = ("closed_call", "cond", "custom_jvp_call", "custom_vjp_call", "jit", "pjit", "while")
 SUMS = ("reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_sum")
-PLAIN = frozenset(f"{ELEMENTWISE} {LAID_OUT}".split())
+PLAIN = ELEMENTWISE.union(LAID_OUT.split())
 
 
 @cache
