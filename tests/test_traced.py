@@ -7,6 +7,7 @@ import pytest
 from jax.extend.core import Literal
 
 from mle_jax import densities
+from mle_jax.likelihood.separate import separated
 from mle_jax.likelihood.traced import in_stages, steps_to, trace, without_repetitions, work_out
 
 
@@ -99,3 +100,36 @@ def test_loops_and_branches_stay_whole():
     stages = in_stages(function, 0.5, 2.0)
     for late in (2.0, -3.0):
         assert float(stages.second(stages.first(0.7), late)) == float(function(0.7, late))
+
+
+@jax.enable_x64(True)
+def test_separate_numbers_take_the_way_of_the_array():
+    """Every rearrangement and some arithmetic, on numbers given as an array and given one by one."""
+
+    def function(theta, row):
+        a, b = theta[:2], theta[2:]
+        both = jnp.concatenate([b, a])[::-1].reshape(2, 2).T
+        first, second = jnp.split(jnp.stack([a, b]), 2)
+        spread = jnp.broadcast_to(a[:, None], (2, 3))
+        whole = jnp.cumsum(jnp.exp(theta))  # has to be put together
+        mixed = jnp.where(row > 0, first[0], second[0]) * jnp.array([2.0, 3.0])
+        return both[0, 1] * row + jnp.sum(spread) + whole[-1] + jnp.sum(mixed) + (a @ b)
+
+    theta = np.array([0.3, -0.2, 0.5, 0.7])
+    program = trace(function, theta, 2.0)
+    numbers = separated([jnp.asarray(number) for number in theta], (4,))
+    for row in (2.0, -1.0):
+        found = work_out(program, {0: numbers, 1: jnp.asarray(row)}, program.results)[0]
+        np.testing.assert_allclose(found, function(theta, row), rtol=1e-15)
+
+
+@jax.enable_x64(True)
+def test_derivatives_of_separate_numbers_put_nothing_back_among_zeros():
+    program = trace(lambda theta, row: jnp.exp(theta[0]) * row + theta[1] ** 2, np.zeros(2), 1.0)
+
+    def density(first, second, row):
+        return work_out(program, {0: separated([first, second], (2,)), 1: row}, program.results)[0]
+
+    text = str(jax.make_jaxpr(jax.grad(density, argnums=(0, 1)))(0.3, 0.2, 2.0))
+    assert "pad" not in text and "concatenate" not in text and "stack" not in text
+    np.testing.assert_allclose(jax.grad(density, argnums=(0, 1))(0.3, 0.2, 2.0), [np.exp(0.3) * 2.0, 0.4], rtol=1e-15)

@@ -46,10 +46,14 @@ class Program(NamedTuple):
 
 
 class Stages(NamedTuple):
-    """``f(early, late) = second(first(early), late)``, and only what depends on `late` is worked out in `second`."""
+    """``f(early, late) = second(first(early), late)``, and only what depends on `late` is worked out in `second`.
+
+    The length is the number of steps of the latter.
+    """
 
     first: Callable[[Any], list[Array]]
     second: Callable[[list[Array], Any], Any]
+    length: int
 
 
 def trace(function: Callable[..., Any], *arguments: Any, differentiable: bool = True) -> Program:
@@ -210,4 +214,4 @@ def in_stages(function: Callable[[Any, Any], Any], early: Any, late: Any) -> Sta
         known = dict(zip(kept, kept_values, strict=True)) | dict(enumerate(jax.tree_util.tree_leaves(late), count))
         return jax.tree_util.tree_unflatten(result_trees[0], work_out(program, known, program.results))
 
-    return Stages(first, second)
+    return Stages(first, second, len(rest))
