@@ -1,4 +1,4 @@
-"""One equation of a traced program (jaxpr), applied again."""
+"""Equations of traced programs (jaxprs): applied again, and what is known of their operations."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -281,6 +281,16 @@ def test_counts_are_constants_for_derivatives():
             assert float(jax.grad(log_density, argnums=1)(3.0, *rest)) == 0.0, log_density
 
 
+def test_poisson_densities_that_are_no_number_are_minus_infinity():
+    with jax.enable_x64(True):
+        for y, log_mean in ((3.0, np.inf), (3.0, -np.inf), (1.7e308, 712.0), (3.0, 800.0), (0.0, np.inf)):
+            assert float(densities.poisson.log_density_log_mean(y, log_mean)) == -np.inf, (y, log_mean)
+        assert float(densities.poisson.log_density_log_mean(0.0, -np.inf)) == 0.0
+        assert np.isnan(float(densities.poisson.log_density_log_mean(3.0, np.nan)))
+    # The mean, exp(90.5), is infinite in float32.
+    assert float(densities.poisson.log_density_log_mean(np.float32(2e38), np.float32(90.5))) < -1e38
+
+
 def test_rising_factorials_against_mpmath():
     pairs = [(count, a) for count in (0, 1, 2, 8, 9, 50, 1000, 10**9) for a in (0.0, 1e-12, 0.01, 0.3, 30.0, 1e8)]
     with mp.workdps(60), jax.enable_x64(True):

@@ -112,6 +112,28 @@ def test_least_squares_of_lanes_are_those_of_each(columns, weighted):
         np.testing.assert_allclose(found[lane], alone(x[lane], y[lane], weights[lane]), rtol=1e-10, atol=1e-12)
 
 
+@jax.enable_x64(True)
+def test_least_squares_of_lanes_keep_their_digits_at_the_ends_of_the_numbers():
+    x, y = problems(2)
+    x = x[:5]  # harmless but for their sizes: squares that are no numbers, or lose digits
+    for size in (1e-160, 1.5e-154, 1e-100, 1e150, 1e200):
+        expected = np.stack([np.linalg.lstsq(one, other, rcond=None)[0] for one, other in zip(x, y, strict=False)])
+        found = jax.jit(jax.vmap(solve_least_squares))(x * [1.0, size], y[:5]) * np.array([1.0, size])
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
+
+
+@jax.enable_x64(True)
+def test_least_squares_of_integers():
+    x, y = np.array([[[1, 0], [1, 1], [1, 2]]] * 3), np.array([[1, 2, 6]] * 3)
+    np.testing.assert_allclose(jax.vmap(solve_least_squares)(x, y), [[0.5, 2.5]] * 3, rtol=1e-14)
+
+
+def test_least_squares_of_lanes_keep_matrix_products_precise():
+    x, y = problems(2, np.float32)
+    text = str(jax.make_jaxpr(jax.vmap(jax.jit(solve_least_squares)))(x, y))
+    assert text.count("dot_general") == text.count("Precision.HIGHEST, Precision.HIGHEST")
+
+
 def test_least_squares_of_lanes_in_single_precision():
     x, y = problems(3, np.float32)
     x[22] = x[23]  # 1e-150 is no number of this precision

@@ -123,6 +123,12 @@ def test_separate_numbers_take_the_way_of_the_array():
         np.testing.assert_allclose(found, function(theta, row), rtol=1e-15)
 
 
+def test_no_numbers_at_all_are_an_array_too():
+    program = trace(lambda theta, row: jnp.sum(theta) + row, np.zeros(0), 1.0)
+    found = work_out(program, {0: separated([], (0,)), 1: jnp.asarray(3.0)}, program.results)[0]
+    assert float(found) == 3.0
+
+
 @jax.enable_x64(True)
 def test_derivatives_of_separate_numbers_put_nothing_back_among_zeros():
     program = trace(lambda theta, row: jnp.exp(theta[0]) * row + theta[1] ** 2, np.zeros(2), 1.0)

@@ -27,7 +27,7 @@ def is_share(y: Array, trials: Array) -> Array:
 
 
 def log_stirling_ratio(y: Array) -> Array:
-    """Return ``log(y! / (y^y exp(-y)))`` for y >= 1."""
+    """Return ``log(y! / (y^y exp(-y)))`` for whole numbers y >= 1."""
     return 0.5 * jnp.log(y) + HALF_LOG_2_PI + stirling_error_of_count(y)
 
 
@@ -58,7 +58,7 @@ def split(y: Array, trials: Array) -> tuple[Array, Array, Array]:
 
 
 def log_stirling_choose(successes: Array, failures: Array) -> Array:
-    """Return ``log(n!/(s! f!)) - n log(n) + s log(s) + f log(f)``, n = s + f, for s, f >= 1."""
+    """Return ``log(n!/(s! f!)) - n log(n) + s log(s) + f log(f)``, n = s + f, for whole s, f >= 1."""
     trials = successes + failures
     scale = 0.5 * jnp.log(trials / successes / failures) - HALF_LOG_2_PI
     return (

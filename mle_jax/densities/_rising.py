@@ -45,8 +45,8 @@ log_rising_few = with_partials(
 def log_rising(count: Array, a: Array) -> Array:
     """Return the sum of log(1 + j a) over j = 0 .. count - 1: ``log(Gamma(count + 1/a)/Gamma(1/a)) + count log(a)``.
 
-    The first eight factors are multiplied out; what is left is the same sum for a smaller a/(1 + 8 a) <= 1/8, by
-    Stirling's formula in a form that is smooth at a = 0:
+    The logarithms of the first eight factors are added up; what is left is the same sum for a smaller
+    a/(1 + 8 a) <= 1/8, by Stirling's formula in a form that is smooth at a = 0:
 
         n ((1 + x) log(1 + x) - x)/x - log(1 + x)/2 + error(1/a + n) - error(1/a),  x = n a,
 

@@ -133,11 +133,12 @@ def _by_mean(y: Array, mean: Array, a: Array) -> Array:
 
 def _by_mean_twice(y: Array, mean: Array, a: Array) -> Array:
     by_mean, by_grown_mean = 1 / mean, 1 / (1 + a * mean)
-    return (a - (y * by_mean) * ((1 + 2 * a * mean) * by_mean)) * by_grown_mean**2
+    return (a - (y * by_mean) * ((1 + 2 * a * mean) * by_mean)) * by_grown_mean * by_grown_mean
 
 
 def _by_both(y: Array, mean: Array, a: Array) -> Array:
-    return (mean - y) * (1 / (1 + a * mean)) ** 2
+    by_grown_mean = 1 / (1 + a * mean)
+    return (mean - y) * by_grown_mean * by_grown_mean  # its square alone may be too small a number
 
 
 def _by_dispersion(y: Array, mean: Array, a: Array) -> Array:

@@ -73,7 +73,8 @@ def _value(y: Array, log_y: Array, log_mean: Array) -> Array:
     """Return -(exp(t) - 1 - t) y, t the logarithm of mean/y, and for y = 0 minus the mean."""
     t, mean = log_mean - log_y, jnp.exp(log_mean)
     near = (jnp.abs(t) < 1) & (y > 0)
-    far = jnp.where(y > 0, y + y * t, 0.0) - mean
+    # Of an infinite mean nothing is subtracted, for a huge y t may be infinite as well.
+    far = jnp.where((y > 0) & (mean < jnp.inf), y + y * t, 0.0) - mean
     return jnp.where(near, -y * exponential_excess(jnp.where(near, t, 0.0)), far)
 
 

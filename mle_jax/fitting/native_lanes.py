@@ -112,7 +112,7 @@ def settle_lanes(
 
             return call(loop, rows, start.T, first_radius, bar, most)
 
-        split = lambda leaf: leaf.reshape(-1, many, *leaf.shape[1:])  # noqa: E731 - of every leaf
+        split = lambda leaf: leaf.reshape(len(leaf) // many, many, *leaf.shape[1:])  # noqa: E731 - of every leaf
         arrived = jax.lax.map(chunk, jax.tree_util.tree_map(split, (theta, own, *by_lane)))
         return jax.tree_util.tree_map(_lanes_first, arrived)
 

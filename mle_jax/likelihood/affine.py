@@ -54,6 +54,7 @@ MOST_WORKED_OUT = 16  # numbers of a value per row that is kept and not computed
 
 
 Predictors = Array | list[Array] | None
+"""Predictors of one kind: joined, one by one, or none."""
 
 
 class Split(NamedTuple):

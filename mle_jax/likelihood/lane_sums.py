@@ -123,7 +123,7 @@ class LaneLikelihood:
         height = height_of_block(size, lanes, self._together)
         if by_row is None:
             # Their number is no secret, but a loop of one trip (`_kept`) must stay one for the compiler.
-            blocks = jnp.int32(-(-size // height)) + never_true(leaves[0])
+            blocks = jnp.int32(-(-size // height)) + never_true(next(leaf for leaf in leaves if leaf.size))
             return LaneRows(_filled_up(rows, height), jnp.asarray(float(size)), blocks)
         # Groups of several sizes are filled up at the end: what no lane of these has need not be gone through.
         used = jnp.max(jnp.where(jnp.any(by_row > 0, axis=1), jnp.arange(1, size + 1), 0))

@@ -48,7 +48,9 @@ def apply_to_numbers(equation: Any, inputs: Sequence[Any]) -> list[Any]:
 
 def put_together(value: Any) -> Any:
     """Return separate numbers as an array, and anything else as it is."""
-    return jnp.stack([*value.ravel()]).reshape(value.shape) if are_numbers(value) else value
+    if not are_numbers(value):
+        return value
+    return jnp.stack([*value.ravel()]).reshape(value.shape) if value.size else jnp.zeros(value.shape)
 
 
 def _apart(value: Any) -> np.ndarray:

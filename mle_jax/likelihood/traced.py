@@ -48,7 +48,7 @@ class Program(NamedTuple):
 class Stages(NamedTuple):
     """``f(early, late) = second(first(early), late)``, and only what depends on `late` is worked out in `second`.
 
-    The length is the number of steps of the latter.
+    The length is the number of steps that depend on `late`.
     """
 
     first: Callable[[Any], list[Array]]

@@ -1,8 +1,8 @@
 """Functions for native loops, where the compiler calls the C library, or does without the processor's vectors.
 
 Every operation is one that processors have for several numbers at once. The errors are below 4e-16 of the result for
-logarithms and 1e-15 for exp(x) - 1. Numbers too small for all their digits (below 2.2e-308) count as 0, as they do
-throughout the compiler's programs.
+logarithms and 1e-15 for exp(x) - 1. To the logarithm, numbers too small for all their digits (below 2.2e-308) are 0, as
+they are throughout the compiler's programs.
 
 Logarithms: x = 2^e m with m from sqrt(1/2) to sqrt(2), read from the bits of x, and log(1 + f) = 2 artanh(w) with
 w = f/(2 + f), written as f - f^2/2 + w (f^2/2 + R(w^2)), |w| < 0.172; the seven terms of R leave 1.3e-18 out. No
@@ -27,7 +27,7 @@ from mle_jax._polynomial import polynomial
 LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10  # the first has 33 digits, binary
 BITS_OF_ROOT_HALF, BITS_OF_ONE = 0x3FE6A09E667F3BCD, 0x3FF0000000000000
 BITS_OF_FRACTION, BITS_OF_2_TO_52 = 0x000FFFFFFFFFFFFF, 0x4330000000000000
-# The best approximation of ((2 artanh(w) - 2 w)/w^3 by seven terms in w^2, up to w = 0.1716, by Remez' algorithm.
+# The best approximation of (2 artanh(w) - 2 w)/w^3 by seven terms in w^2, up to w = 0.1716, by Remez' algorithm.
 ARTANH = (
     *(0.66666666666667344, 0.39999999999414898, 0.28571428742345965, 0.22222198576973464),
     *(0.18183564147331665, 0.15314054774216443, 0.14795910240722012),

@@ -21,11 +21,12 @@ MOST_COLUMNS = 10
 def solve_least_squares(x: Array, y: Array, weights: Array | None = None) -> Array:
     """Minimize ``sum_i w_i (y_i - <x_i, b>)^2`` over b; of several minimizers return the shortest.
 
-    Never forms X'X, which would square the condition: the columns are scaled by powers of two (exact), the rows by
-    sqrt(w_i), then X = QR and R = U diag(s) V'. Singular values below 100 p eps s_1 are rounding errors of zero, and
-    their directions stay at zero (in the scaled columns). One step of iterative refinement with recomputed residuals
-    follows. Traceable; works in the floating dtype of its arguments. Of many designs under `vmap`, those that are far
-    from collinear are solved side by side, by X'X and one such step.
+    A single problem never forms X'X, which would square the condition: the columns are scaled by powers of two (exact),
+    the rows by sqrt(w_i), then X = QR and R = U diag(s) V'. Singular values below 100 p eps s_1 are rounding errors of
+    zero, and their directions stay at zero (in the scaled columns). One step of iterative refinement with recomputed
+    residuals follows. Traceable; works in the floating dtype of its arguments. Of many designs under `vmap`, those that
+    are far from collinear are solved side by side, by X'X and one such step, where that step shows that no digits are
+    lost.
 
     Args:
         x: the design, shape (n, p).
@@ -46,6 +47,9 @@ def solve_least_squares(x: Array, y: Array, weights: Array | None = None) -> Arr
         >>> [round(float(b), 4) for b in solve_least_squares(x, jnp.array([1.0, 2.0, 6.0]))]
         [0.5, 2.5]
     """
+    dtype = jnp.result_type(x, y)
+    dtype = dtype if jnp.issubdtype(dtype, jnp.floating) else jnp.dtype(float)
+    x, y = jnp.asarray(x, dtype), jnp.asarray(y, dtype)
     if weights is not None:
         rows = jnp.sqrt(weights)
         x = jnp.where(weights[:, None] > 0, x, 0.0) * rows[:, None]
@@ -53,6 +57,7 @@ def solve_least_squares(x: Array, y: Array, weights: Array | None = None) -> Arr
     return _solve(x, y)
 
 
+@at_highest_precision
 def _many(x: Array, y: Array) -> Array:
     """Solve many problems, (B, n, p) and (B, n): by their normal equations where that costs no digits."""
     if not 0 < x.shape[-1] <= MOST_COLUMNS:
@@ -78,11 +83,14 @@ def _every(function: Callable[..., Array], lanes: tuple[Array, ...]) -> Array:
 
 
 def _by_normal_equations(x: Array, y: Array) -> tuple[Array, Array]:
-    """Solve X'X b = X'y, refined once, and say whether X'X, scaled by its diagonal, is far from singular.
+    """Solve X'X b = X'y, refined once, and say whether that is as good as `_orthogonally`.
 
-    With pivots above eps^0.4 (5e-7) the first solution has errors below eps^0.6, the second those of `_orthogonally`.
+    The pivots of X'X, scaled by its diagonal, have to be above eps^0.4 (5e-7), and the refinement, which is the error
+    of the first solution, below sqrt(eps) of it: that of the second is its square.
     """
     columns = x.shape[1]
+    unit = _power_of_two_above(jnp.max(jnp.abs(x), axis=0))  # squares must neither overflow nor vanish
+    x = x / unit
     gram = x.T @ x
     size = jnp.sqrt(jnp.diagonal(gram))
     scale = jnp.where(size > 0, size, 1.0)
@@ -93,9 +101,12 @@ def _by_normal_equations(x: Array, y: Array) -> tuple[Array, Array]:
         return jnp.stack(solve(factor, list((right @ x) / scale))) / scale
 
     first = step(y)
-    found = first + step(y - x @ first)
+    second = step(y - x @ first)
+    small = jnp.max(jnp.abs(second * scale)) <= jnp.finfo(x.dtype).eps ** 0.5 * jnp.max(jnp.abs(first * scale))
+    found = (first + second) / unit
     largest = jnp.max(jnp.stack([factor.lower[i, i] for i in range(columns)]))  # of 1/sqrt(pivot)
-    return found, factor.definite & (largest < jnp.finfo(x.dtype).eps ** -0.2) & jnp.all(jnp.isfinite(found))
+    regular = factor.definite & (largest < jnp.finfo(x.dtype).eps ** -0.2)
+    return found, regular & small & jnp.all(jnp.isfinite(found))
 
 
 @partial(one_by_one, together=_many)
@@ -103,6 +114,7 @@ def _solve(x: Array, y: Array) -> Array:
     return _orthogonally(x, y)
 
 
+@at_highest_precision
 def _orthogonally(x: Array, y: Array) -> Array:
     scale = _power_of_two_above(jnp.sqrt(jnp.sum(x**2, axis=0)))
     scaled = x / scale
