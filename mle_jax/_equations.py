@@ -10,6 +10,9 @@ _ELEMENTWISE = (
 )
 ELEMENTWISE = frozenset(_ELEMENTWISE.split())
 """Operations on every number of an array by itself, by JAX's name."""
+CALLS = {"jit": "jaxpr", "pjit": "jaxpr"}
+CALLS_OR_RULES = {**CALLS, "closed_call": "call_jaxpr", "custom_jvp_call": "call_jaxpr"}
+"""Operations that hold a program, and the name of the parameter that it is; the latter may have derivatives by rule."""
 
 
 def apply_equation(equation: Any, values: Sequence[Any]) -> list[Any]:

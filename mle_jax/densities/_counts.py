@@ -5,8 +5,7 @@ import math
 import jax.numpy as jnp
 from jax import Array
 
-from mle_jax._polynomial import polynomial
-from mle_jax.densities._gamma_functions import HALF_LOG_2_PI, SHIFT, STIRLING
+from mle_jax.densities._gamma_functions import HALF_LOG_2_PI, SHIFT, stirling_series
 
 LOG_FACTORIALS = tuple(math.log(math.factorial(n)) for n in range(SHIFT + 1))
 STIRLING_ERRORS = (
@@ -33,9 +32,8 @@ def log_stirling_ratio(y: Array) -> Array:
 
 def stirling_error_of_count(y: Array) -> Array:
     """Return the error of Stirling's formula for the logarithm of Gamma(y), y a whole number from 1 on."""
-    inverse = 1 / jnp.where(y < SHIFT, 1.0, y)
-    series = inverse * polynomial(inverse * inverse, STIRLING)
-    return jnp.where(y < SHIFT, _listed(y, 1, STIRLING_ERRORS), series)
+    small = y < SHIFT
+    return jnp.where(small, _listed(y, 1, STIRLING_ERRORS), stirling_series(1 / jnp.where(small, 1.0, y)))
 
 
 def log_small_factorial(y: Array) -> Array:

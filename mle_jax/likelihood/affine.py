@@ -21,7 +21,7 @@ from jax import Array
 from jax.extend.core import Literal
 
 from mle_jax.likelihood.separate import separated
-from mle_jax.likelihood.traced import Program, Step, numbers, steps_to, trace, work_out
+from mle_jax.likelihood.traced import Program, Step, depends, numbers, steps_to, trace, work_out
 
 # Outputs are affine where one operand is affine and the others do not depend on the parameters.
 OF_ONE = {"mul", "dot_general"}
@@ -169,16 +169,13 @@ def _taken_apart(program: Program, values: list[int], joined: Predictors) -> dic
 def _classify(program: Program, leaves: int) -> tuple[list[int], list[bool]]:
     """Return of every value how it depends on theta, and whether it depends on the row."""
     kinds = [CONSTANT] * len(program.shapes)
-    by_row = [False] * len(program.shapes)
     kinds[0] = AFFINE
-    by_row[1 : 1 + leaves] = [True] * leaves
     for step in program.steps:
         inputs = [CONSTANT if isinstance(value, Literal) else kinds[value] for value in step.inputs]
         kind = _kind(step.equation, inputs)
-        differs = any(by_row[value] for value in numbers(step.inputs))
         for output in step.outputs:
-            kinds[output], by_row[output] = kind, differs
-    return kinds, by_row
+            kinds[output] = kind
+    return kinds, depends(program, range(1, 1 + leaves))
 
 
 def _kind(equation: Any, inputs: list[int]) -> int:

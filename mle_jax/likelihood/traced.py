@@ -16,11 +16,8 @@ import numpy as np
 from jax import Array
 from jax.extend.core import Literal
 
-from mle_jax._equations import apply_equation
+from mle_jax._equations import CALLS, CALLS_OR_RULES, apply_equation
 from mle_jax.likelihood.separate import apply_to_numbers, are_numbers
-
-CALLS = {"jit": "jaxpr", "pjit": "jaxpr"}
-WITHOUT_RULES = {**CALLS, "closed_call": "call_jaxpr", "custom_jvp_call": "call_jaxpr"}
 
 
 class Step(NamedTuple):
@@ -66,7 +63,7 @@ def trace(function: Callable[..., Any], *arguments: Any, differentiable: bool = 
             taken apart as well.
     """
     closed = jax.make_jaxpr(function)(*arguments)
-    calls = CALLS if differentiable else WITHOUT_RULES
+    calls = CALLS if differentiable else CALLS_OR_RULES
     shapes: list[tuple[int, ...]] = []
     types: list[Any] = []
     steps: list[Step] = []

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.extend.core import ClosedJaxpr, Literal
 
-from mle_jax._equations import apply_equation
+from mle_jax._equations import CALLS_OR_RULES, apply_equation
 from mle_jax._polynomial import polynomial
 
 LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10  # the first has 33 digits, binary
@@ -34,7 +34,6 @@ ARTANH = (
 )
 EXPONENTIAL = tuple(1.0 / math.factorial(k) for k in range(1, 15))
 NEAR = 0.35  # to 0: up to there by the power series of exp(x) - 1, of which the terms left out are 1e-18 of it
-INNER = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "custom_jvp_call": "call_jaxpr"}
 
 
 def log(x: Array) -> Array:
@@ -99,8 +98,9 @@ def _apply(equation: Any, values: list[Any]) -> list[Any]:
     name, params = equation.primitive.name, equation.params
     if _is_replaced(equation):
         return [FAST[name][0](jnp.asarray(values[0]))]
-    if name in INNER and isinstance(params.get(INNER[name]), ClosedJaxpr):
-        return _evaluate(params[INNER[name]], values)
+    inner = params.get(CALLS_OR_RULES.get(name, ""))
+    if isinstance(inner, ClosedJaxpr):
+        return _evaluate(inner, values)
     if name == "while":
         until, body = params["cond_jaxpr"], params["body_jaxpr"]
         first, second = params["cond_nconsts"], params["cond_nconsts"] + params["body_nconsts"]

@@ -1,8 +1,5 @@
 """Least squares, exactly: a plain function that a model's `closed_form` calls."""
 
-from collections.abc import Callable
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -54,34 +51,26 @@ def solve_least_squares(x: Array, y: Array, weights: Array | None = None) -> Arr
         rows = jnp.sqrt(weights)
         x = jnp.where(weights[:, None] > 0, x, 0.0) * rows[:, None]
         y = jnp.where(weights > 0, y, 0.0) * rows
-    return _solve(x, y)
+    # Beyond that the factorizations alone look after lanes.
+    return (_solve_few_columns if 0 < x.shape[1] <= MOST_COLUMNS else _orthogonally)(x, y)
 
 
-@at_highest_precision
 def _many(x: Array, y: Array) -> Array:
     """Solve many problems, (B, n, p) and (B, n): by their normal equations where that costs no digits."""
-    if not 0 < x.shape[-1] <= MOST_COLUMNS:
-        return _every(_orthogonally, (x, y))
     found, sound = jax.vmap(_by_normal_equations)(x, y)
-
-    def carefully(x: Array, y: Array, found: Array, sound: Array) -> Array:
-        solution: Array = jax.lax.cond(sound, lambda: found, lambda: _orthogonally(x, y))
-        return solution
-
-    solution: Array = jax.lax.cond(jnp.all(sound), lambda: found, lambda: _every(carefully, (x, y, found, sound)))
+    solution: Array = jax.lax.cond(
+        jnp.all(sound), lambda sound, found, x, y: found, jax.vmap(_orthogonally_unless), sound, found, x, y
+    )
     return solution
 
 
-def _every(function: Callable[..., Array], lanes: tuple[Array, ...]) -> Array:
-    """Evaluate a function of every lane: on a CPU one after another, so that a branch not taken costs nothing."""
-    found: Array = jax.lax.platform_dependent(
-        *lanes,
-        cpu=lambda *lanes: jax.lax.map(lambda lane: function(*lane), lanes),
-        default=lambda *lanes: jax.vmap(function)(*lanes),
-    )
-    return found
+@one_by_one  # so that, on a CPU, only those lanes are solved that have to be
+def _orthogonally_unless(sound: Array, found: Array, x: Array, y: Array) -> Array:
+    solution: Array = jax.lax.cond(sound, lambda: found, lambda: _orthogonally(x, y))
+    return solution
 
 
+@at_highest_precision
 def _by_normal_equations(x: Array, y: Array) -> tuple[Array, Array]:
     """Solve X'X b = X'y, refined once, and say whether that is as good as `_orthogonally`.
 
@@ -109,11 +98,6 @@ def _by_normal_equations(x: Array, y: Array) -> tuple[Array, Array]:
     return found, regular & small & jnp.all(jnp.isfinite(found))
 
 
-@partial(one_by_one, together=_many)
-def _solve(x: Array, y: Array) -> Array:
-    return _orthogonally(x, y)
-
-
 @at_highest_precision
 def _orthogonally(x: Array, y: Array) -> Array:
     scale = _power_of_two_above(jnp.sqrt(jnp.sum(x**2, axis=0)))
@@ -126,6 +110,9 @@ def _orthogonally(x: Array, y: Array) -> Array:
 
     first = step(y)
     return (first + step(y - scaled @ first)) / scale
+
+
+_solve_few_columns = one_by_one(_orthogonally, together=_many)
 
 
 def column_basis(x: Array) -> Array:
