@@ -24,12 +24,14 @@ def log_gamma(x: np.ndarray) -> np.ndarray:
     x = np.asarray(x, LONG)
     small = x < SHIFT
     product = np.ones_like(x)
-    for j in range(SHIFT):
+    for j in range(SHIFT if small.any() else 0):
         product = product * np.where(small, x + j, 1)
     at = np.where(small, x + SHIFT, x)
-    series = np.zeros_like(at)
-    for i, (top, bottom) in enumerate(BERNOULLI, start=1):
-        series = series + LONG(top) / LONG(bottom) / (2 * i * (2 * i - 1)) / at ** (2 * i - 1)
+    inverse, series = 1 / at, np.zeros_like(at)
+    square = inverse**2
+    for i, (top, bottom) in reversed(list(enumerate(BERNOULLI, start=1))):
+        series = series * square + LONG(top) / LONG(bottom) / (2 * i * (2 * i - 1))
+    series = series * inverse
     return (at - LONG(0.5)) * np.log(at) - at + HALF_LOG_2PI + series - np.log(product)
 
 
