@@ -246,6 +246,61 @@ def test_a_density_that_cannot_be_a_native_loop_is_solved_all_the_same() -> None
     np.testing.assert_allclose(fits.params["mu"], np.median(y, axis=2).mean(axis=1), rtol=0, atol=1e-12)
 
 
+@pytest.mark.usefixtures("eager")
+def test_gamma_functions_as_users_write_them() -> None:
+    """Those of jax.scipy, where the library puts its own in their place: against the library's own density."""
+
+    def textbook(params: Any, row: Any) -> Any:
+        eta, r = row["x"] @ params["w"], 1.0 / params["dispersion"]
+        log_total = jnp.log(r + jnp.exp(eta))
+        constant = gammaln(row["y"] + r) - gammaln(r) - gammaln(row["y"] + 1.0)
+        return constant + r * (jnp.log(r) - log_total) + row["y"] * (eta - log_total)
+
+    model = mle.Model(textbook, {"w": mle.Real(columns="x"), "dispersion": mle.Positive()})
+    rng = np.random.default_rng(12)
+    data = poisson_data(32, seed=12)
+    data["y"] = rng.poisson(data["y"] * rng.gamma(2.0, 0.5, data["y"].shape)).astype(float)
+    fits = mle.fit_batch(model, data)
+    known = mle.fit_batch(mle.models.negative_binomial_regression(), data)
+    both = fits.converged & known.converged
+    assert both.sum() > 25  # some samples have less spread than Poisson counts, and no maximum
+    assert (fits.converged == known.converged).all()
+    np.testing.assert_allclose(fits.log_likelihood[both], known.log_likelihood[both], rtol=1e-12)
+    for name, errors in known.standard_errors().items():
+        apart = np.abs(fits.params[name] - known.params[name])[both] / errors[both]
+        assert apart.max() < 1e-5  # the tolerance is 1e-6 standard errors each
+
+
+@pytest.mark.usefixtures("eager")
+def test_gamma_functions_of_negative_numbers_are_left_to_the_means_of_a_single_fit() -> None:
+    """The library's own are not made for them; the answer is there all the same, with its constant."""
+    model = mle.Model(lambda params, row: -0.5 * (row["y"] - params["mu"]) ** 2 + gammaln(row["c"]), {"mu": mle.Real()})
+    y = np.random.default_rng(13).standard_normal((40, 6))
+    c = np.full((40, 6), -1.5)
+    c[7] = 2.5
+    fits = mle.fit_batch(model, {"y": y, "c": c})
+    assert fits.converged.all()
+    np.testing.assert_allclose(fits.params["mu"], y.mean(axis=1), rtol=0, atol=1e-12)
+    constants = np.where(c[:, 0] < 0, np.log(4 * np.sqrt(np.pi) / 3), np.log(3 * np.sqrt(np.pi) / 4))
+    expected = -0.5 * y.var(axis=1) * 6 + 6 * constants  # Gamma(-3/2) = 4 sqrt(pi)/3, Gamma(5/2) = 3 sqrt(pi)/4
+    np.testing.assert_allclose(fits.log_likelihood, expected, rtol=1e-13)
+
+
+def test_the_last_piece_begins_among_lanes_that_are_done_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every lane has its own answer, and no piece is put together of scattered lanes, but where there are too few."""
+    taken: list[np.ndarray] = []
+    take = streams.Batch.take
+    monkeypatch.setattr(streams, "PIECE_BYTES", 2**14)
+    monkeypatch.setattr(streams.Batch, "take", lambda self, lanes: taken.append(lanes) or take(self, lanes))
+    model = mle.Model(lambda params, row: -0.5 * (row["y"] - params["mu"]) ** 2, {"mu": mle.Real()})
+    y = np.random.default_rng(14).standard_normal((139, 27))
+    fits = mle.fit_batch(model, {"y": y})
+    np.testing.assert_allclose(fits.params["mu"], y.mean(axis=1), rtol=0, atol=1e-12)
+    assert len(taken) > 2
+    assert all((np.diff(lanes) == 1).all() for lanes in taken)
+    assert {lane for lanes in taken for lane in lanes.tolist()} == set(range(139))
+
+
 def test_only_problems_of_its_kind_are_tried() -> None:
     """Not with a closed form, and not with a leaf that differs between lanes and counts no rows."""
     assert native_lanes.MOST_COORDINATES >= 8

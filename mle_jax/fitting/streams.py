@@ -1,7 +1,7 @@
 """The engine under `fit_batch`: pieces of lanes in streams, one per core, and only the difficult lanes once more.
 
-1. The lanes are cut into pieces of one size, so that one compiled program fits all of them (the last is filled up by
-   repeating a lane), small enough for the memory allowed. A thread per core takes one after another; several devices
+1. The lanes are cut into pieces of one size, so that one compiled program fits all of them (the last has some lanes of
+   the one before it), small enough for the memory allowed. A thread per core takes one after another; several devices
    take them in turn.
 2. Where the model allows it, a piece is first tried by native loops (`native_lanes`), a few steps each: a chunk of
    lanes waits for its slowest. Lanes that need more steps are packed together and go on from where they are.
@@ -240,12 +240,14 @@ class Streams:
 
         def one(first: int) -> Any:
             these = lanes[first : first + size]
-            filled = filled_up(these, size)
+            # The last piece begins earlier, among lanes that are done with: it is whole then, and need not be copied.
+            early = min(size - these.size, first)
+            filled = filled_up(lanes[first - early : first + size], size)
             with jax.enable_x64(double), self._device(first // size):  # threads do not inherit them
                 found = to_numpy(function(self.batch.take(filled), filled))
             if shown and self._bar is not None:
                 self._bar.update(these.size)
-            return these, jax.tree_util.tree_map(lambda leaf: leaf[: these.size], found)
+            return these, jax.tree_util.tree_map(lambda leaf: leaf[early : early + these.size], found)
 
         firsts = range(0, lanes.size, size)
         own, _ = split_lanes(self.batch.data, self.batch.axes)

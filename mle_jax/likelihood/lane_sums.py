@@ -24,6 +24,7 @@ from mle_jax.likelihood.affine import Split, split_always
 from mle_jax.likelihood.evaluation import weigh
 from mle_jax.likelihood.rows import row_layout
 from mle_jax.likelihood.traced import Stages, in_stages
+from mle_jax.likelihood.vector_functions import with_gamma_functions, with_vector_functions
 
 if TYPE_CHECKING:
     from mle_jax.likelihood.model import Model
@@ -77,7 +78,7 @@ class LaneLikelihood:
             return jnp.asarray(model.log_density(place.params(theta), self._layout.with_rows(list(leaves))))
 
         one = [jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in self._layout.rows]
-        self.split: Split = split_always(density, point, one)
+        self.split: Split = split_always(with_gamma_functions(density), point, one)
         self.size = point.size
         own, common = self.split.sizes
         self._same = own == 0 and common == point.size
@@ -114,7 +115,8 @@ class LaneLikelihood:
             directions = jnp.eye(own, dtype=offset.dtype)
             return computed, jax.vmap(pull)(directions)[0], offset
 
-        computed, through, offset = jax.vmap(jax.vmap(of_row), out_axes=-1)(*leaves)
+        of_rows = with_vector_functions(jax.vmap(jax.vmap(of_row), out_axes=-1))
+        computed, through, offset = of_rows(*leaves)
         reads = self._reads(computed)
         kept = tuple(jnp.moveaxis(leaf, 0, -1) if i in reads else None for i, leaf in enumerate(leaves))
         by_row = None if weights is None else weights.T

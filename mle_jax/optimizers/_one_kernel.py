@@ -6,7 +6,8 @@ draws the line can only be moved for a whole process. The attributes below ask f
 
 What that emitter cannot do ends in an error of the compiler (sorting, scattering, LAPACK, sums and products that go to
 a library), so only operations and sizes that it can are let in. The numbers are the same, to the last bit as a rule,
-but for the functions of `only_in_one_kernel` that the compiler has no vector operations for (`_vector_functions`).
+but for functions that the compiler has no good vector operations for: `only_in_one_kernel` puts others in their place
+(`likelihood.vector_functions`).
 
 Source: `SmallWhileLoopHoistingPass` and `ThunkEmitter::EmitCallThunk` in the CPU compiler of XLA.
 """
@@ -23,7 +24,7 @@ import jax.numpy as jnp
 
 from mle_jax._equations import ELEMENTWISE
 from mle_jax._side_by_side import never_true
-from mle_jax.optimizers._vector_functions import count_added, with_vector_functions
+from mle_jax.likelihood.vector_functions import count_added, run_with_vector_functions
 
 R = TypeVar("R")
 
@@ -93,8 +94,9 @@ def only_in_one_kernel(function: Callable[..., R], *args: Any) -> R:
     if unknown or operations > LONGEST:
         raise NotOneKernelError(f"{operations} operations, among them {sorted(unknown)}")
     if added:
-        flat, tree = with_vector_functions(program), jax.tree_util.tree_structure(outputs)
-        whole = lambda *args: jax.tree_util.tree_unflatten(tree, flat(*jax.tree_util.tree_leaves(args)))  # noqa: E731
+        tree = jax.tree_util.tree_structure(outputs)
+        flat = lambda *args: run_with_vector_functions(program, jax.tree_util.tree_leaves(args))  # noqa: E731
+        whole = lambda *args: jax.tree_util.tree_unflatten(tree, flat(*args))  # noqa: E731
     found: R = set_xla_metadata(jax.jit(whole)(*args), xla_cpu_small_call="true", inlineable="false")
     return found
 
