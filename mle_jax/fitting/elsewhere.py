@@ -1,8 +1,11 @@
-"""Another start, where the search could not leave the first one.
+"""Another start, where the search could not leave the first one, or did not get far from it.
 
 Two starts hold a search fast: one at which the log-likelihood or its gradient is not finite, and a stationary point
 whose second derivatives say nothing of a way up, such as 0 for (a b)^2. Points around it, near and far, along the
 coordinates and across them, are evaluated, and the search begins again at the highest. They are the same in every run.
+
+A third kind of start is so far away that a search uses up its steps: the declared start of a scale is 1, and the data
+are in millions. Along every coordinate by itself the log-likelihood is then looked at over many orders of magnitude.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -17,6 +20,7 @@ from mle_jax.fitting.choosing import search_again
 from mle_jax.fitting.lanes import map_lanes
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
+from mle_jax.fitting.starts import start_theta
 from mle_jax.likelihood.loss import loss_objective, loss_scale, to_log_likelihood
 from mle_jax.likelihood.programs import verb_program
 from mle_jax.parameters import Coordinates
@@ -27,6 +31,9 @@ if TYPE_CHECKING:
 HIGHER = 1e-3  # log-likelihood units by which a point must be above a stationary one
 LENGTHS = 10.0 ** np.arange(-4, 5)  # of the moves, in free coordinates or in sizes of the first start
 STATIONARY = (Status.converged, Status.converged_to_rounding, Status.rising, Status.precision_lost)
+SCALES = np.arange(2.0, 41.0, 2.0)  # moves in free coordinates: of logarithms, up to a factor of exp(40)
+MANY_STEPS = 100  # who allows fewer wants to see where so few lead
+REST = 4  # this part of the steps once more
 ROUNDS = 5  # of going on to higher ground
 ACROSS = 12  # moves of every length in which all coordinates take part
 REACHES = (300.0, 100.0, 30.0)  # free coordinates that are logarithms mean ordinary numbers there
@@ -61,6 +68,81 @@ def begin_elsewhere(
     begin = jnp.asarray(points[best])
     found = verb_program(model, _solve_from)(place, begin, data, weights, tolerance, max_steps)
     return solution if Status(int(found.status)) is Status.non_finite else found._replace(trace=solution.trace)
+
+
+def begin_at_better_scale(
+    model: "Model",
+    place: Coordinates,
+    solution: Solution,
+    data: Any,
+    weights: Any,
+    *,
+    start_given: bool,
+    tolerance: float,
+    max_steps: int,
+) -> Solution:
+    """Search again from a better start where the way from the declared one was too long; else return the solution."""
+    too_long = Status(int(solution.status)) is Status.max_steps and may_rescale(place, max_steps)
+    if start_given or not too_long:
+        return solution
+    begin, height = verb_program(model, _best_along_coordinates)(place, data, weights)
+    if not float(height) > float(solution.log_likelihood):
+        return solution
+    found = verb_program(model, _solve_from)(place, begin, data, weights, tolerance, max_steps // REST)
+    if not float(found.log_likelihood) > float(solution.log_likelihood):
+        return solution
+    return found._replace(steps=found.steps + solution.steps, trace=solution.trace)
+
+
+def may_rescale(place: Coordinates, max_steps: int) -> bool:
+    """Say whether to look at other scales when the steps ran out."""
+    return max_steps >= MANY_STEPS and 0 < place.size <= MANY
+
+
+def better_scaled(
+    model: "Model",
+    place: Coordinates,
+    data: Any,
+    lanes: tuple[Any, ...],
+    weights: Array | None,
+    *,
+    axes: tuple[bool, ...],
+) -> tuple[Any, Array]:
+    """Return for many lanes a start at a better scale, (B, ...) by name, and its log-likelihood, (B,); traceable.
+
+    Args:
+        model: the model.
+        place: the free coordinates, at most `MANY`.
+        data: the datasets; `axes` says which leaves have the leading axis of B.
+        lanes: what differs between lanes: (weights (B, n) if there are any).
+        weights: (n,) in common, or None.
+        axes: from `lane_axes`.
+    """
+
+    def one(lane: tuple[Any, ...], lane_data: Any) -> tuple[Any, Array]:
+        theta, height = _best_along_coordinates(model, place, lane_data, lane[0] if lane else weights)
+        return place.params(theta), height
+
+    found: tuple[Any, Array] = map_lanes(one, lanes, data, axes)
+    return found
+
+
+def _best_along_coordinates(
+    model: "Model", place: Coordinates, data: Any, weights: Array | None
+) -> tuple[Array, Array]:
+    """Move one coordinate of the declared start after the other to where the log-likelihood is highest, twice over."""
+    moves = jnp.concatenate([jnp.zeros(1), jnp.asarray(SCALES), -jnp.asarray(SCALES)])
+    begin = start_theta(model, place, data, weights, None)
+
+    def move(i: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
+        theta, _ = now
+        points = theta + moves[:, None] * (jnp.arange(theta.size) == i % theta.size)
+        heights = _heights(model, place, points, data, weights)
+        best = jnp.argmax(heights)
+        return points[best], heights[best]
+
+    best: tuple[Array, Array] = jax.lax.fori_loop(0, 2 * place.size, move, (begin, jnp.asarray(-jnp.inf, begin.dtype)))
+    return best
 
 
 def draw_back(

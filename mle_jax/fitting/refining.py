@@ -12,7 +12,7 @@ from mle_jax.fitting import by_products
 from mle_jax.fitting.boundary import OPEN_ENDED, on_boundary
 from mle_jax.fitting.certificate import LEAST_DROP, Certificate, is_sound_nearby
 from mle_jax.fitting.edges import on_edge
-from mle_jax.fitting.elsewhere import begin_elsewhere, beside_higher_ground, climb_on, draw_back
+from mle_jax.fitting.elsewhere import begin_at_better_scale, begin_elsewhere, beside_higher_ground, climb_on, draw_back
 from mle_jax.fitting.rotation import Rotated, ScoreBasis, score_basis
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
@@ -67,6 +67,7 @@ def second_look(
     first, problem = solution, (data, weights)
     limits: dict[str, Any] = {"tolerance": tolerance, "max_steps": max_steps}
     solution = begin_elsewhere(model, place, solution, *problem, start_given=start_given, **limits)
+    solution = begin_at_better_scale(model, place, solution, *problem, start_given=start_given, **limits)
     solution = draw_back(model, place, solution, *problem, tolerance=tolerance)
     solution = climb_on(model, place, solution, *problem, **limits)
     nearer = look_nearer(model, place, solution, *problem, tolerance=tolerance)
@@ -78,6 +79,10 @@ def second_look(
     if seen is place:
         seen, found = refine(model, place, solution, *problem, **limits)
         found = look_nearer(model, seen, found, *problem, tolerance=tolerance)
+    # A saddle that was left, or a valley, may have been on the way from a start that is far away.
+    better = begin_at_better_scale(model, place, found, *problem, start_given=start_given, **limits)
+    if better is not found:
+        seen, found = refine(model, place, better, *problem, **limits)
     if found is solution:
         return place, solution
     # The history stays that of the first search, whose coordinates were the declared ones.

@@ -24,8 +24,10 @@ import numpy as np
 from mle_jax._optional import optional
 from mle_jax._precision import to_numpy
 from mle_jax._status import Status
+from mle_jax._trees import named_leaves
 from mle_jax.data.arrays import let_go, widened
 from mle_jax.fitting.batching import lane_starts, solve_lanes
+from mle_jax.fitting.elsewhere import REST, better_scaled, may_rescale
 from mle_jax.fitting.lanes import common_weights, filled_up, lane_weights, split_lanes
 from mle_jax.fitting.many_rows import cores
 from mle_jax.fitting.native_lanes import LANES, Settled, settle_lanes, suits_native, to_solution
@@ -338,7 +340,43 @@ def _carefully(
     late = np.concatenate([some[found.status == int(Status.max_steps)] for some, found in parts])
     if not late.size:
         return parts
-    return parts + streams.run(lambda piece, _: careful(piece, plan.max_steps), late, name="careful")
+    last: list[Part] = streams.run(lambda piece, _: careful(piece, plan.max_steps), late, name="careful")
+    return parts + last + _from_better_scales(model, plan, streams, last, careful)
+
+
+def _from_better_scales(
+    model: "Model", plan: Plan, streams: Streams, parts: list[Part], careful: Callable[[Batch, int], Solution]
+) -> list[Part]:
+    """Return the lanes whose steps ran out on the way from the declared start, and that come higher from another."""
+    late = np.concatenate([some[found.status == int(Status.max_steps)] for some, found in parts])
+    if not late.size or any(streams.batch.start) or not may_rescale(plan.coordinates, plan.max_steps):
+        return []
+    before = merged(streams.batch.size, parts)
+    begin = verb_program(model, better_scaled, axes=streams.batch.axes)
+
+    def rescale(piece: Batch, _: np.ndarray) -> Any:
+        by_lane = lane_weights(piece.weights)
+        return begin(plan.coordinates, piece.data, by_lane, common_weights(piece.weights))
+
+    found = streams.run(rescale, late, name="scales")
+    higher = np.concatenate([height > before.log_likelihood[some] for some, (_, height) in found])
+    if not higher.any():
+        return []
+    lanes = late[higher]
+    starts = jax.tree_util.tree_map(lambda *leaf: np.concatenate(leaf)[higher], *(params for _, (params, _) in found))
+    named = named_leaves(starts)
+
+    def again(piece: Batch, some: np.ndarray) -> Solution:
+        at = np.searchsorted(lanes, some)
+        own = {name: leaf[at] for name, leaf in zip(named.names, named.leaves, strict=True)}
+        return careful(replace(piece, start=({}, own)), plan.max_steps // REST)
+
+    better: list[Part] = []
+    for some, solution in streams.run(again, lanes, name="careful, from better scales"):
+        up = solution.log_likelihood > before.log_likelihood[some]
+        solution = solution._replace(steps=solution.steps + before.steps[some])
+        better.append((some[up], jax.tree_util.tree_map(lambda leaf, up=up: leaf[up], solution)))
+    return better
 
 
 def merged(size: int, parts: Sequence[Part]) -> Solution:
