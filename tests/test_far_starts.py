@@ -1,5 +1,6 @@
 """Searches whose declared start is orders of magnitude away from the data: they begin again at a better scale."""
 
+import warnings
 from typing import Any
 
 import jax.numpy as jnp
@@ -72,3 +73,16 @@ def test_lanes_of_a_batch_begin_again_each_by_itself(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(elsewhere, "MANY_STEPS", 1000)
     with pytest.warns(mle.ConvergenceWarning, match="not certified"):
         assert not mle.fit_batch(MODEL, far).converged.all()
+
+
+def test_lanes_begin_again_whatever_the_optimizer() -> None:
+    """As a single fit does."""
+    data = data_in_units(2)
+    far = {**data, "y": 1e4 * data["y"]}
+    options: Any = {"optimizer": mle.optimizers.GradientDescent(1e-3), "max_steps": 150}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mle.ConvergenceWarning)
+        fits = mle.fit_batch(MODEL, far, **options)
+        alone = [mle.fit(MODEL, {name: leaf[i] for name, leaf in far.items()}, **options) for i in range(2)]
+    assert fits.steps.min() > 150
+    np.testing.assert_allclose(fits.log_likelihood, [fit.log_likelihood for fit in alone], rtol=1e-6)

@@ -286,6 +286,22 @@ def test_gamma_functions_of_negative_numbers_are_left_to_the_means_of_a_single_f
     np.testing.assert_allclose(fits.log_likelihood, expected, rtol=1e-13)
 
 
+@pytest.mark.usefixtures("eager")
+def test_bad_rows_that_the_density_looks_at_are_what_they_are_to_a_single_fit() -> None:
+    """Gamma functions of negative numbers, which are finite, by a density that says what to do with others."""
+
+    def guarded(params: Any, row: Any) -> Any:
+        value = -0.5 * (row["y"] - params["mu"]) ** 2 + gammaln(row["c"])
+        return jnp.where(jnp.isfinite(value), value, -50.0)
+
+    model = mle.Model(guarded, {"mu": mle.Real()})
+    y = np.random.default_rng(15).standard_normal((40, 6))
+    c = np.full((40, 6), 2.5)
+    y[:, 0], c[:, 0] = y[:, 0] + 30.0, -1.5
+    fits = mle.fit_batch(model, {"y": y, "c": c})
+    np.testing.assert_allclose(fits.params["mu"], y.mean(axis=1), rtol=0, atol=1e-12)
+
+
 def test_the_last_piece_begins_among_lanes_that_are_done_with(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every lane has its own answer, and no piece is put together of scattered lanes, but where there are too few."""
     taken: list[np.ndarray] = []

@@ -102,8 +102,35 @@ def test_gamma_functions_of_what_they_are_not_made_for():
     np.testing.assert_array_equal(found, [np.inf, np.inf, np.nan, np.nan, np.nan, np.nan])
     found = with_gamma_functions(lambda x: jax.scipy.special.digamma(x))(x)
     np.testing.assert_array_equal(found, [np.nan, np.inf, np.nan, np.nan, np.nan, np.nan])
-    masked = lambda x: jnp.where(x > 0, jax.scipy.special.gammaln(jnp.where(x > 0, x, 1.0)), 0.0)  # noqa: E731
-    assert jax.grad(lambda x: with_gamma_functions(masked)(x))(-2.0) == 0.0
+    masked = lambda x: jnp.where(x > 0, jax.scipy.special.gammaln(x), 2 * x)  # noqa: E731
+    assert jax.grad(with_gamma_functions(masked))(-2.5) == 2.0
+
+
+HIDING = {
+    "finite": lambda v: jnp.where(jnp.isfinite(v), v, -50.0),
+    "nan_to_num": jnp.nan_to_num,
+    "compared": lambda v: jnp.where(v > 0, 1.0, 3.0),
+    "power": lambda v: v ** jnp.zeros_like(v),
+    "branch": lambda v: jax.lax.cond(v > 0, lambda: 1.0, lambda: 2.0),
+    "in a function": jax.jit(lambda v: jnp.where(v > 0, 1.0, 3.0)),
+    "rule": jax.nn.relu,
+    "counted": lambda v: v.astype(int) * 1.0,
+}
+
+
+@jax.enable_x64(True)
+@pytest.mark.parametrize("name", HIDING)
+def test_a_function_that_might_hide_nan_keeps_its_gamma_functions(name):
+    hiding = lambda x: HIDING[name](2.0 * jax.scipy.special.gammaln(x))  # noqa: E731
+    for x in (-1.5, -0.5, 2.5):
+        assert with_gamma_functions(hiding)(x) == hiding(x)
+
+
+@jax.enable_x64(True)
+@pytest.mark.parametrize("name", ["exp", "expm1", "logistic", "log", "log1p"])
+def test_nan_stays_nan_whatever_bits_it_carries(name):
+    bits = [0x7FF00000000007A2, 0x7FF8000000000400, 0x7FF80000000007FF, 0xFFF8000000000001, 0xFFFFFFFFFFFFFFFF]
+    assert np.isnan(jax.jit(getattr(vector_functions, name))(np.array(bits, np.uint64).view(float))).all()
 
 
 @jax.enable_x64(True)

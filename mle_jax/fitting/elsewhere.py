@@ -4,8 +4,8 @@ Two starts hold a search fast: one at which the log-likelihood or its gradient i
 whose second derivatives say nothing of a way up, such as 0 for (a b)^2. Points around it, near and far, along the
 coordinates and across them, are evaluated, and the search begins again at the highest. They are the same in every run.
 
-A third kind of start is so far away that a search uses up its steps: the declared start of a scale is 1, and the data
-are in millions. Along every coordinate by itself the log-likelihood is then looked at over many orders of magnitude.
+A third kind of start is so far away that a search uses up its steps: the start of a scale is 1, and the data are in
+millions. Along every coordinate by itself the log-likelihood is then looked at over many orders of magnitude.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -81,7 +81,10 @@ def begin_at_better_scale(
     tolerance: float,
     max_steps: int,
 ) -> Solution:
-    """Search again from a better start where the way from the declared one was too long; else return the solution."""
+    """Search again from a better start where the way from the first, which nobody gave, was too long.
+
+    Else, or where that leads no higher, return the solution as it is.
+    """
     too_long = Status(int(solution.status)) is Status.max_steps and may_rescale(place, max_steps)
     if start_given or not too_long:
         return solution
@@ -130,9 +133,9 @@ def better_scaled(
 def _best_along_coordinates(
     model: "Model", place: Coordinates, data: Any, weights: Array | None
 ) -> tuple[Array, Array]:
-    """Move one coordinate of the declared start after the other to where the log-likelihood is highest, twice over."""
-    moves = jnp.concatenate([jnp.zeros(1), jnp.asarray(SCALES), -jnp.asarray(SCALES)])
+    """Move one coordinate of the usual start after the other to where the log-likelihood is highest, twice over."""
     begin = start_theta(model, place, data, weights, None)
+    moves = jnp.asarray([0.0, *SCALES, *-SCALES], begin.dtype)
 
     def move(i: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
         theta, _ = now

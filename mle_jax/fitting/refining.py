@@ -58,7 +58,7 @@ def second_look(
         weights: (n,) or None.
         tolerance: of the decrement.
         max_steps: the most steps.
-        start_given: somebody chose the start, which is then not replaced where it is at a NaN.
+        start_given: somebody chose the start, which is then not replaced, neither at a NaN nor where it is far away.
 
     Returns:
         The coordinates to read the solution in, and the solution.
@@ -67,6 +67,7 @@ def second_look(
     first, problem = solution, (data, weights)
     limits: dict[str, Any] = {"tolerance": tolerance, "max_steps": max_steps}
     solution = begin_elsewhere(model, place, solution, *problem, start_given=start_given, **limits)
+    tried = Status(int(solution.status)) is Status.max_steps
     solution = begin_at_better_scale(model, place, solution, *problem, start_given=start_given, **limits)
     solution = draw_back(model, place, solution, *problem, tolerance=tolerance)
     solution = climb_on(model, place, solution, *problem, **limits)
@@ -79,10 +80,11 @@ def second_look(
     if seen is place:
         seen, found = refine(model, place, solution, *problem, **limits)
         found = look_nearer(model, seen, found, *problem, tolerance=tolerance)
-    # A saddle that was left, or a valley, may have been on the way from a start that is far away.
-    better = begin_at_better_scale(model, place, found, *problem, start_given=start_given, **limits)
-    if better is not found:
-        seen, found = refine(model, place, better, *problem, **limits)
+    if not tried:
+        # A saddle that was left, or a valley, may have been on the way from a start that is far away.
+        better = begin_at_better_scale(model, place, found, *problem, start_given=start_given, **limits)
+        if better is not found:
+            seen, found = refine(model, place, better, *problem, **limits)
     if found is solution:
         return place, solution
     # The history stays that of the first search, whose coordinates were the declared ones.

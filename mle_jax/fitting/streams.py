@@ -27,6 +27,7 @@ from mle_jax._status import Status
 from mle_jax._trees import named_leaves
 from mle_jax.data.arrays import let_go, widened
 from mle_jax.fitting.batching import lane_starts, solve_lanes
+from mle_jax.fitting.choosing import search_again
 from mle_jax.fitting.elsewhere import REST, better_scaled, may_rescale
 from mle_jax.fitting.lanes import common_weights, filled_up, lane_weights, split_lanes
 from mle_jax.fitting.many_rows import cores
@@ -327,27 +328,26 @@ def _carefully(
     static = {name: value for name, value in plan.static.items() if name != "record"}
     run = verb_program(model, solve_lanes, axes=streams.batch.axes, **static)
 
-    def careful(piece: Batch, most: int) -> Any:
+    def careful(piece: Batch, most: int, optimizer: Any = plan.optimizer) -> Any:
         common, own = piece.start
         by_lane = own, *lane_weights(piece.weights)
         weights = common_weights(piece.weights)
-        return run(plan.coordinates, piece.data, by_lane, weights, common, plan.optimizer, tolerance, most)
+        return run(plan.coordinates, piece.data, by_lane, weights, common, optimizer, tolerance, most)
 
     few = min(plan.max_steps, FIRST_CAREFUL_STEPS) if isinstance(plan.optimizer, Newton) else plan.max_steps
     parts: list[Part] = streams.run(lambda piece, _: careful(piece, few), lanes, name="careful", shown=shown)
-    if few == plan.max_steps:
-        return parts
     late = np.concatenate([some[found.status == int(Status.max_steps)] for some, found in parts])
-    if not late.size:
-        return parts
-    last: list[Part] = streams.run(lambda piece, _: careful(piece, plan.max_steps), late, name="careful")
-    return parts + last + _from_better_scales(model, plan, streams, last, careful)
+    last = parts
+    if late.size and few < plan.max_steps:
+        last = streams.run(lambda piece, _: careful(piece, plan.max_steps), late, name="careful")
+        parts = parts + last
+    return parts if plan.handwritten else parts + _from_better_scales(model, plan, streams, last, careful)
 
 
 def _from_better_scales(
-    model: "Model", plan: Plan, streams: Streams, parts: list[Part], careful: Callable[[Batch, int], Solution]
+    model: "Model", plan: Plan, streams: Streams, parts: list[Part], careful: Callable[..., Solution]
 ) -> list[Part]:
-    """Return the lanes whose steps ran out on the way from the declared start, and that come higher from another."""
+    """Return the lanes whose steps ran out on the way from a start that nobody gave, and get higher from another."""
     late = np.concatenate([some[found.status == int(Status.max_steps)] for some, found in parts])
     if not late.size or any(streams.batch.start) or not may_rescale(plan.coordinates, plan.max_steps):
         return []
@@ -369,7 +369,7 @@ def _from_better_scales(
     def again(piece: Batch, some: np.ndarray) -> Solution:
         at = np.searchsorted(lanes, some)
         own = {name: leaf[at] for name, leaf in zip(named.names, named.leaves, strict=True)}
-        return careful(replace(piece, start=({}, own)), plan.max_steps // REST)
+        return careful(replace(piece, start=({}, own)), plan.max_steps // REST, search_again(plan.coordinates.size))
 
     better: list[Part] = []
     for some, solution in streams.run(again, lanes, name="careful, from better scales"):

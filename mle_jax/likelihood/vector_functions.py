@@ -68,10 +68,11 @@ def exp(x: Array) -> Array:
     square = r * r
     rest = polynomial(square, EXPONENTIAL_REST[::2]) + r * polynomial(square, EXPONENTIAL_REST[1::2])
     bits = lax.bitcast_convert_type(1.0 + (r + square * rest), jnp.int64)
-    # The last 12 bits are those of n, and become the exponent; of NaN they are 0.
+    # The last 12 bits are those of n, and become the exponent.
     power = lax.shift_left(lax.bitcast_convert_type(n + WHOLE, jnp.int64), jnp.int64(52))
     found = lax.bitcast_convert_type(bits + power, x.dtype)
-    return jnp.where(x > MOST, jnp.inf, jnp.where(x < LEAST, 0.0, found))
+    # Not by exclusion: of NaN, which may carry bits of its own (R's NA), nothing may become a number.
+    return jnp.where((x >= LEAST) & (x <= MOST), found, jnp.where(x > MOST, jnp.inf, jnp.where(x < LEAST, 0.0, x)))
 
 
 def logistic(x: Array) -> Array:
@@ -106,13 +107,16 @@ def _log(x: Array, excess: Array | None) -> Array:
 
 
 def log_gamma(x: Array) -> Array:
-    """Return the logarithm of the gamma function of float64 numbers x > 0 with three derivatives; NaN for x < 0."""
+    """Return the logarithm of the gamma function of float64 numbers, with three derivatives.
+
+    NaN below 0, and for numbers that are not 0 or infinite but beyond `USUAL`.
+    """
     found = _gamma_functions.log_gamma(_where_usual(x))
     return jnp.where(_is_usual(x), found, jnp.where((x == 0) | (x == jnp.inf), jnp.inf, jnp.nan))
 
 
 def digamma(x: Array) -> Array:
-    """Return the derivative of `log_gamma` of float64 numbers x > 0 with two derivatives; NaN for others."""
+    """Return the derivative of `log_gamma` of float64 numbers, with two derivatives; NaN for x = 0, too."""
     found = _gamma_functions.digamma(_where_usual(x))
     return jnp.where(_is_usual(x), found, jnp.where(x == jnp.inf, jnp.inf, jnp.nan))
 
@@ -130,31 +134,71 @@ FAST = {"log": (log, 30), "log1p": (log1p, 32), "exp": (exp, 30), "expm1": (expm
 """By the name of JAX's operation, with the number of operations."""
 GAMMA = {"lgamma": log_gamma, "digamma": digamma}
 """By the name of JAX's operation."""
+_PASSING_NAN_ON = (
+    "abs add add_any broadcast_in_dim concatenate convert_element_type copy cos cumsum div dot_general dynamic_slice "
+    "exp exp2 expm1 integer_pow log log1p logistic max min mul neg reduce_max reduce_min reduce_sum reshape rev rsqrt "
+    "select_n sin slice sqrt square squeeze sub tanh transpose"
+)
+PASSING_NAN_ON = frozenset(_PASSING_NAN_ON.split())
+"""Operations whose result is NaN where what they are of is NaN: not comparisons, nor x^0."""
 
 
 def with_gamma_functions(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function of arrays, which returns an array, with these gamma functions in place of JAX's.
 
     It can be differentiated; derivatives that parts of it have by rules of their own stay as they are. Of negative
-    numbers, which these gamma functions are not made for, they return NaN.
+    numbers, which these gamma functions are not made for, they return NaN, and so does the function: one that might
+    hide it, by a comparison for example, is returned as it is.
     """
 
     def other(*arguments: Any) -> Any:
         program = jax.make_jaxpr(function)(*arguments)
+        if _from_gamma(program.jaxpr, [False] * len(program.jaxpr.invars)) is None:
+            return function(*arguments)
         return _evaluate(program, arguments, _with_gamma_function)[0]
 
     return other
 
 
+def _from_gamma(jaxpr: Any, inputs: Sequence[bool]) -> list[bool] | None:
+    """Say which outputs are computed from a gamma function, given which inputs are; None where NaN might be hidden."""
+    known = dict(zip(jaxpr.invars, inputs, strict=True))
+    of = lambda atom: not isinstance(atom, Literal) and known.get(atom, False)  # noqa: E731 - used twice
+    for equation in jaxpr.eqns:
+        name, taken = equation.primitive.name, [of(atom) for atom in equation.invars]
+        inner = equation.params.get(CALLS.get(name, ""))
+        found = [any(taken) or _is_gamma(equation)] * len(equation.outvars)
+        if inner is not None:
+            within = _from_gamma(inner.jaxpr, taken)
+            if within is None:
+                return None
+            found = within
+        elif any(taken) and not (name in PASSING_NAN_ON and _is_float(equation.outvars[0])):
+            return None
+        known |= dict(zip(equation.outvars, found, strict=True))
+    return [of(atom) for atom in jaxpr.outvars]
+
+
+def _is_float(variable: Any) -> bool:
+    return bool(jnp.issubdtype(variable.aval.dtype, jnp.floating))
+
+
+def _is_gamma(equation: Any) -> bool:
+    return equation.primitive.name in GAMMA and equation.invars[0].aval.dtype == jnp.float64
+
+
 def _with_gamma_function(equation: Any, values: list[Any]) -> list[Any]:
     name, inner = equation.primitive.name, equation.params.get(CALLS.get(equation.primitive.name, ""))
-    if name in GAMMA and equation.invars[0].aval.dtype == jnp.float64:
+    if _is_gamma(equation):
         return [GAMMA[name](jnp.asarray(values[0]))]
     return apply_equation(equation, values) if inner is None else _evaluate(inner, values, _with_gamma_function)
 
 
 def with_vector_functions(function: Callable[..., T]) -> Callable[..., T]:
-    """Return a function of pytrees of arrays with these functions in place of JAX's, wherever they are float64."""
+    """Return a function of pytrees of arrays with these functions in place of JAX's, wherever they are float64.
+
+    It is not to be differentiated: derivatives belong into the function.
+    """
 
     def other(*arguments: Any) -> T:
         program, outputs = jax.make_jaxpr(function, return_shape=True)(*arguments)

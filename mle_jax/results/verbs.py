@@ -88,8 +88,8 @@ def fit(
         columns: for a table, which columns become which leaf: ``{"y": "food", "x": ["income", "age"]}``.
         gradient: "autodiff", or "handwritten" to search with the model's own gradient.
         tolerance: of the decrement, in standard errors.
-        max_steps: the most steps; by default 2000 for Newton's method, 10 000 for others. If 100 or more are used up on
-            the way from a declared start, up to a quarter of them are taken from one at a better scale.
+        max_steps: the most steps; by default 2000 for Newton's method, 10 000 for others. If 100 or more run out and no
+            `start` was given, up to a quarter of them are added, from a start at a better scale (not for files).
         record: keep the history.
         dtype: "float64"; "float32" searches in single precision and certifies once in float64; "mixed" adds a float64
             search from there.
