@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.frame.workload import Contender
+from mle_jax._status import are_certified
 
 MEASURE = "largest error of an estimate or a standard error, in standard errors, over the lanes said to have converged"
 
@@ -48,6 +50,12 @@ def flattened(params: Mapping[str, Any]) -> np.ndarray:
     """Return parameters by name, (B,) or (B, p), side by side: (B, k)."""
     leaves = [np.asarray(params[name]) for name in params]
     return np.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], axis=1)
+
+
+def of_maximum(found: Any, names: Sequence[str]) -> dict[str, Any]:
+    """Return the same of what `mle_jax.maximize` found for one dataset, without standard errors; traceable."""
+    flat = jnp.concatenate([jnp.ravel(found.params[name]) for name in names])
+    return {"flat": flat, "converged": are_certified(found.status), "steps": found.steps}
 
 
 def in_standard_errors(answer: Mapping[str, Any], reference: Mapping[str, np.ndarray]) -> float:

@@ -15,9 +15,8 @@ import numpy as np
 import mle_jax as mle
 from benchmarks.frame.workload import Contender, Published, Workload
 from benchmarks.workloads._device import put
-from benchmarks.workloads._lanes import MEASURE, all_of, in_standard_errors, one_by_one, ours
+from benchmarks.workloads._lanes import MEASURE, all_of, in_standard_errors, of_maximum, one_by_one, ours
 from benchmarks.workloads._peaks import Peaks, counts, generate, mean_and_slopes, moment_start, reference
-from mle_jax._status import are_certified
 
 MODEL = mle.models.gaussian_peak()
 SHARED = ("u", "v")
@@ -54,9 +53,7 @@ def prepare_certificate(peaks: Peaks) -> Callable[[], Any]:
 def prepare_map(peaks: Peaks) -> Callable[[], Any]:
     def solve_all(y: Any, u: Any, v: Any) -> dict[str, Any]:
         def one(image: Any) -> dict[str, Any]:
-            found = mle.maximize(MODEL, {"y": image, "u": u, "v": v})
-            flat = jax.numpy.stack([found.params[name] for name in NAMES])
-            return {"flat": flat, "converged": are_certified(found.status), "steps": found.steps}
+            return of_maximum(mle.maximize(MODEL, {"y": image, "u": u, "v": v}), NAMES)
 
         return jax.lax.map(one, y, batch_size=CHUNK)
 

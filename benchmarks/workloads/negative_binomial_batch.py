@@ -11,10 +11,9 @@ from jax.scipy.special import gammaln
 
 import mle_jax as mle
 from benchmarks.frame.workload import Contender, Workload
-from benchmarks.workloads._device import resident
-from benchmarks.workloads._lanes import MEASURE, all_of, first, in_standard_errors, one_by_one, ours
+from benchmarks.workloads._device import on_device, resident
+from benchmarks.workloads._lanes import MEASURE, all_of, first, in_standard_errors, of_maximum, one_by_one, ours
 from benchmarks.workloads._negative_binomial import Data, counts, generate, reference
-from mle_jax._status import are_certified
 from mle_jax.models.negative_binomial_linear import start
 
 MAPPED = 2000  # datasets for the library's loop as JAX compiles it
@@ -41,8 +40,8 @@ def prepare_fit_batch(model: Any, errors: bool, data: Data) -> Callable[[], Any]
 
 
 def prepare_resident(data: Data) -> Callable[[], Any]:
-    on_device = resident(data)
-    return lambda: all_of(mle.fit_batch(READY_MADE, on_device))
+    there = resident(data)
+    return lambda: all_of(mle.fit_batch(READY_MADE, there))
 
 
 def prepare_certificate(data: Data) -> Callable[[], Any]:
@@ -52,14 +51,7 @@ def prepare_certificate(data: Data) -> Callable[[], Any]:
 
 def solved(dataset: Any) -> dict[str, Any]:
     """Fit the textbook's density to one dataset, traceable: certified, without standard errors."""
-    found = mle.maximize(TEXTBOOK, dataset)
-    flat = jnp.concatenate([found.params["w"], found.params["dispersion"][None]])
-    return {"flat": flat, "converged": are_certified(found.status), "steps": found.steps}
-
-
-def prepare_map(data: Data) -> Callable[[], Any]:
-    datasets = jax.tree_util.tree_map(lambda leaf: leaf[:MAPPED], resident(data))
-    return partial(jax.jit(lambda data: jax.lax.map(solved, data, batch_size=CHUNK)), datasets)
+    return of_maximum(mle.maximize(TEXTBOOK, dataset), ["w", "dispersion"])
 
 
 def prepare_loop(data: Data) -> Callable[[], Any]:
@@ -120,7 +112,7 @@ WORKLOADS = (
             ),
             ours(
                 "lax.map of mle.maximize, textbook's density",
-                prepare_map,
+                partial(on_device, lambda data: jax.lax.map(solved, data, batch_size=CHUNK), MAPPED),
                 "on the gamma functions of jax.scipy themselves; data on the device, with certificate, without "
                 "standard errors; chunks of 16",
                 MAPPED,

@@ -11,8 +11,17 @@ import numpy as np
 
 import mle_jax as mle
 from benchmarks.frame.workload import Contender, Workload
-from benchmarks.workloads._device import resident
-from benchmarks.workloads._lanes import MEASURE, all_of, errors_of, first, in_standard_errors, one_by_one, ours
+from benchmarks.workloads._device import on_device, resident
+from benchmarks.workloads._lanes import (
+    MEASURE,
+    all_of,
+    errors_of,
+    first,
+    in_standard_errors,
+    of_maximum,
+    one_by_one,
+    ours,
+)
 from benchmarks.workloads._numba_poisson import solver
 from benchmarks.workloads._poisson import (
     MODEL,
@@ -24,7 +33,6 @@ from benchmarks.workloads._poisson import (
     newton_step,
     reference,
 )
-from mle_jax._status import are_certified
 
 LOOPED = 200  # datasets that go through a loop of single fits in Python
 SIDE_BY_SIDE = 10_000  # datasets for those who hold several copies of everything at once
@@ -37,8 +45,8 @@ def prepare_fit_batch(model: Any, errors: bool, data: Data) -> Callable[[], Any]
 
 
 def prepare_resident(data: Data) -> Callable[[], Any]:
-    on_device = resident(data)
-    return lambda: all_of(mle.fit_batch(MODEL, on_device))
+    there = resident(data)
+    return lambda: all_of(mle.fit_batch(MODEL, there))
 
 
 def prepare_certificate(data: Data) -> Callable[[], Any]:
@@ -51,8 +59,7 @@ def prepare_certificate(data: Data) -> Callable[[], Any]:
 
 def solved(dataset: Any) -> dict[str, Any]:
     """Fit one dataset, traceable: certified, without standard errors."""
-    found = mle.maximize(MODEL, dataset)
-    return {"flat": found.params["w"], "converged": are_certified(found.status), "steps": found.steps}
+    return of_maximum(mle.maximize(MODEL, dataset), ["w"])
 
 
 def newton(dataset: Any, start: Any = None) -> dict[str, Any]:
@@ -74,11 +81,6 @@ def newton(dataset: Any, start: Any = None) -> dict[str, Any]:
     if start is None:
         start = least_squares_start(dataset["x"], dataset["y"], jnp)
     return {"flat": jax.lax.while_loop(unfinished, advance, (start, jnp.full_like(start, jnp.inf), 0))[0]}
-
-
-def on_device(function: Callable[[Any], Any], lanes: int | None, data: Data) -> Callable[[], Any]:
-    """Compile a function of all datasets, or of the first ones, which stay on the device."""
-    return partial(jax.jit(function), jax.tree_util.tree_map(lambda leaf: leaf[:lanes], resident(data)))
 
 
 def prepare_loop(data: Data) -> Callable[[], Any]:

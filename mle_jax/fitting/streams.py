@@ -348,33 +348,34 @@ def _from_better_scales(
     model: "Model", plan: Plan, streams: Streams, parts: list[Part], careful: Callable[..., Solution]
 ) -> list[Part]:
     """Return the lanes whose steps ran out on the way from a start that nobody gave, and get higher from another."""
-    late = np.concatenate([some[found.status == int(Status.max_steps)] for some, found in parts])
+    out = [(some, found, found.status == int(Status.max_steps)) for some, found in parts]
+    late = np.concatenate([some[ran_out] for some, _, ran_out in out])
     if not late.size or any(streams.batch.start) or not may_rescale(plan.coordinates, plan.max_steps):
         return []
-    before = merged(streams.batch.size, parts)
     begin = verb_program(model, better_scaled, axes=streams.batch.axes)
 
     def rescale(piece: Batch, _: np.ndarray) -> Any:
-        by_lane = lane_weights(piece.weights)
-        return begin(plan.coordinates, piece.data, by_lane, common_weights(piece.weights))
+        return begin(plan.coordinates, piece.data, lane_weights(piece.weights), common_weights(piece.weights))
 
-    found = streams.run(rescale, late, name="scales")
-    higher = np.concatenate([height > before.log_likelihood[some] for some, (_, height) in found])
-    if not higher.any():
+    rescaled = [found for _, found in streams.run(rescale, late, name="scales")]
+    starts, heights = jax.tree_util.tree_map(lambda *leaf: np.concatenate(leaf), *rescaled)
+    before = np.concatenate([found.log_likelihood[ran_out] for _, found, ran_out in out])
+    steps = np.concatenate([found.steps[ran_out] for _, found, ran_out in out])
+    higher = np.flatnonzero(heights > before)
+    if not higher.size:
         return []
-    lanes = late[higher]
-    starts = jax.tree_util.tree_map(lambda *leaf: np.concatenate(leaf)[higher], *(params for _, (params, _) in found))
     named = named_leaves(starts)
 
     def again(piece: Batch, some: np.ndarray) -> Solution:
-        at = np.searchsorted(lanes, some)
+        at = np.searchsorted(late, some)
         own = {name: leaf[at] for name, leaf in zip(named.names, named.leaves, strict=True)}
         return careful(replace(piece, start=({}, own)), plan.max_steps // REST, search_again(plan.coordinates.size))
 
     better: list[Part] = []
-    for some, solution in streams.run(again, lanes, name="careful, from better scales"):
-        up = solution.log_likelihood > before.log_likelihood[some]
-        solution = solution._replace(steps=solution.steps + before.steps[some])
+    for some, solution in streams.run(again, late[higher], name="careful, from better scales"):
+        at = np.searchsorted(late, some)
+        up = solution.log_likelihood > before[at]
+        solution = solution._replace(steps=solution.steps + steps[at])
         better.append((some[up], jax.tree_util.tree_map(lambda leaf, up=up: leaf[up], solution)))
     return better
 

@@ -101,16 +101,22 @@ def trace(function: Callable[..., Any], *arguments: Any, differentiable: bool = 
     return Program(tuple(steps), tuple(shapes), tuple(types), constants, tuple(results))
 
 
-def work_out(program: Program, known: dict[int, Any], wanted: Sequence[Any]) -> list[Any]:
+def work_out(
+    program: Program,
+    known: dict[int, Any],
+    wanted: Sequence[Any],
+    apply: Callable[[Any, Sequence[Any]], list[Any]] = apply_equation,
+) -> list[Any]:
     """Evaluate the values wanted from those known, by the steps that they need.
 
-    A value may be known as separate numbers, an array of objects: see `mle_jax.likelihood.separate`.
+    A value may be known as separate numbers, an array of objects: see `mle_jax.likelihood.separate`. Equations are
+    applied to all others as `apply` does it.
     """
     known = {**program.constants, **known}
     for step in steps_to(program, known.keys(), wanted):
         inputs = [value.val if isinstance(value, Literal) else known[value] for value in step.inputs]
         outputs = apply_to_numbers(step.equation, inputs) if any(map(are_numbers, inputs)) else None
-        known |= dict(zip(step.outputs, outputs or apply_equation(step.equation, inputs), strict=True))
+        known |= dict(zip(step.outputs, outputs or apply(step.equation, inputs), strict=True))
     return [value.val if isinstance(value, Literal) else known[value] for value in wanted]
 
 

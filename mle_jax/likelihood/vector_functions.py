@@ -16,7 +16,7 @@ are put together.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import jax
@@ -24,9 +24,10 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.extend.core import ClosedJaxpr, Literal
 
-from mle_jax._equations import CALLS, CALLS_OR_RULES, apply_equation
+from mle_jax._equations import CALLS_OR_RULES, apply_equation
 from mle_jax._polynomial import polynomial
 from mle_jax.densities import _gamma_functions
+from mle_jax.likelihood.traced import Program, numbers, trace, work_out
 
 T = TypeVar("T")
 
@@ -152,46 +153,31 @@ def with_gamma_functions(function: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def other(*arguments: Any) -> Any:
-        program = jax.make_jaxpr(function)(*arguments)
-        if _from_gamma(program.jaxpr, [False] * len(program.jaxpr.invars)) is None:
+        program = trace(function, *arguments)
+        if _may_hide_nan(program):
             return function(*arguments)
-        return _evaluate(program, arguments, _with_gamma_function)[0]
+        return work_out(program, dict(enumerate(arguments)), program.results, _with_gamma_function)[0]
 
     return other
 
 
-def _from_gamma(jaxpr: Any, inputs: Sequence[bool]) -> list[bool] | None:
-    """Say which outputs are computed from a gamma function, given which inputs are; None where NaN might be hidden."""
-    known = dict(zip(jaxpr.invars, inputs, strict=True))
-    of = lambda atom: not isinstance(atom, Literal) and known.get(atom, False)  # noqa: E731 - used twice
-    for equation in jaxpr.eqns:
-        name, taken = equation.primitive.name, [of(atom) for atom in equation.invars]
-        inner = equation.params.get(CALLS.get(name, ""))
-        found = [any(taken) or _is_gamma(equation)] * len(equation.outvars)
-        if inner is not None:
-            within = _from_gamma(inner.jaxpr, taken)
-            if within is None:
-                return None
-            found = within
-        elif any(taken) and not (name in PASSING_NAN_ON and _is_float(equation.outvars[0])):
-            return None
-        known |= dict(zip(equation.outvars, found, strict=True))
-    return [of(atom) for atom in jaxpr.outvars]
+def _may_hide_nan(program: Program) -> bool:
+    """Say whether something computed from a gamma function is used in a way that could hide that it is NaN."""
+    from_gamma = [False] * len(program.shapes)
+    for step in program.steps:
+        follows = any(from_gamma[value] for value in numbers(step.inputs))
+        passes = step.equation.primitive.name in PASSING_NAN_ON
+        if follows and not (passes and jnp.issubdtype(program.types[step.outputs[0]], jnp.floating)):
+            return True
+        for output in step.outputs:
+            from_gamma[output] = follows or _is_in(GAMMA, step.equation)
+    return False
 
 
-def _is_float(variable: Any) -> bool:
-    return bool(jnp.issubdtype(variable.aval.dtype, jnp.floating))
-
-
-def _is_gamma(equation: Any) -> bool:
-    return equation.primitive.name in GAMMA and equation.invars[0].aval.dtype == jnp.float64
-
-
-def _with_gamma_function(equation: Any, values: list[Any]) -> list[Any]:
-    name, inner = equation.primitive.name, equation.params.get(CALLS.get(equation.primitive.name, ""))
-    if _is_gamma(equation):
-        return [GAMMA[name](jnp.asarray(values[0]))]
-    return apply_equation(equation, values) if inner is None else _evaluate(inner, values, _with_gamma_function)
+def _with_gamma_function(equation: Any, values: Sequence[Any]) -> list[Any]:
+    if _is_in(GAMMA, equation):
+        return [GAMMA[equation.primitive.name](jnp.asarray(values[0]))]
+    return apply_equation(equation, values)
 
 
 def with_vector_functions(function: Callable[..., T]) -> Callable[..., T]:
@@ -211,10 +197,6 @@ def with_vector_functions(function: Callable[..., T]) -> Callable[..., T]:
 
 def run_with_vector_functions(program: ClosedJaxpr, values: Sequence[Any]) -> list[Any]:
     """Do the same for a traced program: return its outputs."""
-    return _evaluate(program, values, _with_vector_function)
-
-
-def _evaluate(program: ClosedJaxpr, values: Sequence[Any], apply: Callable[[Any, list[Any]], list[Any]]) -> list[Any]:
     known = dict(zip(program.jaxpr.constvars, program.consts, strict=True))
     known |= zip(program.jaxpr.invars, values, strict=True)
 
@@ -222,40 +204,42 @@ def _evaluate(program: ClosedJaxpr, values: Sequence[Any], apply: Callable[[Any,
         return variable.val if isinstance(variable, Literal) else known[variable]
 
     for equation in program.jaxpr.eqns:
-        found = apply(equation, [read(variable) for variable in equation.invars])
+        found = _with_vector_function(equation, [read(variable) for variable in equation.invars])
         known |= zip(equation.outvars, found, strict=True)
     return [read(variable) for variable in program.jaxpr.outvars]
 
 
 def _with_vector_function(equation: Any, values: list[Any]) -> list[Any]:
-    evaluate = run_with_vector_functions
     name, params = equation.primitive.name, equation.params
-    if _is_replaced(equation):
+    if _is_in(FAST, equation):
         return [FAST[name][0](jnp.asarray(values[0]))]
     inner = params.get(CALLS_OR_RULES.get(name, ""))
     if isinstance(inner, ClosedJaxpr):
-        return evaluate(inner, values)
+        return run_with_vector_functions(inner, values)
     if name == "while":
         until, body = params["cond_jaxpr"], params["body_jaxpr"]
         first, second = params["cond_nconsts"], params["cond_nconsts"] + params["body_nconsts"]
         of_until, of_body, begin = values[:first], values[first:second], values[second:]
         return list(
             lax.while_loop(
-                lambda now: evaluate(until, (*of_until, *now))[0],
-                lambda now: evaluate(body, (*of_body, *now)),
+                lambda now: run_with_vector_functions(until, (*of_until, *now))[0],
+                lambda now: run_with_vector_functions(body, (*of_body, *now)),
                 begin,
             )
         )
     if name == "cond":
-        branches = [lambda *values, branch=branch: evaluate(branch, values) for branch in params["branches"]]
+        branches = [
+            lambda *values, branch=branch: run_with_vector_functions(branch, values) for branch in params["branches"]
+        ]
         return list(lax.switch(values[0], branches, *values[1:]))
     return apply_equation(equation, values)
 
 
 def count_added(steps: Sequence[Any]) -> int:
     """Return how many operations the program is longer by."""
-    return sum(FAST[step.primitive.name][1] - 1 for step in steps if _is_replaced(step))
+    return sum(FAST[step.primitive.name][1] - 1 for step in steps if _is_in(FAST, step))
 
 
-def _is_replaced(equation: Any) -> bool:
-    return equation.primitive.name in FAST and equation.invars[0].aval.dtype == jnp.float64
+def _is_in(functions: Mapping[str, Any], equation: Any) -> bool:
+    """Say whether the equation is one of those that these functions take the place of."""
+    return equation.primitive.name in functions and equation.invars[0].aval.dtype == jnp.float64
