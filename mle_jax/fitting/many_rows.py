@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -42,10 +42,13 @@ from mle_jax.likelihood.layout import count_rows
 from mle_jax.likelihood.loss import evaluation_of, part_derivatives, part_values
 from mle_jax.likelihood.programs import program, quick_program, verb_program
 from mle_jax.optimizers._loop import NON_FINITE, Run, advance, begin, goes_on
+from mle_jax.optimizers._one_kernel import NotOneKernelError, only_in_one_kernel
 from mle_jax.optimizers.newton import Newton
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
+
+T = TypeVar("T")
 
 MANY_ROWS = 100_000
 """Rows from which on a fit is driven from Python: a pass then takes longer than to ask for it."""
@@ -120,7 +123,7 @@ class Passes:
         self._place = place
         self._pool = pool
         self._derivatives = program(model, _part_derivatives)
-        self._values = program(model, part_values)
+        self._values = program(model, _part_values)
 
     def evaluate(self, point: Array) -> Evaluation:
         """Return the loss at a point with gradient and Hessian."""
@@ -156,7 +159,19 @@ def _part_derivatives(model: "Model", place: Any, theta: Array, *piece: Any) -> 
     else:
         places = jnp.arange(weights.shape[0])
         weight = jnp.sum(jnp.where((places >= first) & (places < end), weights, 0.0))
-    return *part_derivatives(model, place, theta, *piece), weight
+    return *_in_native_loops(partial(part_derivatives, model, place, theta, *piece)), weight
+
+
+def _part_values(model: "Model", place: Any, thetas: Array, *piece: Any) -> Array:
+    return _in_native_loops(partial(part_values, model, place, thetas, *piece))
+
+
+def _in_native_loops(sums: Callable[..., T]) -> T:
+    """Sum by native loops over the rows, on a CPU and where the log density can be part of one."""
+    try:
+        return sums(call=only_in_one_kernel)
+    except NotOneKernelError:
+        return sums()
 
 
 def _search(

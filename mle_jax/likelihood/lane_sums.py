@@ -11,8 +11,7 @@ With the predictors z = (u, s), u = J theta + c of a row's own and s = S theta +
 h'' of its log density in z, the sums are those of `likelihood.row_sums`, written out entry by entry.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import jax
@@ -23,7 +22,8 @@ from mle_jax._side_by_side import TOGETHER, Entries, Vector, height_of_block, ne
 from mle_jax.likelihood.affine import Split, split_always
 from mle_jax.likelihood.evaluation import weigh
 from mle_jax.likelihood.rows import row_layout
-from mle_jax.likelihood.traced import Stages, in_stages
+from mle_jax.likelihood.stages import derivatives_by_row, values_by_row
+from mle_jax.likelihood.traced import Stages
 from mle_jax.likelihood.vector_functions import with_gamma_functions, with_vector_functions
 
 if TYPE_CHECKING:
@@ -88,10 +88,8 @@ class LaneLikelihood:
         kept = [leaf if i in self._reads(computed) else None for i, leaf in enumerate(one)]
         number = jax.ShapeDtypeStruct((), point.dtype)
         by_row = [number] * own, kept, computed
-        # Which way of differentiating makes the shorter program depends on the density; the numbers are the same.
-        ways = (in_stages(partial(self._row, slopes), [number] * common, by_row) for slopes in (_backward, _forward))
-        self._derivatives = min(ways, key=lambda stages: stages.length)
-        self._values = in_stages(self._density, [number] * common, by_row)
+        self._derivatives = derivatives_by_row(self.split, [number] * common, by_row)
+        self._values = values_by_row(self.split, [number] * common, by_row)
 
     def prepare(self, leaves: Sequence[Array], weights: Array | None) -> LaneRows:
         """Lay the rows of L datasets out, and work out what does not depend on the point.
@@ -200,29 +198,6 @@ class LaneLikelihood:
         ahead = range(self.split.sizes[0])
         return [block.offset[:, a] + sum(block.through[:, a, i] * at[i] for i in range(self.size)) for a in ahead]
 
-    def _density(self, common: Sequence[Array], by_row: tuple[Sequence[Array], Any, Any]) -> Array:
-        """Return the log density of one row, by its predictors, and what is kept of it."""
-        own, leaves, computed = by_row
-        return self.split.outer(list(own), list(common), leaves, computed)
-
-    def _row(
-        self, slopes: "Slopes", common: Sequence[Array], by_row: tuple[Sequence[Array], Any, Any]
-    ) -> tuple[Array, list[Array], list[Array]]:
-        """Return value, first and second derivatives in the predictors, those of its own first; a lower triangle."""
-        own, leaves, computed = by_row
-        at = [*own, *common]
-
-        def density(z: list[Array]) -> Array:
-            return self._density(z[len(own) :], (z[: len(own)], leaves, computed))
-
-        def along(i: int) -> list[Array]:
-            # In one predictor, the others being constants: no product with the zeros of a direction.
-            place = lambda z: slopes(density, [*at[:i], z, *at[i + 1 :]], i + 1)  # noqa: E731 - differentiated below
-            return _push(place, at[i])
-
-        bends = [entry for i in range(len(at)) for entry in along(i)]
-        return density(at), slopes(density, at, len(at)), bends
-
     def _through(self, block: Rows, slopes: list[Array], bends: Entries) -> list[Array]:
         """Return what the own predictors add: J' h'_u, J' h''_uu J (lower triangle) and h''_su J, row by row."""
         own, common = self.split.sizes
@@ -264,28 +239,6 @@ class LaneLikelihood:
                 for (i, j), h in hessian.items()
             }
         return LaneSums(value, magnitude, gradient, hessian)
-
-
-Slopes = Callable[[Callable[[list[Array]], Array], list[Array], int], list[Array]]
-
-
-def _backward(function: Callable[[list[Array]], Array], at: list[Array], count: int) -> list[Array]:
-    """Return the first of the partial derivatives, all from one pass backward."""
-    return jax.grad(function)(at)[:count]
-
-
-def _forward(function: Callable[[list[Array]], Array], at: list[Array], count: int) -> list[Array]:
-    """Return the first of the partial derivatives, each from a pass forward."""
-
-    def along(i: int, z: Array) -> Array:
-        return function([*at[:i], z, *at[i + 1 :]])
-
-    return [_push(partial(along, i), at[i]) for i in range(count)]
-
-
-def _push(function: Callable[[Array], Any], at: Array) -> Any:
-    """Return the derivative in one number."""
-    return jax.jvp(function, [at], [jnp.ones_like(at)])[1]
 
 
 def _with_valid_rows(leaf: Array, weights: Array, spare: Array) -> Array:

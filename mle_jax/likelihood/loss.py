@@ -16,6 +16,7 @@ from mle_jax._objective import Evaluation, Objective
 from mle_jax.likelihood.evaluation import sample, total_and_magnitude
 from mle_jax.likelihood.layout import count_rows, laid_out_like
 from mle_jax.likelihood.row_sums import RowSums
+from mle_jax.likelihood.tile_sums import Call, TileSums
 
 if TYPE_CHECKING:
     from mle_jax.likelihood.model import Model
@@ -93,6 +94,8 @@ def part_derivatives(
     weights: Array | None,
     begin: Array | int,
     end: Array | int,
+    *,
+    call: Call | None = None,
 ) -> tuple[Array, Array, Array, Array]:
     """Return what some rows add to scale times the loss, its magnitude, its gradient (k,) and its Hessian (k, k).
 
@@ -104,8 +107,9 @@ def part_derivatives(
         weights: (n,) or None.
         begin: the first of the rows.
         end: the one after the last.
+        call: how a loop over rows becomes a native function; None for the operations of usual size.
     """
-    sums = RowSums(model, coordinates, data, weights, part=(begin, end))
+    sums = _part_sums(model, coordinates, data, weights, (begin, end), call)
     (total, magnitude), score, hessian = sums.with_hessian(theta)
     return -total, magnitude, -score, -hessian
 
@@ -118,10 +122,20 @@ def part_values(
     weights: Array | None,
     begin: Array | int,
     end: Array | int,
+    *,
+    call: Call | None = None,
 ) -> Array:
     """Return what some rows add to scale times the loss at every one of the points (m, k), shape (m,)."""
-    sums = RowSums(model, coordinates, data, weights, part=(begin, end))
+    sums = _part_sums(model, coordinates, data, weights, (begin, end), call)
     return -sums.values(thetas)
+
+
+def _part_sums(
+    model: "Model", coordinates: FreeCoordinates, data: Any, weights: Array | None, part: Any, call: Call | None
+) -> RowSums:
+    if call is None:
+        return RowSums(model, coordinates, data, weights, part=part)
+    return TileSums(model, coordinates, data, weights, part=part, call=call)
 
 
 def evaluation_of(point: Array, sums: tuple[Any, Any, Any, Any], scale: Array | float) -> Evaluation:

@@ -112,11 +112,7 @@ class RowSums:
         if split is None:
             return self._sum(lambda rows, weights: self._twice(theta, rows, weights), width=theta.size)
         common, slopes = self._common(split, theta)
-
-        def of_block(rows: tuple[Array, ...], weights: Array | None) -> Terms:
-            return _terms(split, theta, common, rows, weights)
-
-        terms = self._sum(of_block, width=split.sizes[0] * theta.size)
+        terms = self._terms(split, theta, common)
         if terms.common is None:
             gradient, hessian = terms.gradient, terms.hessian
         else:
@@ -151,6 +147,15 @@ class RowSums:
             squares = squares + jnp.sum(slopes * (2 * mixed + both @ slopes), axis=0)
         diagonal: Array = squares.astype(theta.dtype)
         return diagonal
+
+    def _terms(self, split: Split, theta: Array, common: Array | None) -> Terms:
+        """Return the sums of all rows in terms of the predictors."""
+
+        def of_block(rows: tuple[Array, ...], weights: Array | None) -> Terms:
+            return _terms(split, theta, common, rows, weights)
+
+        terms: Terms = self._sum(of_block, width=split.sizes[0] * theta.size)
+        return terms
 
     def _split(self, theta: Array) -> Split | None:
         one = [jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in self._rows]
@@ -204,7 +209,7 @@ class RowSums:
             if self._weights is not None:
                 weights = weights * block(self._weights)
                 leaves = self._valid(leaves, weights)
-            return _plus(*sums, function(leaves, weights))
+            return plus(*sums, function(leaves, weights))
 
         one = tuple(leaf[:height] for leaf in self._rows)
         shapes = jax.eval_shape(function, one, None)
@@ -227,7 +232,7 @@ class RowSums:
         )
 
 
-def _plus(high: Any, low: Any, more: Any) -> tuple[Any, Any]:
+def plus(high: Any, low: Any, more: Any) -> tuple[Any, Any]:
     """Add to a sum that is held in two parts, the second of which collects the rounding errors of the first."""
     total = jax.tree_util.tree_map(jnp.add, high, more)
 

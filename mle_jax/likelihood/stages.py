@@ -1,0 +1,83 @@
+"""The log density of a row with its first and second derivatives in the predictors, number by number, in two stages.
+
+The first works out what all rows have in common, the gamma function of a dispersion for example; the second the rest.
+Both are programs of scalars, for loops that have vectors over rows or over datasets in the place of every number.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from mle_jax.likelihood.affine import Split
+from mle_jax.likelihood.traced import Stages, in_stages
+
+ByRow = tuple[Sequence[Array], Any, Any]
+"""The predictors of a row's own, its leaves, and what was worked out from these alone."""
+Slopes = Callable[[Callable[[list[Array]], Array], list[Array], int], list[Array]]
+
+
+def values_by_row(split: Split, common: Sequence[Any], by_row: Any) -> Stages:
+    """Take the log density of a row apart.
+
+    Args:
+        split: the log density by its predictors.
+        common: descriptions of the predictors in common.
+        by_row: descriptions of what is a row's own (`ByRow`).
+    """
+    return in_stages(partial(_density, split), common, by_row)
+
+
+def derivatives_by_row(split: Split, common: Sequence[Any], by_row: Any) -> Stages:
+    """Do the same with all derivatives: value, slopes, and the lower triangle of the second derivatives.
+
+    The predictors of a row's own come first. Which way of differentiating makes the shorter program depends on the
+    density; the numbers are the same.
+    """
+    ways = (in_stages(partial(_row, split, slopes), common, by_row) for slopes in (_backward, _forward))
+    return min(ways, key=lambda stages: stages.length)
+
+
+def _density(split: Split, common: Sequence[Array], by_row: ByRow) -> Array:
+    own, leaves, computed = by_row
+    return split.outer(list(own), list(common), leaves, computed)
+
+
+def _row(
+    split: Split, slopes: Slopes, common: Sequence[Array], by_row: ByRow
+) -> tuple[Array, list[Array], list[Array]]:
+    own, leaves, computed = by_row
+    at = [*own, *common]
+
+    def density(z: list[Array]) -> Array:
+        return _density(split, z[len(own) :], (z[: len(own)], leaves, computed))
+
+    def along(i: int) -> list[Array]:
+        # In one predictor, the others being constants: no product with the zeros of a direction.
+        place = lambda z: slopes(density, [*at[:i], z, *at[i + 1 :]], i + 1)  # noqa: E731 - differentiated below
+        return _push(place, at[i])
+
+    bends = [entry for i in range(len(at)) for entry in along(i)]
+    return density(at), slopes(density, at, len(at)), bends
+
+
+def _backward(function: Callable[[list[Array]], Array], at: list[Array], count: int) -> list[Array]:
+    """Return the first of the partial derivatives, all from one pass backward."""
+    return jax.grad(function)(at)[:count]
+
+
+def _forward(function: Callable[[list[Array]], Array], at: list[Array], count: int) -> list[Array]:
+    """Return the first of the partial derivatives, each from a pass forward."""
+
+    def along(i: int, z: Array) -> Array:
+        return function([*at[:i], z, *at[i + 1 :]])
+
+    return [_push(partial(along, i), at[i]) for i in range(count)]
+
+
+def _push(function: Callable[[Array], Any], at: Array) -> Any:
+    """Return the derivative in one number."""
+    return jax.jvp(function, [at], [jnp.ones_like(at)])[1]

@@ -1,0 +1,142 @@
+"""Sums by native loops over tiles of rows, against NumPy's sums of derivatives written down by hand."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.scipy.stats import norm
+
+import mle_jax as mle
+from mle_jax.fitting import many_rows
+from mle_jax.likelihood.loss import part_derivatives, part_values
+from mle_jax.optimizers._one_kernel import is_known, only_in_one_kernel
+
+N, P = 5000, 7
+# Sums of 5000 terms of size 1 to 10, in another order: some hundred rounding units of the sum of their sizes.
+CLOSE = {"rtol": 1e-12, "atol": 1e-9}
+
+pytestmark = pytest.mark.skipif(not is_known(), reason="native loops are not known to work here")
+
+
+class Flat:
+    """Coordinates that are a vector, and parameters that read it."""
+
+    def __init__(self, read):
+        self.params = read
+
+
+def logistic(params, row):
+    z = row["x"] @ params
+    return row["y"] * z - jnp.logaddexp(0.0, z)
+
+
+def two_predictors(params, row):
+    return norm.logpdf(row["y"], row["x"] @ params[:P], jnp.exp(row["x"][:2] @ params[P:]))
+
+
+def scale_in_common(params, row):
+    return norm.logpdf(row["y"], row["x"] @ params[:P], jnp.exp(params[P]))
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((N, P))
+    return {"x": x, "y": (rng.random(N) < 0.4).astype(float)}
+
+
+def by_native_loops(density, theta, data, weights, begin, end):
+    with jax.enable_x64(True):
+        model, flat = mle.Model(density, {"w": mle.Real(theta.size)}), Flat(lambda at: at)
+        run = jax.jit(partial(part_derivatives, model, flat, call=only_in_one_kernel), static_argnames=("begin", "end"))
+        run = partial(run, jnp.asarray(theta), data, weights, begin, end)
+        points = jnp.stack([theta, 0.5 * theta])
+        values = part_values(model, flat, points, data, weights, begin, end, call=only_in_one_kernel)
+        return [np.asarray(leaf) for leaf in (*run(), values)]
+
+
+def weights_of(kind):
+    if kind is None:
+        return None
+    weights = np.random.default_rng(5).integers(0, 3, N).astype(float)
+    return weights
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("kind", [None, "weights"])
+@pytest.mark.parametrize(("begin", "end"), [(0, N), (7, 4101), (4990, N), (12, 12)])
+def test_logistic_sums(data, kind, begin, end):
+    theta, weights = np.linspace(-0.5, 0.8, P), weights_of(kind)
+    value, magnitude, gradient, hessian, values = by_native_loops(logistic, theta, data, weights, begin, end)
+    x, y = data["x"][begin:end], data["y"][begin:end]
+    w = np.ones(end - begin) if weights is None else weights[begin:end]
+
+    def total(at):
+        return w * (y * (x @ at) - np.logaddexp(0.0, x @ at))
+
+    p = 1 / (1 + np.exp(-x @ theta))
+    np.testing.assert_allclose(value, -total(theta).sum(), **CLOSE)
+    np.testing.assert_allclose(magnitude, np.abs(total(theta)).sum(), **CLOSE)
+    np.testing.assert_allclose(gradient, -x.T @ (w * (y - p)), **CLOSE)
+    np.testing.assert_allclose(hessian, (x.T * (w * p * (1 - p))) @ x, **CLOSE)
+    np.testing.assert_allclose(values, [-total(theta).sum(), -total(0.5 * theta).sum()], **CLOSE)
+
+
+def test_two_predictors_of_a_row(data):
+    theta = np.append(np.linspace(-0.5, 0.8, P), [0.2, -0.1])
+    value, _, gradient, hessian, _ = by_native_loops(two_predictors, theta, data, None, 0, N)
+    x, z = data["x"], data["x"][:, :2]
+    s = np.exp(z @ theta[P:])
+    r = (data["y"] - x @ theta[:P]) / s
+    np.testing.assert_allclose(value, -np.sum(-0.5 * r**2 - np.log(s) - 0.5 * np.log(2 * np.pi)), **CLOSE)
+    np.testing.assert_allclose(gradient, -np.append(x.T @ (r / s), z.T @ (r**2 - 1)), **CLOSE)
+    top = np.hstack([(x.T / s**2) @ x, (x.T * (2 * r / s)) @ z])
+    bottom = np.hstack([(z.T * (2 * r / s)) @ x, (z.T * (2 * r**2)) @ z])
+    np.testing.assert_allclose(hessian, np.vstack([top, bottom]), **CLOSE)
+
+
+@pytest.mark.smoke
+def test_a_scale_in_common(data):
+    theta = np.append(np.linspace(-0.5, 0.8, P), 0.3)
+    weights = weights_of("weights")
+    value, _, gradient, hessian, _ = by_native_loops(scale_in_common, theta, data, weights, 0, N)
+    x, s = data["x"], np.exp(0.3)
+    r = (data["y"] - x @ theta[:P]) / s
+    np.testing.assert_allclose(value, weights @ (0.5 * r**2 + 0.3 + 0.5 * np.log(2 * np.pi)), **CLOSE)
+    np.testing.assert_allclose(gradient, -np.append(x.T @ (weights * r / s), weights @ (r**2 - 1)), **CLOSE)
+    cross = x.T @ (weights * 2 * r / s)
+    top = np.hstack([(x.T * (weights / s**2)) @ x, cross[:, None]])
+    np.testing.assert_allclose(hessian, np.vstack([top, np.append(cross, weights @ (2 * r**2))]), **CLOSE)
+
+
+def test_rows_of_weight_zero_may_hold_anything(data):
+    weights = weights_of("weights")
+    x, y = data["x"].copy(), data["y"].copy()
+    x[weights == 0], y[weights == 0] = np.nan, np.inf
+    theta = np.linspace(-0.5, 0.8, P)
+    clean = by_native_loops(logistic, theta, data, weights, 0, N)
+    dirty = by_native_loops(logistic, theta, {"x": x, "y": y}, weights, 0, N)
+    for one, other in zip(clean, dirty, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-15)
+
+
+def test_a_fit_of_many_rows_goes_through_them(monkeypatch):
+    rng = np.random.default_rng(1)
+    x = np.column_stack([np.ones(120_000), rng.standard_normal((120_000, 2))])
+    data = {"x": x, "y": (rng.random(120_000) < 0.3).astype(float)}
+    called = []
+
+    def counted(*args):
+        called.append(1)
+        return only_in_one_kernel(*args)
+
+    monkeypatch.setattr(many_rows, "only_in_one_kernel", counted)
+    fit = mle.fit(mle.models.logistic_regression(), data)
+    assert called and fit.converged
+    p = 1 / (1 + np.exp(-x @ fit.params["w"]))
+    information = (x.T * (p * (1 - p))) @ x
+    step = np.linalg.solve(information, x.T @ (data["y"] - p))
+    assert np.sqrt(step @ information @ step) < 1e-6
+    np.testing.assert_allclose(fit.standard_errors()["w"], np.sqrt(np.diag(np.linalg.inv(information))), rtol=1e-9)
