@@ -16,7 +16,7 @@ from mle_jax._objective import Evaluation, Objective
 from mle_jax.likelihood.evaluation import sample, total_and_magnitude
 from mle_jax.likelihood.layout import count_rows, laid_out_like
 from mle_jax.likelihood.row_sums import RowSums
-from mle_jax.likelihood.tile_sums import Call, TileSums
+from mle_jax.likelihood.tile_sums import Call
 
 if TYPE_CHECKING:
     from mle_jax.likelihood.model import Model
@@ -109,7 +109,7 @@ def part_derivatives(
         end: the one after the last.
         call: how a loop over rows becomes a native function; None for the operations of usual size.
     """
-    sums = _part_sums(model, coordinates, data, weights, (begin, end), call)
+    sums = RowSums(model, coordinates, data, weights, part=(begin, end), call=call)
     (total, magnitude), score, hessian = sums.with_hessian(theta)
     return -total, magnitude, -score, -hessian
 
@@ -126,16 +126,8 @@ def part_values(
     call: Call | None = None,
 ) -> Array:
     """Return what some rows add to scale times the loss at every one of the points (m, k), shape (m,)."""
-    sums = _part_sums(model, coordinates, data, weights, (begin, end), call)
+    sums = RowSums(model, coordinates, data, weights, part=(begin, end), call=call)
     return -sums.values(thetas)
-
-
-def _part_sums(
-    model: "Model", coordinates: FreeCoordinates, data: Any, weights: Array | None, part: Any, call: Call | None
-) -> RowSums:
-    if call is None:
-        return RowSums(model, coordinates, data, weights, part=part)
-    return TileSums(model, coordinates, data, weights, part=part, call=call)
 
 
 def evaluation_of(point: Array, sums: tuple[Any, Any, Any, Any], scale: Array | float) -> Evaluation:

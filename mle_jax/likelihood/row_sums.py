@@ -14,7 +14,7 @@ Source: Ogita, Rump and Oishi (2005), Accurate sum and dot product, SIAM J. Sci.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,8 @@ from jax import Array
 from mle_jax.likelihood.affine import Split, split_affine
 from mle_jax.likelihood.evaluation import weigh
 from mle_jax.likelihood.rows import row_layout
+from mle_jax.likelihood.terms import Terms, plus
+from mle_jax.likelihood.tile_sums import MOST_POINTS, Call, Tiles
 
 if TYPE_CHECKING:
     from mle_jax.likelihood.model import Model
@@ -41,16 +43,6 @@ MOST = 2**22
 """Numbers that all rows may make where the Hessian is not wanted for want of room."""
 
 
-class Terms(NamedTuple):
-    """What is summed over the rows (k coordinates, c predictors in common)."""
-
-    value: Array  # ()
-    magnitude: Array  # () the sum of absolute contributions
-    gradient: Array  # (k,)
-    hessian: Array  # (k, k)
-    common: tuple[Array, Array, Array] | None  # (c,), (c, k), (c, c): slopes, mixed and second derivatives
-
-
 class RowSums:
     """The log-likelihood of independent rows as a function of free coordinates, with derivatives.
 
@@ -60,6 +52,7 @@ class RowSums:
         data: the dataset.
         weights: (n,) or None; a row of weight 0 is left out, whatever it contains.
         part: the first row and the one after the last, where not all are meant; may be traced.
+        call: how a loop over tiles of rows becomes a native function, where that may be done.
     """
 
     def __init__(
@@ -70,6 +63,7 @@ class RowSums:
         weights: Array | None,
         *,
         part: tuple[Array | int, Array | int] | None = None,
+        call: Call | None = None,
     ) -> None:
         layout = row_layout(data, tuple(model.constants))
 
@@ -85,6 +79,8 @@ class RowSums:
         self._block = BLOCK if jax.default_backend() == "cpu" else BLOCK_OF_ACCELERATOR
         # A masked row must be a valid one before it is evaluated: 0 times the gradient of a NaN is NaN.
         self._spare = None if weights is None else tuple(leaf[jnp.argmax(weights > 0)] for leaf in self._rows)
+        rows = self._rows, self._spare, weights
+        self._tiles = None if call is None else Tiles(*rows, layout.size, self._part, call)
 
     def value(self, theta: Array) -> tuple[Array, Array]:
         """Return the total and the sum of the absolute contributions, scalars."""
@@ -92,6 +88,10 @@ class RowSums:
 
     def values(self, thetas: Array) -> Array:
         """Return the totals at several points (m, k), shape (m,)."""
+        if self._tiles is not None and 0 < len(thetas) <= MOST_POINTS:
+            split = self._split(thetas[0])
+            if self._tiles.suits(split, thetas[0]):
+                return self._tiles.values(split, thetas)
 
         def of_block(rows: tuple[Array, ...], weights: Array | None) -> Array:
             return jax.vmap(lambda theta: self._total(theta, rows, weights)[0])(thetas)
@@ -150,6 +150,8 @@ class RowSums:
 
     def _terms(self, split: Split, theta: Array, common: Array | None) -> Terms:
         """Return the sums of all rows in terms of the predictors."""
+        if self._tiles is not None and self._tiles.suits(split, theta):
+            return self._tiles.terms(split, theta, common)
 
         def of_block(rows: tuple[Array, ...], weights: Array | None) -> Terms:
             return _terms(split, theta, common, rows, weights)
@@ -230,18 +232,6 @@ class RowSums:
             jnp.where(masked.reshape(-1, *(1,) * (leaf.ndim - 1)), spare, leaf)
             for leaf, spare in zip(leaves, self._spare, strict=True)
         )
-
-
-def plus(high: Any, low: Any, more: Any) -> tuple[Any, Any]:
-    """Add to a sum that is held in two parts, the second of which collects the rounding errors of the first."""
-    total = jax.tree_util.tree_map(jnp.add, high, more)
-
-    def error(old: Array, new: Array, total: Array) -> Array:
-        part = total - old
-        lost = (old - (total - part)) + (new - part)
-        return jnp.where(jnp.isfinite(total), lost, 0.0)  # inf - inf is no error
-
-    return total, jax.tree_util.tree_map(jnp.add, low, jax.tree_util.tree_map(error, high, more, total))
 
 
 def _terms(split: Split, theta: Array, common: Array | None, rows: tuple[Array, ...], weights: Array | None) -> Terms:

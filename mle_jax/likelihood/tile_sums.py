@@ -7,18 +7,18 @@ then adds J' h'' J row by row to the lower triangle, in strips as wide as a vect
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeGuard, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from mle_jax._equations import apply_equation
-from mle_jax._side_by_side import never_true, repeat
+from mle_jax._side_by_side import never_true, repeat, total
 from mle_jax.likelihood.affine import Split
 from mle_jax.likelihood.evaluation import weigh
-from mle_jax.likelihood.row_sums import RowSums, Terms, plus
 from mle_jax.likelihood.stages import derivatives_by_row, values_by_row
+from mle_jax.likelihood.terms import Terms, plus
 from mle_jax.likelihood.traced import trace, work_out
 
 T = TypeVar("T")
@@ -39,102 +39,97 @@ MOST_POINTS = 8
 """Points at which the sums are evaluated in one pass; each is written out."""
 
 
-class TileSums(RowSums):
-    """The same sums; what a native loop is not for is left to `RowSums`.
+class Products(NamedTuple):
+    """Sums of products with the Jacobians of the rows' own predictors.
+
+    Attributes:
+        vectors: J' h'_u, and h''_su J for every predictor in common, (k,) each.
+        strips: the lower triangle of J' h''_uu J, as `_strips` cuts it.
+    """
+
+    vectors: list[Array]
+    strips: list[Array]
+
+
+class Tiles:
+    """The rows of a dataset, to be summed tile by tile.
 
     Args:
+        rows: the leaves that count rows.
+        spare: a row of positive weight, put in place of those of weight 0; None without weights.
+        weights: (n,) or None.
+        size: n.
+        part: the first row that is meant and the one after the last; may be traced.
         call: how a loop becomes a native function.
     """
 
-    def __init__(self, *args: Any, call: Call, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(
+        self,
+        rows: tuple[Array, ...],
+        spare: tuple[Array, ...] | None,
+        weights: Array | None,
+        size: int,
+        part: tuple[Array | int, Array | int],
+        call: Call,
+    ) -> None:
+        self._rows, self._spare, self._weights, self._size = rows, spare, weights, size
+        self._part = part
         self._call = call
 
-    def values(self, thetas: Array) -> Array:
-        """Return the totals at several points (m, k), shape (m,)."""
-        split = self._split(thetas[0]) if len(thetas) else None
-        if split is None or len(thetas) > MOST_POINTS or not self._suits(split, thetas[0]):
-            return super().values(thetas)
+    def suits(self, split: Split | None, theta: Array) -> TypeGuard[Split]:
+        """Say whether native loops are for this: few coordinates, in double precision, seen through few predictors."""
+        if split is None or self._size < TILE:
+            return False
+        return 0 < split.sizes[0] <= TOGETHER and theta.dtype == jnp.float64 and theta.size <= MOST_COORDINATES
+
+    def values(self, split: Split, thetas: Array) -> Array:
+        """Return the log-likelihoods at several points (m, k), shape (m,)."""
         stages = values_by_row(split, *self._descriptions(split, thetas.dtype))
         points = list(thetas)
         ahead = [stages.first(_numbers(split.shared(point))) for point in points]
 
-        def of_tile(
-            begin: Array, weights: Array, sums: list[Array], tools: tuple[Any, ...], once: Array
-        ) -> list[Array]:
+        def of_tile(begin: Array, weights: Array, sums: list[Array], tools: Any, once: Array) -> list[Array]:
             rows, points, ahead = tools
-            leaves = self._tile(rows, begin, TILE, weights)
+            leaves = _some(rows, begin, TILE, weights)
             found = [_of_rows(split, stages, *at, leaves) for at in zip(ahead, points, strict=True)]
             return [so_far + weigh(weights, value) for so_far, value in zip(sums, found, strict=True)]
 
         nothing = [jnp.zeros(TILE, thetas.dtype) for _ in points]
-        found = self._in_tiles(of_tile, nothing, points, ahead)
-        return jnp.stack([jnp.sum(total) for total in found])
+        return jnp.stack([jnp.sum(found) for found in self._summed(of_tile, nothing, points, ahead)])
 
-    def _terms(self, split: Split, theta: Array, common: Array | None) -> Terms:
-        if not self._suits(split, theta):
-            return super()._terms(split, theta, common)
+    def terms(self, split: Split, theta: Array, common: Array | None) -> Terms:
+        """Return all sums; the arguments are those of `RowSums`."""
         own, size = split.sizes
         stages = derivatives_by_row(split, *self._descriptions(split, theta.dtype))
         ahead = stages.first([] if common is None else _numbers(common))
-        # Rows that end in the same column: the lower triangle, and a little of what is above it.
-        strips = [(low, min(low + STRIP, theta.size)) for low in range(0, theta.size, STRIP)]
         height = max(TOGETHER // own, 1)
-        place = lambda i, j: max(i, j) * (max(i, j) + 1) // 2 + min(i, j)  # noqa: E731 - in a lower triangle
+        shared = [(own + c, own + d) for c in range(size) for d in range(c + 1)]
 
-        def of_tile(begin: Array, weights: Array, sums: Any, tools: tuple[Any, ...], once: Array) -> Any:
+        def of_tile(begin: Array, weights: Array, sums: Any, tools: Any, once: Array) -> Any:
             rows, theta, ahead = tools
 
             def work_out() -> list[Array]:
-                leaves = self._tile(rows, begin, TILE, weights)
-                value, slopes, bends = _of_rows(split, stages, ahead, theta, leaves)
-                return [weigh(weights, jnp.broadcast_to(leaf, TILE)) for leaf in (value, *slopes, *bends)]
+                found = _of_rows(split, stages, ahead, theta, _some(rows, begin, TILE, weights))
+                leaves = jax.tree_util.tree_leaves(found)
+                return [weigh(weights, jnp.broadcast_to(leaf, TILE)) for leaf in leaves]
 
-            found = _kept(work_out, once)
-            slopes, bends = found[1 : 1 + own + size], found[1 + own + size :]
-            in_common = [*slopes[own:], *(bends[place(own + c, own + d)] for c in range(size) for d in range(c + 1))]
-            plain = [s + v for s, v in zip(sums[0], [found[0], jnp.abs(found[0]), *in_common], strict=True)]
+            value, *rest = _kept(work_out, once)
+            slopes, bends = rest[: own + size], rest[own + size :]
+            found = [value, jnp.abs(value), *slopes[own:], *(bends[_place(*pair)] for pair in shared)]
 
-            def add(part: Array, sums: tuple[list[Array], list[Array]]) -> tuple[list[Array], list[Array]]:
+            def add(part: Array, sums: Products) -> Products:
                 some = lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, part * height, height)  # noqa: E731
-                leaves = self._tile(rows, begin + part * height, height, some(weights))
-                through = _jacobians(split, theta, leaves)
-                slope, bend = [some(leaf) for leaf in slopes], [some(leaf) for leaf in bends]
-                each = [(r, a) for r in range(height) for a in range(own)]
-                by = lambda factors: sum(through[a][r] * factors[a][r] for r, a in each)  # noqa: E731
-                vectors = [by(slope[:own]), *(by([bend[place(own + c, a)] for a in range(own)]) for c in range(size))]
+                through = _jacobians(split, theta, _some(rows, begin + part * height, height, some(weights)))
+                return _with_products(sums, through, [some(leaf) for leaf in slopes], [some(leaf) for leaf in bends])
 
-                def strip(low: int, high: int) -> Any:
-                    bent = [sum(bend[place(a, b)][r] * through[b][r, low:high] for b in range(own)) for r, a in each]
-                    pairs = zip(bent, each, strict=True)
-                    return sum(left[:, None] * through[a][r, :high] for left, (r, a) in pairs)
-
-                strips_here = [total + strip(*edges) for total, edges in zip(sums[1], strips, strict=True)]
-                return [total + vector for total, vector in zip(sums[0], vectors, strict=True)], strips_here
-
+            plain = [so_far + more for so_far, more in zip(sums[0], found, strict=True)]
             return plain, repeat(jnp.int32(TILE // height), add, sums[1])
 
         zeros = lambda *shape: jnp.zeros(shape, theta.dtype)  # noqa: E731 - of one type
-        plain = [zeros(TILE) for _ in range(2 + size + size * (size + 1) // 2)]
-        nothing = (
-            plain,
-            ([zeros(theta.size) for _ in range(1 + size)], [zeros(high - low, high) for low, high in strips]),
-        )
-        sums, (vectors, found) = self._in_tiles(of_tile, nothing, theta, ahead)
-        value, magnitude, *in_common = [jnp.sum(total) for total in sums]
-        whole = jnp.concatenate([jnp.pad(strip, ((0, 0), (0, theta.size - strip.shape[1]))) for strip in found])
-        hessian = jnp.tril(whole) + jnp.tril(whole, -1).T
-        if not size:
-            return Terms(value, magnitude, vectors[0], hessian, None)
-        second = [[in_common[size + place(c, d)] for d in range(size)] for c in range(size)]
-        shared = jnp.stack(in_common[:size]), jnp.stack(vectors[1:]), jnp.asarray(second)
-        return Terms(value, magnitude, vectors[0], hessian, shared)
-
-    def _suits(self, split: Split, theta: Array) -> bool:
-        """Say whether native loops are for this: few coordinates, in double precision, seen through few predictors."""
-        own = split.sizes[0]
-        usual = 0 < own <= TOGETHER and theta.dtype == jnp.float64 and theta.size <= MOST_COORDINATES
-        return usual and self._size >= TILE
+        strips = [zeros(high - low, high) for low, high in _strips(theta.size)]
+        nothing = [zeros(TILE)] * (2 + size + len(shared)), Products([zeros(theta.size)] * (1 + size), strips)
+        sums, products = self._summed(of_tile, nothing, theta, ahead)
+        return _assembled([jnp.sum(plain) for plain in sums], products, size)
 
     def _descriptions(self, split: Split, dtype: Any) -> tuple[list[Any], Any]:
         """Describe what a row has in common with the others, and what is its own."""
@@ -143,19 +138,7 @@ class TileSums(RowSums):
         one = [jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in self._rows]
         return [number] * size, ([number] * own, one, jax.eval_shape(split.of_data, one))
 
-    def _tile(self, rows: Any, begin: Array, height: int, weights: Array) -> list[Array]:
-        """Return some rows, those that do not count being replaced where there may be anything in them."""
-        leaves, spare = rows
-        taken = [jax.lax.dynamic_slice_in_dim(leaf, begin, height) for leaf in leaves]
-        if spare is None:
-            return taken
-        masked = weights <= 0
-        return [
-            jnp.where(masked.reshape(-1, *(1,) * (leaf.ndim - 1)), one, leaf)
-            for leaf, one in zip(taken, spare, strict=True)
-        ]
-
-    def _in_tiles(self, of_tile: Callable[..., T], nothing: T, *tools: Any) -> T:
+    def _summed(self, of_tile: Callable[..., T], nothing: T, *tools: Any) -> T:
         """Sum over all rows that are meant.
 
         Args:
@@ -186,8 +169,62 @@ class TileSums(RowSums):
             return plus(*sums, self._call(loop, begin + i * BLOCK, end, self._weights, rows, *tools))
 
         high, low = jax.lax.fori_loop(0, (end - begin + BLOCK - 1) // BLOCK, block, (nothing, nothing))
-        total: T = jax.tree_util.tree_map(jnp.add, high, low)
-        return total
+        found: T = jax.tree_util.tree_map(jnp.add, high, low)
+        return found
+
+
+def _strips(size: int) -> list[tuple[int, int]]:
+    """Return which rows of the Hessian are taken together; all of them end in the last one's column."""
+    return [(low, min(low + STRIP, size)) for low in range(0, size, STRIP)]
+
+
+def _place(i: int, j: int) -> int:
+    """Return where an entry of a symmetric matrix is in the list of its lower triangle."""
+    return max(i, j) * (max(i, j) + 1) // 2 + min(i, j)
+
+
+def _with_products(sums: Products, through: list[Array], slopes: list[Array], bends: list[Array]) -> Products:
+    """Add what some rows' own predictors contribute: J' h'_u, h''_su J and J' h''_uu J."""
+    own = len(through)
+    each = [(r, a) for r in range(through[0].shape[0]) for a in range(own)]
+    along = lambda factors: total(through[a][r] * factors[a][r] for r, a in each)  # noqa: E731
+    mixed = [along([bends[_place(c, a)] for a in range(own)]) for c in range(own, len(slopes))]
+
+    def strip(low: int, high: int) -> Array:
+        bent = [total(bends[_place(a, b)][r] * through[b][r, low:high] for b in range(own)) for r, a in each]
+        return total(left[:, None] * through[a][r, :high] for left, (r, a) in zip(bent, each, strict=True))
+
+    vectors = [so_far + more for so_far, more in zip(sums.vectors, [along(slopes), *mixed], strict=True)]
+    edges = _strips(through[0].shape[1])
+    return Products(vectors, [so_far + strip(*at) for so_far, at in zip(sums.strips, edges, strict=True)])
+
+
+def _assembled(sums: list[Array], products: Products, size: int) -> Terms:
+    """Put the sums together, those of c predictors in common being the last."""
+    value, magnitude, *in_common = sums
+    gradient, *mixed = products.vectors
+    whole = [jnp.pad(strip, ((0, 0), (0, gradient.size - strip.shape[1]))) for strip in products.strips]
+    hessian = jnp.tril(jnp.concatenate(whole))
+    hessian = hessian + jnp.tril(hessian, -1).T
+    if not size:
+        return Terms(value, magnitude, gradient, hessian, None)
+    second = [[in_common[size + _place(c, d)] for d in range(size)] for c in range(size)]
+    return Terms(
+        value, magnitude, gradient, hessian, (jnp.stack(in_common[:size]), jnp.stack(mixed), jnp.asarray(second))
+    )
+
+
+def _some(rows: Any, begin: Array, height: int, weights: Array) -> list[Array]:
+    """Return some rows, those that do not count being replaced where there may be anything in them."""
+    leaves, spare = rows
+    taken = [jax.lax.dynamic_slice_in_dim(leaf, begin, height) for leaf in leaves]
+    if spare is None:
+        return taken
+    masked = weights <= 0
+    return [
+        jnp.where(masked.reshape(-1, *(1,) * (leaf.ndim - 1)), one, leaf)
+        for leaf, one in zip(taken, spare, strict=True)
+    ]
 
 
 def _kept(work_out: Callable[[], T], once: Array) -> T:
