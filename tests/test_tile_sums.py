@@ -138,6 +138,7 @@ def test_a_fit_of_many_rows_goes_through_them(monkeypatch):
         return only_in_one_kernel(*args)
 
     monkeypatch.setattr(many_rows, "only_in_one_kernel", counted)
+    monkeypatch.setattr(many_rows, "NATIVE_ROWS", 100_000)
     fit = mle.fit(mle.models.logistic_regression(), data)
     assert called and fit.converged
     p = 1 / (1 + np.exp(-x @ fit.params["w"]))

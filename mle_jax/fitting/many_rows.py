@@ -23,7 +23,7 @@ import numpy as np
 from jax import Array
 
 from mle_jax._objective import Evaluation, Objective
-from mle_jax.data.pieces import Fetch, Rows, RowsInMemory
+from mle_jax.data.pieces import SHARE, Fetch, Rows, RowsInMemory
 from mle_jax.fitting.certificate import (
     Certificate,
     ahead,
@@ -52,6 +52,8 @@ T = TypeVar("T")
 
 MANY_ROWS = 100_000
 """Rows from which on a fit is driven from Python: a pass then takes longer than to ask for it."""
+NATIVE_ROWS = 1_000_000
+"""Rows from which on native loops sum them: they take a second longer to compile and halve the time of a pass."""
 SAMPLE_STEPS = 30
 
 
@@ -82,7 +84,7 @@ def solve_in_pieces(model: "Model", plan: Plan, rows: Rows, start: Any, toleranc
     place, newton = plan.coordinates, plan.optimizer
     assert isinstance(newton, Newton)
     with ThreadPoolExecutor(threads) as pool:
-        few = Passes(model, place, rows.sample(), pool)
+        few = Passes(model, place, rows.sample(), pool, share=SHARE)
         many = Passes(model, place, rows.pieces(), pool)
         # 1
         theta = begin_at(*rows.some_rows())
@@ -115,15 +117,19 @@ class Passes:
         place: the free coordinates.
         pieces: functions that fetch the pieces.
         pool: the threads that do so and sum them.
+        share: of so many rows of the dataset there is one in the pieces.
     """
 
-    def __init__(self, model: "Model", place: Any, pieces: Sequence[Fetch], pool: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, model: "Model", place: Any, pieces: Sequence[Fetch], pool: ThreadPoolExecutor, *, share: int = 1
+    ) -> None:
         self.pieces = pieces
         self.total_weight = 0.0
         self._place = place
         self._pool = pool
-        self._derivatives = program(model, _part_derivatives)
-        self._values = program(model, _part_values)
+        self._share = share
+        self._derivatives = partial(program, model, _part_derivatives)
+        self._values = partial(program, model, _part_values)
 
     def evaluate(self, point: Array) -> Evaluation:
         """Return the loss at a point with gradient and Hessian."""
@@ -139,7 +145,8 @@ class Passes:
         def one(fetch: Fetch) -> Any:
             with jax.enable_x64(True):  # threads do not inherit it
                 piece = fetch()
-                return jax.device_get(function(self._place, at, *piece))
+                rows = (piece.end - piece.begin) * len(self.pieces) * self._share
+                return jax.device_get(function(native=rows >= NATIVE_ROWS)(self._place, at, *piece))
 
         # In extended precision where the machine has it, so that the number of pieces does not matter.
         total: Any = None
@@ -152,24 +159,24 @@ class Passes:
 _evaluation = quick_program(evaluation_of)
 
 
-def _part_derivatives(model: "Model", place: Any, theta: Array, *piece: Any) -> tuple[Array, ...]:
+def _part_derivatives(model: "Model", place: Any, theta: Array, *piece: Any, native: bool) -> tuple[Array, ...]:
     _, weights, first, end = piece
     if weights is None:
         weight = jnp.asarray(end - first, theta.dtype)
     else:
         places = jnp.arange(weights.shape[0])
         weight = jnp.sum(jnp.where((places >= first) & (places < end), weights, 0.0))
-    return *_in_native_loops(partial(part_derivatives, model, place, theta, *piece)), weight
+    return *_summed(partial(part_derivatives, model, place, theta, *piece), native), weight
 
 
-def _part_values(model: "Model", place: Any, thetas: Array, *piece: Any) -> Array:
-    return _in_native_loops(partial(part_values, model, place, thetas, *piece))
+def _part_values(model: "Model", place: Any, thetas: Array, *piece: Any, native: bool) -> Array:
+    return _summed(partial(part_values, model, place, thetas, *piece), native)
 
 
-def _in_native_loops(sums: Callable[..., T]) -> T:
-    """Sum by native loops over the rows, on a CPU and where the log density can be part of one."""
+def _summed(sums: Callable[..., T], native: bool) -> T:
+    """Sum by native loops over the rows, on a CPU and where the log density can be part of one, or as usual."""
     try:
-        return sums(call=only_in_one_kernel)
+        return sums(call=only_in_one_kernel if native else None)
     except NotOneKernelError:
         return sums()
 

@@ -33,8 +33,8 @@ STRIP = 4
 """Rows of the Hessian that end in the same column."""
 BLOCK = 4096
 """Rows whose sums are plain ones; those of blocks are carried in twice the precision."""
-MOST_COORDINATES = 64
-"""With more the Hessian leaves the nearest cache, and the copies of a library pay."""
+MOST_COORDINATES = 32
+"""With more the loop takes several seconds to compile, and the copies that a library makes of its factors pay."""
 MOST_POINTS = 8
 """Points at which the sums are evaluated in one pass; each is written out."""
 
