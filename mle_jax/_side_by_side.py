@@ -83,6 +83,20 @@ def repeat(times: int | Array, step: Callable[[Array, T], T], first: T) -> T:
     return last[1]
 
 
+def kept(work_out: Callable[[], T], once: Array) -> T:
+    """Work something out such that the results are written to memory.
+
+    They are in a loop of one trip, which the compiler cannot look through. Otherwise it works them out again for each
+    sum that they go into, and vectors of numbers across rows, which are not side by side.
+
+    Args:
+        work_out: returns a pytree of arrays.
+        once: 1 (or 0, for zeros), in a way that the compiler cannot see through.
+    """
+    nothing = jax.tree_util.tree_map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(work_out))
+    return repeat(once, lambda _, __: work_out(), nothing)
+
+
 def never_true(array: Array) -> Array:
     """Return False, in a way that the compiler cannot see through."""
     first = jax.lax.slice(array, (0,) * array.ndim, (1,) * array.ndim).reshape(()).astype(float)

@@ -146,3 +146,20 @@ def test_a_fit_of_many_rows_goes_through_them(monkeypatch):
     step = np.linalg.solve(information, x.T @ (data["y"] - p))
     assert np.sqrt(step @ information @ step) < 1e-6
     np.testing.assert_allclose(fit.standard_errors()["w"], np.sqrt(np.diag(np.linalg.inv(information))), rtol=1e-9)
+
+
+@pytest.mark.smoke
+@pytest.mark.skipif(not is_known(), reason="native loops are not known to work here")
+def test_a_last_piece_of_fewer_rows_is_summed_by_the_same_program(monkeypatch):
+    rng = np.random.default_rng(2)
+    x = np.column_stack([np.ones(120_000), rng.standard_normal(120_000)])
+    calls = set()
+
+    def seen(*args, call=None):
+        calls.add(call)
+        return part_derivatives(*args, call=call)
+
+    monkeypatch.setattr(many_rows, "part_derivatives", seen)
+    monkeypatch.setattr(many_rows, "NATIVE_ROWS", 120_000)
+    assert mle.fit(mle.models.poisson_regression(), {"x": x, "y": rng.poisson(1.0, 120_000).astype(float)}).converged
+    assert calls == {only_in_one_kernel}

@@ -14,7 +14,7 @@ the same as everywhere: only who asks for the evaluations differs.
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
@@ -141,12 +141,22 @@ class Passes:
         """Return the loss at several points (m, k), times the total weight, (m,)."""
         return jnp.asarray(self._summed(self._values, points))
 
+    @cached_property
+    def _natively(self) -> bool:
+        """Say whether native loops pay; all pieces are summed by one program, also the last, which has fewer rows."""
+        if not self.pieces:
+            return False
+        with jax.enable_x64(True):
+            first = self.pieces[0]()
+        return (first.end - first.begin) * len(self.pieces) * self._share >= NATIVE_ROWS
+
     def _summed(self, function: Callable[..., Any], at: Array) -> Any:
+        run = function(native=self._natively)
+
         def one(fetch: Fetch) -> Any:
             with jax.enable_x64(True):  # threads do not inherit it
                 piece = fetch()
-                rows = (piece.end - piece.begin) * len(self.pieces) * self._share
-                return jax.device_get(function(native=rows >= NATIVE_ROWS)(self._place, at, *piece))
+                return jax.device_get(run(self._place, at, *piece))
 
         # In extended precision where the machine has it, so that the number of pieces does not matter.
         total: Any = None
@@ -166,14 +176,14 @@ def _part_derivatives(model: "Model", place: Any, theta: Array, *piece: Any, nat
     else:
         places = jnp.arange(weights.shape[0])
         weight = jnp.sum(jnp.where((places >= first) & (places < end), weights, 0.0))
-    return *_summed(partial(part_derivatives, model, place, theta, *piece), native), weight
+    return *_natively_if(partial(part_derivatives, model, place, theta, *piece), native), weight
 
 
 def _part_values(model: "Model", place: Any, thetas: Array, *piece: Any, native: bool) -> Array:
-    return _summed(partial(part_values, model, place, thetas, *piece), native)
+    return _natively_if(partial(part_values, model, place, thetas, *piece), native)
 
 
-def _summed(sums: Callable[..., T], native: bool) -> T:
+def _natively_if(sums: Callable[..., T], native: bool) -> T:
     """Sum by native loops over the rows, on a CPU and where the log density can be part of one, or as usual."""
     try:
         return sums(call=only_in_one_kernel if native else None)

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from mle_jax._side_by_side import TOGETHER, Entries, Vector, height_of_block, never_true, repeat, sum_blocks, total
+from mle_jax._side_by_side import TOGETHER, Entries, Vector, height_of_block, kept, never_true, sum_blocks, total
 from mle_jax.likelihood.affine import Split, split_always
 from mle_jax.likelihood.evaluation import weigh
 from mle_jax.likelihood.rows import row_layout
@@ -173,14 +173,9 @@ class LaneLikelihood:
         return jax.vmap(stages.first, in_axes=-1, out_axes=-1)(common) if common else []
 
     def _kept(self, stages: Stages, ahead: list[Array], at: Sequence[Array], block: Rows, blocks: Array) -> Any:
-        """Evaluate the second stage for a block, by weight, such that the results are written to memory.
-
-        They are in a loop of one trip, which the compiler cannot look through. Otherwise it works the derivatives out
-        again for each sum that they go into, and vectors of numbers across rows, which are not side by side.
-        """
-        worked_out = lambda block: _weighted(block, _over_rows(stages, ahead, self._own(block, at), block))  # noqa: E731
-        nothing = jax.tree_util.tree_map(jnp.zeros_like, jax.eval_shape(worked_out, block))
-        return repeat(jnp.minimum(blocks, 1), lambda _, __: worked_out(block), nothing)
+        """Evaluate the second stage for a block, by weight, such that the results are written to memory."""
+        worked_out = lambda: _weighted(block, _over_rows(stages, ahead, self._own(block, at), block))  # noqa: E731
+        return kept(worked_out, jnp.minimum(blocks, 1))
 
     def _common(self, at: Sequence[Array]) -> list[Array]:
         """Return the predictors in common, vectors over the lanes."""

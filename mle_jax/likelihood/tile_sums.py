@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from mle_jax._equations import apply_equation
-from mle_jax._side_by_side import never_true, repeat, total
+from mle_jax._side_by_side import kept, never_true, repeat, total
 from mle_jax.likelihood.affine import Split
 from mle_jax.likelihood.evaluation import weigh
 from mle_jax.likelihood.stages import derivatives_by_row, values_by_row
@@ -113,7 +113,7 @@ class Tiles:
                 leaves = jax.tree_util.tree_leaves(found)
                 return [weigh(weights, jnp.broadcast_to(leaf, TILE)) for leaf in leaves]
 
-            value, *rest = _kept(work_out, once)
+            value, *rest = kept(work_out, once)
             slopes, bends = rest[: own + size], rest[own + size :]
             found = [value, jnp.abs(value), *slopes[own:], *(bends[_place(*pair)] for pair in shared)]
 
@@ -225,12 +225,6 @@ def _some(rows: Any, begin: Array, height: int, weights: Array) -> list[Array]:
         jnp.where(masked.reshape(-1, *(1,) * (leaf.ndim - 1)), one, leaf)
         for leaf, one in zip(taken, spare, strict=True)
     ]
-
-
-def _kept(work_out: Callable[[], T], once: Array) -> T:
-    """Work something out such that it is written to memory, and not again for every sum that it goes into."""
-    nothing = jax.tree_util.tree_map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(work_out))
-    return repeat(once, lambda _, __: work_out(), nothing)
 
 
 def _of_rows(split: Split, stages: Any, ahead: list[Array], theta: Array, leaves: list[Array]) -> Any:
