@@ -168,7 +168,7 @@ def test_the_last_step_is_taken_though_rounding_hides_its_fall() -> None:
 
         @jax.jit
         def solve(leaves: list[Any], start: Any) -> Any:
-            likelihood = LaneLikelihood(model, place, one, start[:, 0], together=2**12)
+            likelihood = LaneLikelihood(model, place, one, start[:, 0]).in_blocks_of(2**12)
             rows = likelihood.prepare(leaves, None)
             return climb(likelihood, rows, start, radius=1.0, tolerance=1e-6, max_steps=20)
 
@@ -244,6 +244,29 @@ def test_a_density_that_cannot_be_a_native_loop_is_solved_all_the_same() -> None
     fits = mle.fit_batch(model, {"y": y})
     assert fits.converged.all()
     np.testing.assert_allclose(fits.params["mu"], np.median(y, axis=2).mean(axis=1), rtol=0, atol=1e-12)
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_density_with_a_derivative_by_a_rule_of_its_own() -> None:
+    @jax.custom_vjp
+    def softplus(z: Any) -> Any:
+        return jnp.logaddexp(0.0, z)
+
+    softplus.defvjp(lambda z: (softplus(z), z), lambda z, pulled: (pulled * jax.nn.sigmoid(z),))
+
+    def density(params: Any, row: Any) -> Any:
+        z = row["x"] @ params["w"]
+        return row["y"] * z - softplus(z)
+
+    rng = np.random.default_rng(6)
+    x, y = rng.standard_normal((40, 60, 2)), (rng.random((40, 60)) < 0.4).astype(float)
+    fits = mle.fit_batch(mle.Model(density, {"w": mle.Real(2)}), {"x": x, "y": y})
+    assert fits.converged.all()
+    p = 1 / (1 + np.exp(-np.einsum("bnp,bp->bn", x, fits.params["w"])))
+    score = np.einsum("bnp,bn->bp", x, y - p)
+    information = np.einsum("bnp,bn,bnq->bpq", x, p * (1 - p), x)
+    # The decrement to which every lane is solved.
+    assert np.sqrt(np.einsum("bp,bp->b", score, np.linalg.solve(information, score[..., None])[..., 0])).max() < 1e-6
 
 
 @pytest.mark.usefixtures("eager")
@@ -425,7 +448,7 @@ def test_rows_filled_in_behind_the_longest_lane_are_not_gone_through() -> None:
     with jax.enable_x64(True):
         one = {key: leaf[0] for key, leaf in data.items()}
         place = coordinates(model_space(POISSON, one), None)
-        likelihood = LaneLikelihood(POISSON, place, one, jnp.zeros(2), together=6)  # two rows of three lanes
+        likelihood = LaneLikelihood(POISSON, place, one, jnp.zeros(2)).in_blocks_of(6)  # two rows of three lanes
         rows = likelihood.prepare([jnp.asarray(data["x"]), jnp.asarray(data["y"])], jnp.asarray(weights))
         assert int(rows.blocks) == 7
         found = likelihood.value(rows, [jnp.full(3, 0.5), jnp.full(3, -0.1)])

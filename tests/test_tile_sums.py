@@ -10,7 +10,9 @@ from jax.scipy.stats import norm
 
 import mle_jax as mle
 from mle_jax.fitting import many_rows
+from mle_jax.likelihood.affine import split_always
 from mle_jax.likelihood.loss import part_derivatives, part_values
+from mle_jax.likelihood.tile_sums import Tiles
 from mle_jax.optimizers._one_kernel import is_known, only_in_one_kernel
 
 N, P = 5000, 7
@@ -163,3 +165,109 @@ def test_a_last_piece_of_fewer_rows_is_summed_by_the_same_program(monkeypatch):
     monkeypatch.setattr(many_rows, "NATIVE_ROWS", 120_000)
     assert mle.fit(mle.models.poisson_regression(), {"x": x, "y": rng.poisson(1.0, 120_000).astype(float)}).converged
     assert calls == {only_in_one_kernel}
+
+
+ANYTHING = jnp.arange(3)
+
+
+@jax.custom_vjp
+def softplus(z):
+    return jnp.logaddexp(0.0, z)
+
+
+softplus.defvjp(lambda z: (softplus(z), z), lambda z, pulled: (pulled * jax.nn.sigmoid(z),))
+
+
+def binary(params, row):
+    return logistic(params["w"], row)
+
+
+def with_a_rule_backward(params, row):
+    z = row["x"] @ params["w"]
+    return row["y"] * z - softplus(z)
+
+
+def with_a_loop_as_long_as_the_row_says(params, row):
+    return binary(params, row) - jax.lax.while_loop(lambda at: at < 3 * row["y"], lambda at: at + 1.0, 0.0)
+
+
+PECULIAR = {
+    "a number in common that is not needed": (lambda p, row: binary(p, row) + 0 * row["k"], {"k": 2}),
+    "a truth in common that makes no difference": (
+        lambda p, row: binary(p, row) + jnp.where(row["flag"], 1.0, 1.0),
+        {"flag": True},
+    ),
+    "a captured array that is not needed": (
+        lambda p, row: binary(p, row) + row["y"] * jnp.sum(ANYTHING * 0),
+        {},
+    ),
+    "columns of no width": (binary, {"a": np.zeros((N, 0))}),
+    "a column of another type that is not read": (binary, {"kind": np.ones(N, np.int8)}),
+    "a derivative by a rule that knows one way": (with_a_rule_backward, {}),
+    "a loop as long as the row says": (with_a_loop_as_long_as_the_row_says, {}),
+}
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("case", PECULIAR)
+def test_what_a_native_loop_might_stumble_over_is_fitted_all_the_same(data, case, monkeypatch):
+    density, more = PECULIAR[case]
+    model = mle.Model(density, {"w": mle.Real(P)}, constants=tuple(set(more) & {"k", "flag"}))
+    monkeypatch.setattr(many_rows, "MANY_ROWS", 1000)
+    fits = []
+    for least in (1000, 10**9):
+        monkeypatch.setattr(many_rows, "NATIVE_ROWS", least)
+        fits.append(mle.fit(model, {**data, **more}))
+    one, other = fits
+    assert one.converged and other.converged
+    # Both have the maximum to a decrement far below 1e-6; values there differ by rounding only.
+    np.testing.assert_allclose(one.log_likelihood, other.log_likelihood, rtol=1e-13)
+    np.testing.assert_allclose(one.params["w"], other.params["w"], atol=1e-7 * np.max(one.standard_errors()["w"]))
+
+
+def test_a_sample_and_all_rows_are_summed_by_one_compiled_program():
+    """That a model's programs are called `precise` is how they are told from those of the search."""
+    rng = np.random.default_rng(4)
+    # Each of 16 pieces has as many rows as the sixteenth that is the sample.
+    x = np.column_stack([np.ones(131_072), rng.standard_normal(131_072)])
+    compiled = []
+
+    def note(event, _, fun_name="", **__):
+        if event.endswith("backend_compile_duration") and "precise" in fun_name:
+            compiled.append(fun_name)
+
+    jax.monitoring.register_event_duration_secs_listener(note)
+    try:
+        model = mle.Model(binary, {"w": mle.Real(2)})
+        assert mle.fit(model, {"x": x, "y": (rng.random(131_072) < 0.3).astype(float)}).converged
+    finally:
+        jax.monitoring.unregister_event_duration_listener(note)
+    assert len(compiled) == 3  # for the start, the derivatives, and the values
+
+
+def test_long_densities_are_refused_before_their_derivatives_are_traced(data):
+    def with_many_in_common(params, row):
+        return logistic(params["w"], row) + row["x"] @ jnp.tanh(params["c"])
+
+    def long(params, row):
+        z = row["x"] @ params["w"]
+        for power in range(2000):
+            z = jnp.sin(z + power)
+        return z
+
+    rows = data["x"], data["y"]
+    with jax.enable_x64(True):
+        tiles = Tiles(rows, None, None, N, (0, N), call)
+        for density, names, short in (
+            (lambda p, row: logistic(p["w"], row), ["w"], True),
+            (with_many_in_common, ["w", "c"], False),
+            (long, ["w"], False),
+        ):
+            theta = jnp.zeros(P * len(names))
+
+            def of_row(at, x, y, density=density, names=names):
+                params = {name: at[P * i : P * (i + 1)] for i, name in enumerate(names)}
+                return density(params, {"x": x, "y": y})
+
+            one = [jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in rows]
+            assert tiles.suits(split_always(of_row, theta, one), theta) is short

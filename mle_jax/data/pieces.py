@@ -53,6 +53,11 @@ Fetch = Callable[[], Piece]
 class Rows(Protocol):
     """Rows that can be gone through again and again."""
 
+    @property
+    def shapes(self) -> Any:
+        """The leaves of the whole dataset, or descriptions of them."""
+        ...
+
     def pieces(self) -> Sequence[Fetch]:
         """Return functions that fetch all rows."""
         ...
@@ -86,9 +91,18 @@ class RowsInMemory:
     def _layout(self) -> RowLayout:
         return row_layout(self.data, self.constants)
 
+    @property
+    def shapes(self) -> Any:
+        """The dataset itself."""
+        return self.data
+
+    @property
+    def _devices(self) -> tuple[jax.Device, ...]:
+        return self.devices or (jax.devices()[0],)
+
     @cached_property
     def _pieces(self) -> tuple[Fetch, ...]:
-        devices = self.devices or (jax.devices()[0],)
+        devices = self._devices
         # An accelerator sums all of its rows by itself; a core takes one piece after another.
         count = PIECES * len(devices) if devices[0].platform == "cpu" else len(devices)
         size = self._layout.size
@@ -122,7 +136,8 @@ class RowsInMemory:
         if not _has_valid(weights):
             return ()
         rows = self._layout.with_rows([gather(leaf) for leaf in self._layout.rows])
-        held = jax.device_put((rows, weights), self.devices[0] if self.devices else None)
+        # To a device by name, like the pieces: otherwise the same program is compiled a second time.
+        held = jax.device_put((rows, weights), self._devices[0])
         edges = np.linspace(0, height, PARTS + 1).astype(int)
         return tuple(partial(Piece, held[0], held[1], begin, end) for begin, end in itertools.pairwise(edges.tolist()))
 

@@ -14,7 +14,7 @@ the same as everywhere: only who asks for the evaluations differs.
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
@@ -23,7 +23,7 @@ import numpy as np
 from jax import Array
 
 from mle_jax._objective import Evaluation, Objective
-from mle_jax.data.pieces import SHARE, Fetch, Rows, RowsInMemory
+from mle_jax.data.pieces import Fetch, Rows, RowsInMemory
 from mle_jax.fitting.certificate import (
     Certificate,
     ahead,
@@ -84,8 +84,9 @@ def solve_in_pieces(model: "Model", plan: Plan, rows: Rows, start: Any, toleranc
     place, newton = plan.coordinates, plan.optimizer
     assert isinstance(newton, Newton)
     with ThreadPoolExecutor(threads) as pool:
-        few = Passes(model, place, rows.sample(), pool, share=SHARE)
-        many = Passes(model, place, rows.pieces(), pool)
+        native = count_rows(model, rows.shapes) >= NATIVE_ROWS
+        few = Passes(model, place, rows.sample(), pool, native=native)
+        many = Passes(model, place, rows.pieces(), pool, native=native)
         # 1
         theta = begin_at(*rows.some_rows())
         searches = few.pieces and theta.size and plan.max_steps > 0
@@ -117,19 +118,18 @@ class Passes:
         place: the free coordinates.
         pieces: functions that fetch the pieces.
         pool: the threads that do so and sum them.
-        share: of so many rows of the dataset there is one in the pieces.
+        native: try native loops. All pieces are summed by one program, those of a sample included.
     """
 
     def __init__(
-        self, model: "Model", place: Any, pieces: Sequence[Fetch], pool: ThreadPoolExecutor, *, share: int = 1
+        self, model: "Model", place: Any, pieces: Sequence[Fetch], pool: ThreadPoolExecutor, *, native: bool
     ) -> None:
         self.pieces = pieces
         self.total_weight = 0.0
         self._place = place
         self._pool = pool
-        self._share = share
-        self._derivatives = partial(program, model, _part_derivatives)
-        self._values = partial(program, model, _part_values)
+        self._derivatives = program(model, _part_derivatives, native=native)
+        self._values = program(model, _part_values, native=native)
 
     def evaluate(self, point: Array) -> Evaluation:
         """Return the loss at a point with gradient and Hessian."""
@@ -141,22 +141,11 @@ class Passes:
         """Return the loss at several points (m, k), times the total weight, (m,)."""
         return jnp.asarray(self._summed(self._values, points))
 
-    @cached_property
-    def _natively(self) -> bool:
-        """Say whether native loops pay; all pieces are summed by one program, also the last, which has fewer rows."""
-        if not self.pieces:
-            return False
-        with jax.enable_x64(True):
-            first = self.pieces[0]()
-        return (first.end - first.begin) * len(self.pieces) * self._share >= NATIVE_ROWS
-
     def _summed(self, function: Callable[..., Any], at: Array) -> Any:
-        run = function(native=self._natively)
-
         def one(fetch: Fetch) -> Any:
             with jax.enable_x64(True):  # threads do not inherit it
                 piece = fetch()
-                return jax.device_get(run(self._place, at, *piece))
+                return jax.device_get(function(self._place, at, *piece))
 
         # In extended precision where the machine has it, so that the number of pieces does not matter.
         total: Any = None

@@ -96,9 +96,11 @@ def settle_lanes(
     bar, most = jnp.asarray(tolerance, theta.dtype), jnp.asarray(max_steps, jnp.int32)
     first_radius = jnp.asarray(radius, theta.dtype)
 
+    whole = LaneLikelihood(model, place, first_lane(data, axes), theta[0])
+
     def climb_all(together: int, many: int, call: Callable[..., Arrived]) -> Arrived:
         """Climb by chunks of so many lanes."""
-        likelihood = LaneLikelihood(model, place, first_lane(data, axes), theta[0], together=together)
+        likelihood = whole.in_blocks_of(together)
 
         def chunk(lanes: tuple[Any, ...]) -> Arrived:
             start, some, *own_weights = lanes

@@ -12,6 +12,7 @@ h'' of its log density in z, the sums are those of `likelihood.row_sums`, writte
 """
 
 from collections.abc import Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import jax
@@ -67,11 +68,10 @@ class LaneLikelihood:
         place: what the free coordinates mean; the same for all lanes.
         data: one dataset, which shows the layout; leaves that do not count rows are meant for all lanes.
         point: one point (k,), which shows the type.
-        together: numbers of a vector operation, at most: rows of a block times lanes.
     """
 
-    def __init__(self, model: "Model", place: Any, data: Any, point: Array, *, together: int = TOGETHER) -> None:
-        self._together = together
+    def __init__(self, model: "Model", place: Any, data: Any, point: Array) -> None:
+        self._together = TOGETHER
         self._layout = row_layout(data, tuple(model.constants))
 
         def density(theta: Array, *leaves: Array) -> Array:
@@ -90,6 +90,12 @@ class LaneLikelihood:
         by_row = [number] * own, kept, computed
         self._derivatives = derivatives_by_row(self.split, [number] * common, by_row)
         self._values = values_by_row(self.split, [number] * common, by_row)
+
+    def in_blocks_of(self, together: int) -> "LaneLikelihood":
+        """Return the same with so many numbers in a vector operation, at most: rows of a block times lanes."""
+        other = copy(self)
+        other._together = together
+        return other
 
     def prepare(self, leaves: Sequence[Array], weights: Array | None) -> LaneRows:
         """Lay the rows of L datasets out, and work out what does not depend on the point.

@@ -35,9 +35,16 @@ def derivatives_by_row(split: Split, common: Sequence[Any], by_row: Any) -> Stag
     """Do the same with all derivatives: value, slopes, and the lower triangle of the second derivatives.
 
     The predictors of a row's own come first. Which way of differentiating makes the shorter program depends on the
-    density; the numbers are the same.
+    density; the numbers are the same. One with a rule of its own (`jax.custom_vjp`) may know only one way.
     """
-    ways = (in_stages(partial(_row, split, slopes), common, by_row) for slopes in (_backward, _forward))
+    ways, errors = [], []
+    for slopes in (_backward, _forward):
+        try:
+            ways.append(in_stages(partial(_row, split, slopes), common, by_row))
+        except (TypeError, ValueError, NotImplementedError) as error:
+            errors.append(error)
+    if not ways:
+        raise errors[0]
     return min(ways, key=lambda stages: stages.length)
 
 

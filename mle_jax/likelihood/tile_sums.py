@@ -35,6 +35,11 @@ BLOCK = 4096
 """Rows whose sums are plain ones; those of blocks are carried in twice the precision."""
 MOST_COORDINATES = 32
 """With more the loop takes several seconds to compile, and the copies that a library makes of its factors pay."""
+MOST_IN_COMMON = 4
+"""Predictors in common: with each of them and all coordinates there are as many more sums, and seconds to compile."""
+LONGEST = 9000
+"""Operations for a row and its derivatives, guessed from those for its log density alone: they take seconds to trace,
+and more to compile than they save."""
 MOST_POINTS = 8
 """Points at which the sums are evaluated in one pass; each is written out."""
 
@@ -78,9 +83,13 @@ class Tiles:
 
     def suits(self, split: Split | None, theta: Array) -> TypeGuard[Split]:
         """Say whether native loops are for this: few coordinates, in double precision, seen through few predictors."""
-        if split is None or self._size < TILE:
+        if split is None or self._size < TILE or theta.dtype != jnp.float64 or theta.size > MOST_COORDINATES:
             return False
-        return 0 < split.sizes[0] <= TOGETHER and theta.dtype == jnp.float64 and theta.size <= MOST_COORDINATES
+        own, common = split.sizes
+        if not 0 < own <= TOGETHER or common > MOST_IN_COMMON:
+            return False
+        derivatives = 1 + (own + common) + (own + common) * (own + common + 1) // 2
+        return derivatives * values_by_row(split, *self._descriptions(split, theta.dtype)).length <= LONGEST
 
     def values(self, split: Split, thetas: Array) -> Array:
         """Return the log-likelihoods at several points (m, k), shape (m,)."""
@@ -150,7 +159,7 @@ class Tiles:
         tiles = jnp.int32(BLOCK // TILE)
 
         def loop(first: Array, end: Array, own: Array | None, rows: Any, *tools: Any) -> T:
-            once = jnp.int32(1) + never_true(rows[0][0])
+            once = jnp.int32(1) + never_true(next(leaf for leaf in rows[0] if leaf.size))
 
             def one(i: Array, sums: T) -> T:
                 # The last tile begins early enough to be whole; rows that the one before had are left out by weight 0.

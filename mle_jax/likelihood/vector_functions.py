@@ -216,7 +216,7 @@ def _with_vector_function(equation: Any, values: list[Any]) -> list[Any]:
     inner = params.get(CALLS_OR_RULES.get(name, ""))
     if isinstance(inner, ClosedJaxpr):
         return run_with_vector_functions(inner, values)
-    if name == "while":
+    if name == "while" and not params["cond_jaxpr"].out_avals[0].shape:  # a batched one is more than that
         until, body = params["cond_jaxpr"], params["body_jaxpr"]
         first, second = params["cond_nconsts"], params["cond_nconsts"] + params["body_nconsts"]
         of_until, of_body, begin = values[:first], values[first:second], values[second:]

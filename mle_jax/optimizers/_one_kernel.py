@@ -14,13 +14,14 @@ Source: `SmallWhileLoopHoistingPass` and `ThunkEmitter::EmitCallThunk` in the CP
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib.metadata import version
 from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from mle_jax._equations import ELEMENTWISE
 from mle_jax._side_by_side import never_true
@@ -64,14 +65,15 @@ def in_one_kernel(function: Callable[..., R], *args: Any) -> R:
     """
     from jax.experimental.xla_metadata import set_xla_metadata  # experimental: there may be a JAX without it
 
-    compiled = jax.jit(_reading_all(function))
-    if not _is_small(compiled.trace(*args).jaxpr.jaxpr):
+    program, outputs = jax.make_jaxpr(function, return_shape=True)(*args)
+    compiled = jax.jit(_of_all_that_is_read(program, outputs, lambda program, values: jaxpr_as_fun(program)(*values)))
+    if not _is_small(program.jaxpr):
         return function(*args)
 
     def alone(*args: Any) -> R:
         return set_xla_metadata(compiled(*args), xla_cpu_small_call="true", inlineable="false")
 
-    return jax.lax.platform_dependent(*args, cpu=alone, default=compiled)
+    return jax.lax.platform_dependent(program.consts, *args, cpu=alone, default=compiled)
 
 
 def only_in_one_kernel(function: Callable[..., R], *args: Any) -> R:
@@ -85,24 +87,40 @@ def only_in_one_kernel(function: Callable[..., R], *args: Any) -> R:
 
     if not is_known() or jax.default_backend() != "cpu":
         raise NotOneKernelError("another platform or version")
-    whole: Any = _reading_all(function)
-    program, outputs = jax.make_jaxpr(whole, return_shape=True)(*args)
+    program, outputs = jax.make_jaxpr(function, return_shape=True)(*args)
     steps = list(_steps(program.jaxpr))
     unknown = {step.primitive.name for step in steps if not _is_small_step(step)}
     added = count_added(steps)
     operations = len(steps) + added
     if unknown or operations > LONGEST:
         raise NotOneKernelError(f"{operations} operations, among them {sorted(unknown)}")
-    if added:
-        tree = jax.tree_util.tree_structure(outputs)
-        flat = lambda *args: run_with_vector_functions(program, jax.tree_util.tree_leaves(args))  # noqa: E731
-        whole = lambda *args: jax.tree_util.tree_unflatten(tree, flat(*args))  # noqa: E731
-    found: R = set_xla_metadata(jax.jit(whole)(*args), xla_cpu_small_call="true", inlineable="false")
+    run = run_with_vector_functions if added else lambda program, values: jaxpr_as_fun(program)(*values)
+    whole = jax.jit(_of_all_that_is_read(program, outputs, run))
+    found: R = set_xla_metadata(whole(program.consts, *args), xla_cpu_small_call="true", inlineable="false")
     return found
 
 
 class NotOneKernelError(Exception):
     """What was to be one native function cannot be one."""
+
+
+def _of_all_that_is_read(
+    program: ClosedJaxpr, outputs: Any, run: Callable[[ClosedJaxpr, Sequence[Any]], Sequence[Any]]
+) -> Callable[..., Any]:
+    """Return a traced function as one of what it captured, a list, and its arguments; it reads all of them.
+
+    Args:
+        program: the traced function.
+        outputs: describes its results.
+        run: evaluates a program.
+    """
+    tree = jax.tree_util.tree_structure(outputs)
+
+    def function(captured: list[Any], *args: Any) -> Any:
+        found = run(ClosedJaxpr(program.jaxpr, captured), jax.tree_util.tree_leaves(args))
+        return jax.tree_util.tree_unflatten(tree, found)
+
+    return _reading_all(function)
 
 
 def _reading_all(function: Callable[..., R]) -> Callable[..., R]:
@@ -142,6 +160,8 @@ def _steps(jaxpr: Any) -> Iterator[Any]:
 
 def _is_small_step(step: Any) -> bool:
     name = step.primitive.name
+    if name == "while" and step.params["cond_jaxpr"].out_avals[0].shape:
+        return False  # batched: it goes on as long as one of them does
     if name in NESTED:
         return True  # what is inside is looked at
     # Of a large array a piece may be taken.
