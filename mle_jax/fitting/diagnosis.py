@@ -70,8 +70,6 @@ def combination(direction: np.ndarray, names: Sequence[str], sizes: np.ndarray, 
         sizes: (k,) the size of each part in comparable units.
         coefficients: tell them too, to two digits of the largest, where they differ: ``+0.5 w[1] -w[2]``.
     """
-    if not np.any(sizes > 0):
-        sizes = np.abs(direction)
     order = np.argsort(-np.round(sizes / sizes.max(), 6), kind="stable")  # equal ones in their own order
     parts = [i for i in order if sizes[i] > SHARE * sizes.max()]
     shown = parts if len(parts) <= MOST_NAMES else parts[:NAMES_OF_MANY]
@@ -94,7 +92,8 @@ def _in_original(place: Any, direction: np.ndarray) -> np.ndarray:
 def _sizes(place: Any, solution: Solution, direction: np.ndarray) -> np.ndarray:
     if hasattr(place, "basis"):
         return np.abs(direction)
-    return np.abs(direction) * np.sqrt(np.abs(np.asarray(solution.certificate.diagonal)))
+    sizes = np.abs(direction) * np.sqrt(np.abs(np.asarray(solution.certificate.diagonal)))
+    return sizes if np.any(sizes > 0) else np.abs(direction)
 
 
 def _stretch(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
@@ -180,7 +179,10 @@ def _rising(model: "Model", place: Any, solution: Solution, data: Any, weights: 
     move = float(certificate.informed_decrement) * uphill if known else weakest
     direction = _in_original(place, move)
     sizes = _sizes(place, solution, direction)
-    sentence = f"It rises along {combination(direction, _names(place), sizes)}.{_open_ends(place, sizes)}"
+    along = combination(direction, _names(place), sizes)
+    if np.isposinf(certificate.rise):
+        return f"It grows without bound along {along}. {_how_it_bends(certificate, np.asarray(uphill))}"
+    sentence = f"It rises along {along}.{_open_ends(place, sizes)}"
     if model.is_joint:
         return sentence
     there, theta = declared(place, solution.theta)
@@ -189,6 +191,13 @@ def _rising(model: "Model", place: Any, solution: Solution, data: Any, weights: 
     if found.rows.size == 0:
         return sentence
     return f"{sentence} {_climbers(found, count_rows(model, data))}"
+
+
+def _how_it_bends(certificate: Any, direction: np.ndarray) -> str:
+    """Say what is likely to be wrong with a log density that grows without bound."""
+    if certificate.is_dense and float(direction @ np.asarray(certificate.information) @ direction) < 0:
+        return "It even bends upward, as the negative of a log density does: is its sign right?"
+    return "Is there a term missing from the log density, or a sign wrong?"
 
 
 def _climbers(found: Climbers, rows: int) -> str:

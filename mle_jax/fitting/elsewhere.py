@@ -66,7 +66,7 @@ def begin_elsewhere(
     if not heights[best] > (-np.inf if lost else float(solution.log_likelihood) + HIGHER):
         return solution
     begin = jnp.asarray(points[best])
-    found = verb_program(model, _solve_from)(place, begin, data, weights, tolerance, max_steps)
+    found = verb_program(model, solve_from)(place, begin, data, weights, tolerance, max_steps)
     return solution if Status(int(found.status)) is Status.non_finite else found._replace(trace=solution.trace)
 
 
@@ -91,7 +91,7 @@ def begin_at_better_scale(
     begin, height = verb_program(model, _best_along_coordinates)(place, data, weights)
     if not float(height) > float(solution.log_likelihood):
         return solution
-    found = verb_program(model, _solve_from)(place, begin, data, weights, tolerance, max_steps // REST)
+    found = verb_program(model, solve_from)(place, begin, data, weights, tolerance, max_steps // REST)
     if not float(found.log_likelihood) > float(solution.log_likelihood):
         return solution
     return found._replace(steps=found.steps + solution.steps, trace=solution.trace)
@@ -163,7 +163,7 @@ def draw_back(
     theta = np.asarray(solution.theta)
     for reach in REACHES:
         nearer = jnp.asarray(np.clip(theta, -reach, reach))
-        found = verb_program(model, _solve_from)(place, nearer, data, weights, tolerance, 0)
+        found = verb_program(model, solve_from)(place, nearer, data, weights, tolerance, 0)
         as_high = float(found.log_likelihood) > float(solution.log_likelihood) - HIGHER
         if as_high and Status(int(found.status)) is Status.rising:
             return found._replace(steps=solution.steps, trace=solution.trace)
@@ -190,7 +190,7 @@ def climb_on(
         if max_steps == 0 or not beside_higher_ground(solution):
             return solution
         begin = jnp.asarray(solution.theta) + jnp.asarray(solution.certificate.higher)
-        found = verb_program(model, _solve_from)(place, begin, data, weights, tolerance, max_steps)
+        found = verb_program(model, solve_from)(place, begin, data, weights, tolerance, max_steps)
         higher = float(found.log_likelihood) > float(solution.log_likelihood)
         left = Status(int(solution.status)) is Status.saddle and Status(int(found.status)) is not Status.non_finite
         if not (higher and (left or Status(int(found.status)).certified)):
@@ -260,7 +260,7 @@ def _heights(model: "Model", place: Coordinates, points: Array, data: Any, weigh
     return heights
 
 
-def _solve_from(
+def solve_from(
     model: "Model",
     place: Coordinates,
     theta: Array,
@@ -269,4 +269,5 @@ def _solve_from(
     tolerance: Array | float,
     max_steps: Array | int,
 ) -> Solution:
+    """Solve by the means of a search that begins again; with no steps, judge the point."""
     return solve(model, place, theta, data, weights, search_again(theta.size), tolerance=tolerance, max_steps=max_steps)

@@ -16,6 +16,7 @@ from mle_jax.fitting.elsewhere import begin_at_better_scale, begin_elsewhere, be
 from mle_jax.fitting.rotation import Rotated, ScoreBasis, score_basis
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
+from mle_jax.fitting.unbounded import grows_without_bound
 from mle_jax.fitting.verdicts import ROUNDING_DECREMENT, touching
 from mle_jax.likelihood.loss import loss_objective, loss_scale
 from mle_jax.likelihood.programs import verb_program
@@ -85,6 +86,9 @@ def second_look(
         better = begin_at_better_scale(model, place, found, *problem, start_given=start_given, **limits)
         if better is not found:
             seen, found = refine(model, place, better, *problem, **limits)
+    endless = grows_without_bound(model, place, seen, found, *problem, tolerance=tolerance)
+    if endless is not found:
+        seen, found = place, endless
     if found is solution:
         return place, solution
     # The history stays that of the first search, whose coordinates were the declared ones.

@@ -62,7 +62,8 @@ def terrain_around(model: "Model", place: Coordinates, solution: Solution, data:
     if count_rows(model, data) * max(AHEAD.size, 2 * place.size) > MOST:
         return None
     plain = Terrain(model, place, data, weights, np.ones(place.size))
-    measure = np.maximum(diagonal, plain.scores(np.asarray(solution.theta)).sum(axis=0) ** 2)
+    with np.errstate(over="ignore"):  # what is not finite is looked at next
+        measure = np.maximum(diagonal, plain.scores(np.asarray(solution.theta)).sum(axis=0) ** 2)
     if not np.isfinite(measure).all():
         return None
     return Terrain(model, place, data, weights, 1 / np.sqrt(np.where(measure > 0, measure, 1.0)))
