@@ -40,9 +40,9 @@ from mle_jax.fitting.solving import solution_of
 from mle_jax.fitting.starts import start_theta
 from mle_jax.likelihood.layout import count_rows
 from mle_jax.likelihood.loss import evaluation_of, part_derivatives, part_values
-from mle_jax.likelihood.programs import program, quick_program, verb_program
+from mle_jax.likelihood.programs import native_program, program, quick_program, verb_program
 from mle_jax.optimizers._loop import NON_FINITE, Run, advance, begin, goes_on
-from mle_jax.optimizers._one_kernel import NotOneKernelError, only_in_one_kernel
+from mle_jax.optimizers._one_kernel import NotOneKernelError, is_known, only_in_one_kernel
 from mle_jax.optimizers.newton import Newton
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def solve_in_pieces(model: "Model", plan: Plan, rows: Rows, start: Any, toleranc
     place, newton = plan.coordinates, plan.optimizer
     assert isinstance(newton, Newton)
     with ThreadPoolExecutor(threads) as pool:
-        native = count_rows(model, rows.shapes) >= NATIVE_ROWS
+        native = is_known() and count_rows(model, rows.shapes) >= NATIVE_ROWS
         few = Passes(model, place, rows.sample(), pool, native=native)
         many = Passes(model, place, rows.pieces(), pool, native=native)
         # 1
@@ -128,8 +128,9 @@ class Passes:
         self.total_weight = 0.0
         self._place = place
         self._pool = pool
-        self._derivatives = program(model, _part_derivatives, native=native)
-        self._values = program(model, _part_values, native=native)
+        compiled = native_program if native else program
+        self._derivatives = compiled(model, _part_derivatives, native=native)
+        self._values = compiled(model, _part_values, native=native)
 
     def evaluate(self, point: Array) -> Evaluation:
         """Return the loss at a point with gradient and Hessian."""

@@ -34,7 +34,7 @@ from mle_jax.fitting.many_rows import cores
 from mle_jax.fitting.native_lanes import LANES, Settled, settle_lanes, suits_native, to_solution
 from mle_jax.fitting.planning import Plan
 from mle_jax.fitting.solution import Solution
-from mle_jax.likelihood.programs import program, verb_program
+from mle_jax.likelihood.programs import native_program, verb_program
 from mle_jax.optimizers.newton import Newton
 
 if TYPE_CHECKING:
@@ -281,7 +281,7 @@ def _natively(
     """Return what native loops settle, and the lanes that they leave."""
     axes, optimizer, names = streams.batch.axes, plan.optimizer, len(plan.coordinates.fixed)
     assert isinstance(optimizer, Newton)
-    run = program(model, settle_lanes, axes=axes)
+    run = native_program(model, settle_lanes, axes=axes)
     begin = verb_program(model, lane_starts, axes=axes)
 
     def settle(piece: Batch, theta: Any, most: int) -> Settled:
