@@ -3,6 +3,9 @@
 The search works in the interior, where such a maximum shows itself as a climb without end. Here the entries that
 climb toward a closed end are put on it, the others are fitted again, and the point counts as a maximum where those
 are certified and the score of the entries on the boundary points outward (the Karush-Kuhn-Tucker condition).
+
+A maximum in the interior may be so near to an end that the log-likelihood falls by little all the way there. In the
+search's coordinates, where the end is infinitely far away, it looks like a climb without end, too (`beside_an_end`).
 """
 
 from typing import TYPE_CHECKING, Any
@@ -13,7 +16,7 @@ import numpy as np
 from jax import Array
 
 from mle_jax._status import Status
-from mle_jax.fitting.certificate import taking_part
+from mle_jax.fitting.certificate import LEAST_DROP, taking_part
 from mle_jax.fitting.choosing import search_again
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
@@ -76,6 +79,51 @@ def on_boundary(
     return place, solution
 
 
+def beside_an_end(
+    model: "Model",
+    place: Coordinates,
+    solution: Solution,
+    data: Any,
+    weights: Any,
+    *,
+    tolerance: float,
+    max_steps: int,
+) -> Solution:
+    """Certify a maximum less than a standard error away from the end of a closed domain.
+
+    It is stationary with a definite information; on the end the log-likelihood is lower and its score points inward;
+    a standard error away from the end it has fallen; and with these entries held, the others are certified.
+    """
+    certificate, limits = solution.certificate, (data, weights, tolerance, max_steps)
+    top = bool(certificate.is_definite) and float(certificate.decrement) < tolerance and certificate.is_dense
+    if Status(int(solution.status)) is not Status.rising or not top:
+        return solution
+    flat, groups = np.asarray(place.flat(solution.theta)), _tied_groups(place)
+    to_flat = np.asarray(place.jacobian(solution.theta))
+    errors = np.sqrt(np.diag(to_flat @ np.linalg.inv(np.asarray(certificate.information)) @ to_flat.T))
+    ends = _ends_ahead(place.space, flat, np.asarray(place.fixed), np.inf)
+    ends = _with_tied({i: end for i, end in ends.items() if abs(flat[i] - end[0]) < errors[i]}, groups)
+    if not ends:
+        return solution
+
+    def held(values: dict[int, float]) -> tuple[Solution, np.ndarray]:
+        bound = hold_more(place, {place.space.names[i]: value for i, value in values.items()})
+        found, slope = verb_program(model, _solve_bound)(bound, bound.theta(solution.params), *limits)
+        return found, np.asarray(slope)
+
+    top_value = float(solution.log_likelihood)
+    on_end, slope = held({i: end for i, (end, _) in ends.items()})
+    outward = _of_groups(np.nan_to_num(slope, nan=0.0), groups)
+    if float(on_end.log_likelihood) > top_value or not all(side * outward[i] < 0 for i, (_, side) in ends.items()):
+        return solution
+    here, _ = held({i: flat[i] for i in ends})
+    away, _ = held({i: flat[i] - side * errors[i] for i, (_, side) in ends.items()})
+    if not Status(int(here.status)).certified or not top_value - float(away.log_likelihood) > LEAST_DROP:
+        return solution
+    status = jnp.int32(Status.converged.value)
+    return solution._replace(status=status, reliable=jnp.ones_like(solution.reliable))
+
+
 def _solve_bound(
     model: "Model",
     bound: Coordinates,
@@ -97,8 +145,13 @@ def _solve_bound(
     return found, jax.grad(total)(bound.flat(found.theta))
 
 
-def _ends_ahead(space: ParameterSpace, flat: np.ndarray, fixed: np.ndarray) -> dict[int, tuple[float, int]]:
-    """Return the closed ends that free entries are close to: position -> (end, side), side -1 below and +1 above."""
+def _ends_ahead(
+    space: ParameterSpace, flat: np.ndarray, fixed: np.ndarray, near: float = NEAR
+) -> dict[int, tuple[float, int]]:
+    """Return the closed ends that free entries are close to: position -> (end, side), side -1 below and +1 above.
+
+    Close are those at less than `near` times their distance from the start; the closer one if both are.
+    """
     ends: dict[int, tuple[float, int]] = {}
     for declaration, part in zip(space.declarations, space.flat_slices, strict=True):
         if not isinstance(declaration, Positive | Interval) or not declaration.closed:
@@ -107,8 +160,10 @@ def _ends_ahead(space: ParameterSpace, flat: np.ndarray, fixed: np.ndarray) -> d
         limits = [(0.0, -1)] if isinstance(declaration, Positive) else [(declaration.low, -1), (declaration.high, 1)]
         for offset, position in enumerate(range(part.start, part.stop)):
             for end, side in limits:
-                near = abs(flat[position] - end) < NEAR * max(abs(start[offset] - end), np.finfo(float).tiny)
-                if near and not fixed[position]:
+                distance = abs(flat[position] - end)
+                closer = position not in ends or distance < abs(flat[position] - ends[position][0])
+                within = distance < near * max(abs(start[offset] - end), np.finfo(float).tiny)
+                if within and closer and not fixed[position]:
                     ends[position] = (end, side)
     return ends
 

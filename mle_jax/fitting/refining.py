@@ -9,7 +9,7 @@ from jax import Array
 from mle_jax._linalg import rounding_floor
 from mle_jax._status import Status
 from mle_jax.fitting import by_products
-from mle_jax.fitting.boundary import OPEN_ENDED, on_boundary
+from mle_jax.fitting.boundary import OPEN_ENDED, beside_an_end, on_boundary
 from mle_jax.fitting.certificate import LEAST_DROP, Certificate, is_sound_nearby
 from mle_jax.fitting.edges import on_edge
 from mle_jax.fitting.elsewhere import begin_at_better_scale, begin_elsewhere, beside_higher_ground, climb_on, draw_back
@@ -77,6 +77,9 @@ def second_look(
         return place, nearer
     seen, found = on_boundary(model, place, solution, *problem, **limits)
     if seen is place:
+        beside = beside_an_end(model, place, solution, *problem, **limits)
+        if beside is not solution:
+            return place, beside
         seen, found = on_edge(model, place, solution, *problem, **limits)
     if seen is place:
         seen, found = refine(model, place, solution, *problem, **limits)
