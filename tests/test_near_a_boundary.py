@@ -48,7 +48,7 @@ def test_tied_entries_are_near_it_together():
 
 
 def test_both_ends_of_an_interval():
-    """With one observation in four, a probability of 0.25 is nearer to either end than its standard error."""
+    """Of so few observations the standard error of a share is about as long as the way to the nearer end."""
     model = mle.Model(
         lambda p, row: jnp.where(row["y"] > 0, jnp.log(p["q"]), jnp.log1p(-p["q"])),
         {"q": mle.Interval(0.0, 1.0, closed=True)},

@@ -61,14 +61,11 @@ def on_boundary(
     ends = _with_tied({i: end for i, end in ends.items() if climbing[i]} or ends, groups)
     steps = solution.steps
     while ends:
-        bound = hold_more(place, {place.space.names[i]: end for i, (end, _) in ends.items()})
-        theta = bound.theta(solution.params)
-        found, slope = verb_program(model, _solve_bound)(bound, theta, data, weights, tolerance, max_steps)
+        at = {i: end for i, (end, _) in ends.items()}
+        bound, found, slope = _with_held(model, place, solution, at, data, weights, tolerance, max_steps)
         steps = steps + found.steps
         higher = float(found.log_likelihood) >= float(solution.log_likelihood) - HIGHER
-        # A score of 0/0 at the end itself is replaced by what is known: the log-likelihood rose all the way to it.
-        outward = _of_groups(np.nan_to_num(np.asarray(slope), nan=0.0), groups)
-        inward = [i for i, (_, side) in ends.items() if side * outward[i] < 0]
+        inward = _pointing_inward(slope, ends, groups)
         if Status(int(found.status)).certified and higher and not inward:
             free = ~np.asarray(bound.fixed) | np.asarray(place.fixed)
             status = jnp.int32(Status.at_boundary.value)
@@ -94,34 +91,59 @@ def beside_an_end(
     It is stationary with a definite information; on the end the log-likelihood is lower and its score points inward;
     a standard error away from the end it has fallen; and with these entries held, the others are certified.
     """
-    certificate, limits = solution.certificate, (data, weights, tolerance, max_steps)
+    certificate = solution.certificate
     top = bool(certificate.is_definite) and float(certificate.decrement) < tolerance and certificate.is_dense
     if Status(int(solution.status)) is not Status.rising or not top:
         return solution
     flat, groups = np.asarray(place.flat(solution.theta)), _tied_groups(place)
+    ends = _ends_ahead(place.space, flat, np.asarray(place.fixed), np.inf)
+    if not ends:  # as in most models
+        return solution
     to_flat = np.asarray(place.jacobian(solution.theta))
     errors = np.sqrt(np.diag(to_flat @ np.linalg.inv(np.asarray(certificate.information)) @ to_flat.T))
-    ends = _ends_ahead(place.space, flat, np.asarray(place.fixed), np.inf)
     ends = _with_tied({i: end for i, end in ends.items() if abs(flat[i] - end[0]) < errors[i]}, groups)
     if not ends:
         return solution
 
-    def held(values: dict[int, float]) -> tuple[Solution, np.ndarray]:
-        bound = hold_more(place, {place.space.names[i]: value for i, value in values.items()})
-        found, slope = verb_program(model, _solve_bound)(bound, bound.theta(solution.params), *limits)
-        return found, np.asarray(slope)
+    def held(values: dict[int, float]) -> tuple[Coordinates, Solution, np.ndarray]:
+        return _with_held(model, place, solution, values, data, weights, tolerance, max_steps)
 
     top_value = float(solution.log_likelihood)
-    on_end, slope = held({i: end for i, (end, _) in ends.items()})
-    outward = _of_groups(np.nan_to_num(slope, nan=0.0), groups)
-    if float(on_end.log_likelihood) > top_value or not all(side * outward[i] < 0 for i, (_, side) in ends.items()):
+    _, on_end, slope = held({i: end for i, (end, _) in ends.items()})
+    if float(on_end.log_likelihood) > top_value or len(_pointing_inward(slope, ends, groups)) < len(ends):
         return solution
-    here, _ = held({i: flat[i] for i in ends})
-    away, _ = held({i: flat[i] - side * errors[i] for i, (_, side) in ends.items()})
+    _, here, _ = held({i: flat[i] for i in ends})
+    _, away, _ = held({i: flat[i] - side * errors[i] for i, (_, side) in ends.items()})
     if not Status(int(here.status)).certified or not top_value - float(away.log_likelihood) > LEAST_DROP:
         return solution
     status = jnp.int32(Status.converged.value)
     return solution._replace(status=status, reliable=jnp.ones_like(solution.reliable))
+
+
+def _with_held(
+    model: "Model",
+    place: Coordinates,
+    solution: Solution,
+    values: dict[int, float],
+    data: Any,
+    weights: Any,
+    tolerance: float,
+    max_steps: int,
+) -> tuple[Coordinates, Solution, np.ndarray]:
+    """Fit the others again with some flat entries held; return also the coordinates, and the score of all entries."""
+    bound = hold_more(place, {place.space.names[i]: value for i, value in values.items()})
+    theta = bound.theta(solution.params)
+    found, slope = verb_program(model, _solve_bound)(bound, theta, data, weights, tolerance, max_steps)
+    return bound, found, np.asarray(slope)
+
+
+def _pointing_inward(
+    slope: np.ndarray, ends: dict[int, tuple[float, int]], groups: list[dict[int, float]]
+) -> list[int]:
+    """Return the entries on their ends whose score points inward."""
+    # A score of 0/0 at the end itself is replaced by what is known: the log-likelihood rose all the way to it.
+    outward = _of_groups(np.nan_to_num(slope, nan=0.0), groups)
+    return [i for i, (_, side) in ends.items() if side * outward[i] < 0]
 
 
 def _solve_bound(

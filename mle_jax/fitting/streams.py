@@ -238,7 +238,6 @@ class Streams:
         """
         size = _in_eighths(min(self._lanes, max(self._share(lanes.size), LEAST_PIECE)))
         size += -size % least
-
         double = bool(jax.config.read("jax_enable_x64"))
 
         def one(first: int) -> Any:

@@ -7,7 +7,6 @@ limit rises by less at every doubling of the distance, one without bound does no
 
 from typing import TYPE_CHECKING, Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -58,16 +57,16 @@ def grows_without_bound(
     if not _has_run_away(np.asarray(theta), float(solution.certificate.smallest_eigenvalue)):
         return solution
     score = verb_program(model, _score)(place, theta, data, weights)
-    run = verb_program(model, _values_along)
+    run = verb_program(model, _value_at)
     for begin, direction in _ways(np.asarray(theta), np.asarray(score)):
-        values = lambda distances, a=begin, u=direction: np.asarray(run(place, a, u, distances, data, weights))  # noqa: E731
-        few = values(FEW)
+        points = lambda distances, a=begin, u=direction: a + distances[:, None] * u  # noqa: E731
+        few = np.array([run(place, point, data, weights) for point in points(FEW)])
         if not np.all((few[1:] > few[:-1]) | np.isposinf(few[1:])):
             continue
-        first = sustained_from(values(DISTANCES))
+        ahead = points(DISTANCES)
+        first = sustained_from(np.array([run(place, point, data, weights) for point in ahead]))
         if first is not None:
-            nearer = jnp.asarray(begin + DISTANCES[first] * direction)
-            found = verb_program(model, solve_from)(place, nearer, data, weights, tolerance, 0)
+            found = verb_program(model, solve_from)(place, jnp.asarray(ahead[first]), data, weights, tolerance, 0)
             return _rising(found, direction)._replace(steps=solution.steps, trace=solution.trace)
     return solution
 
@@ -117,19 +116,11 @@ def _unit(vector: np.ndarray) -> np.ndarray:
     return part / np.linalg.norm(part)
 
 
-def _values_along(
-    model: "Model", place: Coordinates, begin: Array, direction: Array, distances: Array, data: Any, weights: Any
-) -> Array:
-    """Return the log-likelihood at some distances, (m,); infinity where a parameter is at the end of the numbers."""
+def _value_at(model: "Model", place: Coordinates, point: Array, data: Any, weights: Any) -> Array:
+    """Return the log-likelihood; infinity where a parameter is at the end of the numbers."""
     objective, scale = loss_objective(model, place, data, weights=weights), loss_scale(model, data, weights)
-
-    def value(distance: Array) -> Array:
-        point = begin + distance * direction
-        ended = jnp.any(jnp.abs(place.flat(point)) > END)
-        return jnp.where(ended, jnp.inf, to_log_likelihood(objective.value(point), scale))
-
-    values: Array = jax.lax.map(value, distances)
-    return values
+    ended = jnp.any(jnp.abs(place.flat(point)) > END)
+    return jnp.where(ended, jnp.inf, to_log_likelihood(objective.value(point), scale))
 
 
 def _score(model: "Model", place: Coordinates, theta: Array, data: Any, weights: Any) -> Array:

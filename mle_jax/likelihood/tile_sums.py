@@ -6,6 +6,7 @@ function goes through the rows: of a tile it works out the derivatives in the pr
 then adds J' h'' J row by row to the lower triangle, in strips as wide as a vector register.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeGuard, TypeVar
 
@@ -88,7 +89,7 @@ class Tiles:
         own, common = split.sizes
         if not 0 < own <= TOGETHER or common > MOST_IN_COMMON:
             return False
-        derivatives = 1 + (own + common) + (own + common) * (own + common + 1) // 2
+        derivatives = math.comb(own + common + 2, 2)  # the value, the first, and the triangle of the second
         return derivatives * values_by_row(split, *self._descriptions(split, theta.dtype)).length <= LONGEST
 
     def values(self, split: Split, thetas: Array) -> Array:

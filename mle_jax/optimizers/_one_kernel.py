@@ -66,9 +66,9 @@ def in_one_kernel(function: Callable[..., R], *args: Any) -> R:
     from jax.experimental.xla_metadata import set_xla_metadata  # experimental: there may be a JAX without it
 
     program, outputs = jax.make_jaxpr(function, return_shape=True)(*args)
-    compiled = jax.jit(_of_all_that_is_read(program, outputs, lambda program, values: jaxpr_as_fun(program)(*values)))
     if not _is_small(program.jaxpr):
         return function(*args)
+    compiled = jax.jit(_of_all_that_is_read(program, outputs, _run))
 
     def alone(*args: Any) -> R:
         return set_xla_metadata(compiled(*args), xla_cpu_small_call="true", inlineable="false")
@@ -94,8 +94,7 @@ def only_in_one_kernel(function: Callable[..., R], *args: Any) -> R:
     operations = len(steps) + added
     if unknown or operations > LONGEST:
         raise NotOneKernelError(f"{operations} operations, among them {sorted(unknown)}")
-    run = run_with_vector_functions if added else lambda program, values: jaxpr_as_fun(program)(*values)
-    whole = jax.jit(_of_all_that_is_read(program, outputs, run))
+    whole = jax.jit(_of_all_that_is_read(program, outputs, run_with_vector_functions if added else _run))
     found: R = set_xla_metadata(whole(program.consts, *args), xla_cpu_small_call="true", inlineable="false")
     return found
 
@@ -121,6 +120,12 @@ def _of_all_that_is_read(
         return jax.tree_util.tree_unflatten(tree, found)
 
     return _reading_all(function)
+
+
+def _run(program: ClosedJaxpr, values: Sequence[Any]) -> list[Any]:
+    """Evaluate a program as it is."""
+    found: list[Any] = jaxpr_as_fun(program)(*values)
+    return found
 
 
 def _reading_all(function: Callable[..., R]) -> Callable[..., R]:
