@@ -73,10 +73,7 @@ _TEXTS = {
     ),
     Status.saddle: "The gradient vanishes at a saddle point, not at a maximum; start elsewhere.",
     Status.at_boundary: "The maximum lies on the boundary of the domain; inference for that parameter is one-sided.",
-    Status.scale_collapsed: (
-        "A scale parameter shrinks to zero and the log-likelihood grows without bound: the model fits these data "
-        "perfectly."
-    ),
+    Status.scale_collapsed: "A scale parameter shrinks to zero and the log-likelihood grows without bound.",
 }
 
 

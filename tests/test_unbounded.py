@@ -4,10 +4,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.scipy.special import gammaln
-from jax.scipy.stats import norm
+from jax.scipy.stats import norm, t
 
 import mle_jax as mle
-from mle_jax.fitting.unbounded import DISTANCES, sustained_from
+from mle_jax.fitting.unbounded import DISTANCES, sustained
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((200, 2)) + 0.3
@@ -67,15 +67,126 @@ def test_a_flipped_sign_is_asked_about(density):
 def test_growth_without_bound_is_named(density, scale):
     fit = fitted(density, scale=scale)
     assert fit.status == mle.Status.rising
-    assert "It grows without bound along" in fit.message
+    assert "The log-likelihood grows without bound along" in fit.message
     along = fit.message.split("along ")[1]
-    assert along.startswith("+s.") if scale else "w[" in along
+    assert along.startswith("+s:") if scale else "w[" in along
 
 
 def test_a_flipped_sign_with_a_scale_is_not_called_a_perfect_fit():
     """Both ends of the scale are without bound: -log p = r^2/(2 s^2) + log s."""
     fit = fitted(negative(gaussian), scale=True)
     assert fit.status in (mle.Status.rising, mle.Status.non_finite)
+
+
+POSITIVE = RNG.gamma(2.0, 3.0, 200)
+SHARES = RNG.beta(2.0, 3.0, 200)
+
+
+def gamma(p, row):
+    return (p["a"] - 1) * jnp.log(row["y"]) - row["y"] / p["s"] - p["a"] * jnp.log(p["s"]) - gammaln(p["a"])
+
+
+def beta(p, row):
+    of_both = gammaln(p["a"] + p["b"]) - gammaln(p["a"]) - gammaln(p["b"])
+    return (p["a"] - 1) * jnp.log(row["y"]) + (p["b"] - 1) * jnp.log1p(-row["y"]) + of_both
+
+
+def student(p, row):
+    return t.logpdf(row["y"], p["nu"], p["m"], p["s"])
+
+
+def mixture(p, row):
+    first = jnp.log(p["q"]) + norm.logpdf(row["y"], p["m1"], 1.0)
+    return jnp.logaddexp(first, jnp.log1p(-p["q"]) + norm.logpdf(row["y"], p["m2"], 2.0))
+
+
+def bernoulli(p, row):
+    return row["y"] * jnp.log(p["q"]) + (1 - row["y"]) * jnp.log1p(-p["q"])
+
+
+def one_of_many_runs_away(p, row):
+    """All are pinned but one, whose contribution has no curvature: the information knows nothing of it."""
+    others = jnp.sum(jnp.delete(p["w"], 57) ** 2)
+    return row["u"] * p["w"][57] - others + norm.logpdf(row["y"], p["m"], 0.01)
+
+
+REAL, POS = mle.Real, mle.Positive
+
+
+@pytest.mark.parametrize(
+    ("density", "parameters", "data", "said"),
+    [
+        (negative(gamma), {"a": POS(), "s": POS()}, {"y": POSITIVE}, "is the sign of the log density right?"),
+        (negative(beta), {"a": POS(), "b": POS()}, {"y": SHARES}, "is the sign of the log density right?"),
+        (negative(student), {"nu": POS(), "m": REAL(), "s": POS()}, {"y": Y}, "is the sign of the log density right?"),
+        (
+            negative(mixture),
+            {"q": mle.Interval(0, 1), "m1": REAL(), "m2": REAL()},
+            {"y": Y},
+            "m2: there is no maximum. It even bends upward",
+        ),
+        (negative(bernoulli), {"q": mle.Interval(0, 1)}, {"y": DATA["one"]}, "q: there is no maximum. Is a sign wrong"),
+        (
+            lambda p, row: -row["y"] @ jnp.log(p["q"]),
+            {"q": mle.Simplex(3)},
+            {"y": np.eye(3)[RNG.integers(0, 3, 200)]},
+            "there is no maximum. Is a sign wrong",
+        ),
+        # A straight line bends upward in the logarithm of the parameter.
+        (lambda p, row: row["y"] * p["s"], {"s": POS()}, {"y": POSITIVE}, "along +s: there is no maximum. Is a sign"),
+        (
+            one_of_many_runs_away,
+            {"m": REAL(), "w": REAL(60)},
+            {"u": SHARES, "y": Y},
+            "along +w[57]: there is no maximum",
+        ),
+        (
+            lambda p, row: -0.5 * ((row["y"] - p["m"]) / p["s"]) ** 2,
+            {"m": REAL(), "s": POS()},
+            {"y": Y},
+            "is a term missing from the log density?",
+        ),
+    ],
+    ids=["gamma", "beta", "student", "mixture", "bernoulli", "multinomial", "linear", "many", "no logarithm"],
+)
+def test_what_is_likely_to_be_wrong_is_asked(density, parameters, data, said):
+    with pytest.warns(mle.ConvergenceWarning) as warned:
+        fit = mle.fit(mle.Model(density, parameters), data)
+    assert fit.status in (mle.Status.rising, mle.Status.scale_collapsed)
+    assert said in fit.message
+    assert all(one.category is mle.ConvergenceWarning for one in warned)
+
+
+def test_a_perfect_fit_is_still_called_so():
+    data = {"x": X, "y": X @ [1.0, 2.0]}
+    with pytest.warns(mle.ConvergenceWarning, match="fits these data perfectly"):
+        fit = mle.fit(mle.Model(gaussian, {"w": mle.Real(2), "s": mle.Positive()}), data)
+    assert fit.status == mle.Status.scale_collapsed and "sign" not in fit.message
+
+
+def test_a_maximum_near_the_end_of_the_numbers_is_none_of_them():
+    """The maximum of log r - r y is 1 / y, here 1e250: beyond the last doubling of log r, but not beyond all."""
+    model = mle.Model(lambda p, row: jnp.log(p["r"]) - p["r"] * row["y"], {"r": mle.Positive()})
+    with pytest.warns(mle.ConvergenceWarning):
+        fit = mle.fit(model, {"y": np.array([0.9e-250, 1e-250, 1.1e-250])})
+    assert "without bound" not in fit.message
+    np.testing.assert_allclose(fit.params["r"], 1e250, rtol=1e-3)
+
+
+def test_a_bounded_log_likelihood_whose_probes_overflow_is_none_of_them():
+    """-z' S^-1 z / 2 is below 0 for all S."""
+    model = mle.Model(lambda p, row: -0.5 * row["z"] @ jnp.linalg.solve(p["S"], row["z"]), {"S": mle.Covariance(2)})
+    with pytest.warns(mle.ConvergenceWarning, match="It rises along"):
+        fit = mle.fit(model, {"z": X})
+    assert fit.status == mle.Status.rising and "without bound" not in fit.message
+
+
+@pytest.mark.parametrize("rows", [3, 200, 1000])
+def test_a_response_that_is_always_the_same_is_rising(rows):
+    """log sigmoid(w) rounds to 0 before the decrement is small if there are many rows."""
+    model = mle.Model(lambda p, row: row["y"] * p["w"] - jnp.logaddexp(0.0, p["w"]), {"w": mle.Real()})
+    with pytest.warns(mle.ConvergenceWarning, match="rows are separated"):
+        assert mle.fit(model, {"y": np.ones(rows)}).status == mle.Status.rising
 
 
 def test_a_joint_log_likelihood():
@@ -112,7 +223,23 @@ def test_a_search_that_was_cut_short_is_not_taken_for_one():
     ],
 )
 def test_growth_at_all_distances_is_without_bound(grows):
-    assert sustained_from(grows(DISTANCES)) is not None
+    assert sustained(grows(DISTANCES)) is not None
+
+
+@pytest.mark.parametrize(
+    ("grows", "ratio"),
+    [(lambda t: np.log(t), 1.0), (lambda t: 3.0 * t - 1e6, 2.0), (lambda t: 0.5 * (t - 1e9) ** 2, 4.0)],
+)
+def test_growth_tells_a_square_from_a_line(grows, ratio):
+    assert sustained(grows(DISTANCES)).ratio == pytest.approx(ratio)
+
+
+def test_the_way_to_the_end_counts():
+    """An end that is less than a doubling away: growth goes on to it, a maximum on the way does not."""
+    distances = np.append(2.0 ** np.arange(10), 691.0)
+    assert sustained(distances.copy(), distances) is not None
+    assert sustained(np.log(distances), distances) is not None
+    assert sustained(-np.abs(distances - 600.0), distances) is None
 
 
 @pytest.mark.parametrize(
@@ -131,4 +258,4 @@ def test_growth_at_all_distances_is_without_bound(grows):
     ],
 )
 def test_a_limit_or_a_maximum_far_away_is_none(bounded):
-    assert sustained_from(bounded(DISTANCES)) is None
+    assert sustained(bounded(DISTANCES)) is None

@@ -100,7 +100,8 @@ def beside_an_end(
     if not ends:  # as in most models
         return solution
     to_flat = np.asarray(place.jacobian(solution.theta))
-    errors = np.sqrt(np.diag(to_flat @ np.linalg.inv(np.asarray(certificate.information)) @ to_flat.T))
+    with np.errstate(over="ignore", invalid="ignore"):  # what is beyond all numbers is near no end
+        errors = np.sqrt(np.diag(to_flat @ np.linalg.inv(np.asarray(certificate.information)) @ to_flat.T))
     ends = _with_tied({i: end for i, end in ends.items() if abs(flat[i] - end[0]) < errors[i]}, groups)
     if not ends:
         return solution

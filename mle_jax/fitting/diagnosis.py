@@ -13,10 +13,11 @@ from mle_jax.fitting.edges import Edged
 from mle_jax.fitting.rotation import declared
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.terrain import stopping_rows, terrain_around
+from mle_jax.fitting.unbounded import another_growth
 from mle_jax.likelihood.evaluation import contributions, sample, theta_scores
 from mle_jax.likelihood.layout import count_rows
 from mle_jax.likelihood.programs import verb_program
-from mle_jax.parameters import Coordinates, Interval, Positive
+from mle_jax.parameters import Coordinates, Interval, Positive, Real
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
@@ -25,6 +26,7 @@ MOST_ROWS = 5
 MOST_NAMES = 40  # of a combination that are all listed
 NAMES_OF_MANY = 10  # of a longer one: the largest parts
 EPS = float(np.finfo(np.float64).eps)
+BENT_UP = 3.0  # growth: 2 of a straight line, 4 of a square
 GIVEN_TEXT = "The point given is not a certified maximum; nothing was optimized."
 
 
@@ -54,6 +56,8 @@ def diagnose(model: "Model", place: Any, solution: Solution, data: Any, weights:
     }
     if status not in details:
         return status.text
+    if status is Status.rising and float(solution.certificate.growth):
+        return _endless(place, solution)
     detail = details[status](model, place, solution, data, weights)
     if status is Status.max_steps:
         lead = GIVEN_TEXT if given else f"{status.text} {int(solution.steps)} steps were taken."
@@ -180,24 +184,44 @@ def _rising(model: "Model", place: Any, solution: Solution, data: Any, weights: 
     direction = _in_original(place, move)
     sizes = _sizes(place, solution, direction)
     along = combination(direction, _names(place), sizes)
-    if np.isposinf(certificate.rise):
-        return f"It grows without bound along {along}. {_how_it_bends(certificate, np.asarray(uphill))}"
-    sentence = f"It rises along {along}.{_open_ends(place, sizes)}"
+    main = np.where(sizes > SHARE * sizes.max(), direction, 0.0)
+    sentence = f"It rises along {along}.{_open_ends(place, solution.theta, main)}"
     if model.is_joint:
         return sentence
     there, theta = declared(place, solution.theta)
-    main = np.where(sizes > SHARE * sizes.max(), direction, 0.0)
     found = climbing_rows(model, there, theta, main, data, weights)
     if found.rows.size == 0:
         return sentence
-    return f"{sentence} {_climbers(found, count_rows(model, data))}"
+    surprise = ""
+    if found.unopposed and found.rows.size == count_rows(model, data) > 1 and _only(place, main, Positive):
+        surprise = " If that is a surprise: is a term missing from the log density?"
+    return f"{sentence} {_climbers(found, count_rows(model, data))}{surprise}"
 
 
-def _how_it_bends(certificate: Any, direction: np.ndarray) -> str:
-    """Say what is likely to be wrong with a log density that grows without bound."""
-    if certificate.is_dense and float(direction @ np.asarray(certificate.information) @ direction) < 0:
-        return "It even bends upward, as the negative of a log density does: is its sign right?"
-    return "Is there a term missing from the log density, or a sign wrong?"
+def _endless(place: Coordinates, solution: Solution) -> str:
+    """Say along what the log-likelihood grows without bound, and what is likely to be wrong with the log density."""
+    direction = np.asarray(solution.certificate.uphill)
+    along = combination(direction, place.names, np.abs(direction))
+    found = f"The log-likelihood grows without bound along {along}: there is no maximum."
+    # A logarithm bends what is a straight line in the parameter itself.
+    if _only(place, direction, Real) and float(solution.certificate.growth) > BENT_UP:
+        return f"{found} It even bends upward, as the negative of a log density does: is its sign right?"
+    return (
+        f"{found} Is a sign wrong in the log density, or a term missing? If neither, the model fits some of the data "
+        "perfectly."
+    )
+
+
+def _only(place: Any, direction: np.ndarray, kind: type) -> bool:
+    """Say whether all that takes part in a direction was declared so."""
+    return all(isinstance(one, kind) for (_, one), part in zip(_declarations(place), direction, strict=True) if part)
+
+
+def _declarations(place: Any) -> list[tuple[str, Any]]:
+    """Return the parameter that every coordinate belongs to, its name and declaration."""
+    moving = getattr(place, "base", place)  # before any rotation
+    leaves = [moving.space.free_leaf[i] for i in moving.active]
+    return [(moving.space.leaf_names[leaf], moving.space.declarations[leaf]) for leaf in leaves]
 
 
 def _climbers(found: Climbers, rows: int) -> str:
@@ -209,22 +233,22 @@ def _climbers(found: Climbers, rows: int) -> str:
     return f"{named[0].upper()}{named[1:]} {verb} separated: {whose} along it, and no row's falls."
 
 
-def _open_ends(place: Any, sizes: np.ndarray) -> str:
+def _open_ends(place: Any, theta: Any, direction: np.ndarray) -> str:
     """Say which of the parameters that climb could be declared closed."""
-    moving = getattr(place, "base", place)
-    leaves = [
-        moving.space.free_leaf[i] for i, size in zip(moving.active, sizes, strict=True) if size > SHARE * sizes.max()
+    there, at = declared(place, theta)
+    start = np.asarray(there.theta(there.space.default_start()))
+    # A maximum beside an end seems to be a climb away from it.
+    toward_low = (direction < 0) | (np.asarray(at) < start)
+    ends = [
+        name
+        for (name, declaration), low, part in zip(_declarations(place), toward_low, direction, strict=True)
+        if part and (isinstance(declaration, Interval) or (isinstance(declaration, Positive) and low))
+        if not declaration.closed
     ]
-    names = [
-        moving.space.leaf_names[leaf] for leaf in dict.fromkeys(leaves) if _is_open(moving.space.declarations[leaf])
-    ]
-    if not names:
+    if not ends:
         return ""
-    return f" If the end of the domain of {listing(names)} is an allowed value, declare it with closed=True."
-
-
-def _is_open(declaration: Any) -> bool:
-    return isinstance(declaration, Positive | Interval) and not declaration.closed
+    names = listing(list(dict.fromkeys(ends)))
+    return f" If the end of the domain of {names} is an allowed value, declare it with closed=True."
 
 
 def _unidentified(model: Any, place: Any, solution: Solution, data: Any, weights: Any) -> str:
@@ -249,9 +273,14 @@ def _collapsed(model: Any, place: Any, solution: Solution, data: Any, weights: A
         (d, part) for d, part in zip(space.declarations, space.flat_slices, strict=True) if _is_scale(d)
     ]
     scales = [i for _, part in declared_positive for i in range(part.start, part.stop) if not place.fixed[i]]
-    extreme = [i for i in scales if not EPS < flat[i] < 1 / EPS]
+    extreme = [i for i in scales if flat[i] < EPS] or [i for i in scales if flat[i] > 1 / EPS]
     shown = [f"'{space.names[i]}' = {significant(flat[i], 2)}" for i in extreme or scales]
-    return f"Look at {', '.join(shown)}."
+    look = f"Look at {', '.join(shown)}."
+    direction = another_growth(model, place, data, weights) if isinstance(place, Coordinates) else None
+    if direction is None:
+        return f"The model fits these data perfectly. {look}"
+    along = combination(direction, place.names, np.abs(direction))
+    return f"{look} It grows without bound along {along}, too: is the sign of the log density right?"
 
 
 def _is_scale(declaration: Any) -> bool:

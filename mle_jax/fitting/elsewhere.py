@@ -21,6 +21,7 @@ from mle_jax.fitting.lanes import map_lanes
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
 from mle_jax.fitting.starts import start_theta
+from mle_jax.fitting.verdicts import ROUNDING_DECREMENT
 from mle_jax.likelihood.loss import loss_objective, loss_scale, to_log_likelihood
 from mle_jax.likelihood.programs import verb_program
 from mle_jax.parameters import Coordinates
@@ -148,22 +149,23 @@ def _best_along_coordinates(
     return best
 
 
-def draw_back(
-    model: "Model", place: Coordinates, solution: Solution, data: Any, weights: Any, *, tolerance: float
-) -> Solution:
+def draw_back(model: "Model", place: Coordinates, solution: Solution, data: Any, weights: Any) -> Solution:
     """Judge from nearer where a search toward infinity went so far that nothing is left of the log-likelihood.
 
     With counts that are all 0 the mean runs to 0, and the dispersion, which then counts for nothing, anywhere. Where
-    the score and the information have become exactly 0, no parameter seems to be identified; on the way there, the
+    the score has become exactly 0, or the information, no parameter seems to be identified; on the way there, the
     log-likelihood can still be seen to rise.
     """
     lost = Status(int(solution.status)) is Status.not_identified and int(solution.steps) > 0
-    if not lost or place.size == 0 or np.any(np.asarray(solution.certificate.diagonal)):
+    certificate = solution.certificate
+    nothing_left = not np.any(np.asarray(certificate.diagonal)) or not np.any(np.asarray(certificate.uphill))
+    if not lost or place.size == 0 or not nothing_left:
         return solution
     theta = np.asarray(solution.theta)
-    for reach in REACHES:
+    for reach in (reach for reach in REACHES if np.any(np.abs(theta) > reach)):
         nearer = jnp.asarray(np.clip(theta, -reach, reach))
-        found = verb_program(model, solve_from)(place, nearer, data, weights, tolerance, 0)
+        # Nearer to the limit than that there may be no digits.
+        found = verb_program(model, solve_from)(place, nearer, data, weights, ROUNDING_DECREMENT, 0)
         as_high = float(found.log_likelihood) > float(solution.log_likelihood) - HIGHER
         if as_high and Status(int(found.status)) is Status.rising:
             return found._replace(steps=solution.steps, trace=solution.trace)

@@ -70,7 +70,7 @@ def second_look(
     solution = begin_elsewhere(model, place, solution, *problem, start_given=start_given, **limits)
     tried = Status(int(solution.status)) is Status.max_steps
     solution = begin_at_better_scale(model, place, solution, *problem, start_given=start_given, **limits)
-    solution = draw_back(model, place, solution, *problem, tolerance=tolerance)
+    solution = draw_back(model, place, solution, *problem)
     solution = climb_on(model, place, solution, *problem, **limits)
     nearer = look_nearer(model, place, solution, *problem, tolerance=tolerance)
     if nearer is not solution:
