@@ -151,6 +151,7 @@ def _put_together(
         undetermined=jnp.any(parts, axis=1),
         rise=-unknown,
         higher=still,
+        growth=jnp.zeros_like(length),
     )
 
 

@@ -61,7 +61,7 @@ class Certificate(NamedTuple):
     undetermined: Array  # (k,) bool: takes part in a direction along which the information vanishes
     rise: Array  # () of the log-likelihood over the best of all moves tried; below 0 where all lead down
     higher: Array  # (k,) that move
-    growth: Array | float = 0.0  # () of rises over doubled distances, each to the last, where it grows without bound
+    growth: Array  # () of rises over doubled distances, each to the last, where it grows without bound
 
     @property
     def is_definite(self) -> Array:
@@ -271,4 +271,5 @@ def curve(here: Evaluation, scale: Array | float) -> Certificate:
         undetermined=jnp.any(null > SHARE, axis=1),
         rise=-unknown,
         higher=jnp.zeros_like(step),
+        growth=jnp.zeros_like(length),
     )

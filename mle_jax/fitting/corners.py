@@ -204,6 +204,7 @@ def _certificate(point: Array, found: Identification | None, decrement: Array) -
         undetermined=found.undetermined,
         rise=-unknown,
         higher=line,
+        growth=jnp.zeros((), dtype),
     )
 
 

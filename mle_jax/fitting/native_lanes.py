@@ -206,6 +206,7 @@ def certificate_of(one: Arrived, information: Array) -> Certificate:
         undetermined=nowhere != 0,
         rise=-jnp.min(one.falls),
         higher=nowhere,
+        growth=zero,
     )
 
 
@@ -240,6 +241,7 @@ def to_solution(found: Settled, names: int) -> Solution:
         undetermined=same(False, size),
         rise=-found.drop,
         higher=same(0.0, size),
+        growth=same(0.0),
     )
     return Solution(
         params=found.params,

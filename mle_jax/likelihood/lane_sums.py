@@ -11,8 +11,9 @@ With the predictors z = (u, s), u = J theta + c of a row's own and s = S theta +
 h'' of its log density in z, the sums are those of `likelihood.row_sums`, written out entry by entry.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import jax
@@ -180,8 +181,14 @@ class LaneLikelihood:
 
     def _kept(self, stages: Stages, ahead: list[Array], at: Sequence[Array], block: Rows, blocks: Array) -> Any:
         """Evaluate the second stage for a block, by weight, such that the results are written to memory."""
-        worked_out = lambda: _weighted(block, _over_rows(stages, ahead, self._own(block, at), block))  # noqa: E731
-        return kept(worked_out, jnp.minimum(blocks, 1))
+        once = jnp.minimum(blocks, 1)
+        own = self._own(block, at)
+        if stages.between:
+            own = kept(lambda: own, once)
+        known: list[Array] = []
+        for level in stages.between:
+            known += kept(partial(_over_rows, level, ahead, known, own, block), once)
+        return kept(lambda: _weighted(block, _over_rows(stages.second, ahead, known, own, block)), once)
 
     def _common(self, at: Sequence[Array]) -> list[Array]:
         """Return the predictors in common, vectors over the lanes."""
@@ -261,12 +268,19 @@ def _filled_up(rows: Rows, height: int) -> Rows:
     return jax.tree_util.tree_map(repeat, rows._replace(weights=None))._replace(weights=weights)
 
 
-def _over_rows(stages: Stages, ahead: list[Array], own: Sequence[Array], block: Rows) -> Any:
-    """Evaluate the second stage for a block, given what the rows have in common and their own predictors."""
+def _over_rows(
+    stage: Callable[[list[Array], Any], Any],
+    ahead: list[Array],
+    known: list[Array],
+    own: Sequence[Array],
+    block: Rows,
+) -> Any:
+    """Evaluate a stage for a block, given what the rows have in common, what is known of them and their predictors."""
+    of_row = lambda ahead, known, late: stage([*ahead, *known], late)  # noqa: E731
     # Rows outside, lanes inside: the other way round JAX lays the lanes out first, and everything is turned around.
-    of_lanes = jax.vmap(stages.second, in_axes=-1, out_axes=-1)
-    of_rows = jax.vmap(of_lanes, in_axes=(None, 0), axis_size=_height(block))
-    return of_rows(ahead, (list(own), list(block.leaves), list(block.computed)))
+    of_lanes = jax.vmap(of_row, in_axes=-1, out_axes=-1)
+    of_rows = jax.vmap(of_lanes, in_axes=(None, 0, 0), axis_size=_height(block))
+    return of_rows(ahead, known, (list(own), list(block.leaves), list(block.computed)))
 
 
 def _weighted(block: Rows, found: Any) -> Any:

@@ -1,7 +1,8 @@
 """The log density of a row with its first and second derivatives in the predictors, number by number, in two stages.
 
 The first works out what all rows have in common, the gamma function of a dispersion for example; the second the rest.
-Both are programs of scalars, for loops that have vectors over rows or over datasets in the place of every number.
+Between them is what several derivatives need. All are programs of scalars, for loops that have vectors over rows or
+over datasets in the place of every number.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +14,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from mle_jax.likelihood.affine import Split
-from mle_jax.likelihood.traced import Stages, in_stages
+from mle_jax.likelihood.sharing import worth_keeping
+from mle_jax.likelihood.traced import Stages, Step, in_stages
+from mle_jax.likelihood.vector_functions import operations
 
 ByRow = tuple[Sequence[Array], Any, Any]
 """The predictors of a row's own, its leaves, and what was worked out from these alone."""
@@ -40,12 +43,16 @@ def derivatives_by_row(split: Split, common: Sequence[Any], by_row: Any) -> Stag
     ways, errors = [], []
     for slopes in (_backward, _forward):
         try:
-            ways.append(in_stages(partial(_row, split, slopes), common, by_row))
+            ways.append(in_stages(partial(_row, split, slopes), common, by_row, keep=_keep))
         except (TypeError, ValueError, NotImplementedError) as error:
             errors.append(error)
     if not ways:
         raise errors[0]
     return min(ways, key=lambda stages: stages.length)
+
+
+def _keep(steps: Sequence[Step], results: Sequence[Any]) -> list[list[int]]:
+    return worth_keeping(steps, results, operations)
 
 
 def _density(split: Split, common: Sequence[Array], by_row: ByRow) -> Array:

@@ -8,6 +8,7 @@ then adds J' h'' J row by row to the lower triangle, in strips as wide as a vect
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeGuard, TypeVar
 
 import jax
@@ -101,7 +102,10 @@ class Tiles:
         def of_tile(begin: Array, weights: Array, sums: list[Array], tools: Any, once: Array) -> list[Array]:
             rows, points, ahead = tools
             leaves = _some(rows, begin, TILE, weights)
-            found = [_of_rows(split, stages, *at, leaves) for at in zip(ahead, points, strict=True)]
+            found = [
+                _of_rows(split, stages.second, early, [], _predictors(split, point, leaves), leaves)
+                for early, point in zip(ahead, points, strict=True)
+            ]
             return [so_far + weigh(weights, value) for so_far, value in zip(sums, found, strict=True)]
 
         nothing = [jnp.zeros(TILE, thetas.dtype) for _ in points]
@@ -118,8 +122,14 @@ class Tiles:
         def of_tile(begin: Array, weights: Array, sums: Any, tools: Any, once: Array) -> Any:
             rows, theta, ahead = tools
 
+            some = _some(rows, begin, TILE, weights)
+            seen = kept(partial(_predictors, split, theta, some), once)
+            known: list[Array] = []
+            for level in stages.between:
+                known += kept(partial(_of_rows, split, level, ahead, known, seen, some), once)
+
             def work_out() -> list[Array]:
-                found = _of_rows(split, stages, ahead, theta, _some(rows, begin, TILE, weights))
+                found = _of_rows(split, stages.second, ahead, known, seen, some)
                 leaves = jax.tree_util.tree_leaves(found)
                 return [weigh(weights, jnp.broadcast_to(leaf, TILE)) for leaf in leaves]
 
@@ -128,9 +138,9 @@ class Tiles:
             found = [value, jnp.abs(value), *slopes[own:], *(bends[_place(*pair)] for pair in shared)]
 
             def add(part: Array, sums: Products) -> Products:
-                some = lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, part * height, height)  # noqa: E731
-                through = _jacobians(split, theta, _some(rows, begin + part * height, height, some(weights)))
-                return _with_products(sums, through, [some(leaf) for leaf in slopes], [some(leaf) for leaf in bends])
+                few = lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, part * height, height)  # noqa: E731
+                through = _jacobians(split, theta, _some(rows, begin + part * height, height, few(weights)))
+                return _with_products(sums, through, [few(leaf) for leaf in slopes], [few(leaf) for leaf in bends])
 
             plain = [so_far + more for so_far, more in zip(sums[0], found, strict=True)]
             return plain, repeat(jnp.int32(TILE // height), add, sums[1])
@@ -237,13 +247,25 @@ def _some(rows: Any, begin: Array, height: int, weights: Array) -> list[Array]:
     ]
 
 
-def _of_rows(split: Split, stages: Any, ahead: list[Array], theta: Array, leaves: list[Array]) -> Any:
-    """Evaluate the second stage for some rows."""
+def _predictors(split: Split, theta: Array, leaves: list[Array]) -> list[Array]:
+    """Return the rows' own predictors, (rows,) each."""
+    return jax.vmap(lambda *row: _numbers(split.of_row(theta, row)))(*leaves)
 
-    def of_row(*row: Array) -> Any:
-        return stages.second(ahead, (_numbers(split.of_row(theta, row)), list(row), split.of_data(row)))
 
-    return jax.vmap(of_row)(*leaves)
+def _of_rows(
+    split: Split,
+    stage: Callable[[list[Array], Any], Any],
+    ahead: list[Array],
+    known: list[Array],
+    own: list[Array],
+    leaves: list[Array],
+) -> Any:
+    """Evaluate a stage for some rows, given what they have in common, what is known of them and their predictors."""
+
+    def of_row(known: list[Array], own: list[Array], row: list[Array]) -> Any:
+        return stage([*ahead, *known], (own, row, split.of_data(row)))
+
+    return jax.vmap(of_row)(known, own, leaves)
 
 
 def _jacobians(split: Split, theta: Array, leaves: list[Array]) -> list[Array]:

@@ -9,6 +9,7 @@ Sestoft (1993), Partial Evaluation and Automatic Program Generation, section 1.2
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -42,15 +43,19 @@ class Program(NamedTuple):
         return int(np.prod(self.shapes[value], dtype=int))
 
 
-class Stages(NamedTuple):
-    """``f(early, late) = second(first(early), late)``, and only what depends on `late` is worked out in `second`.
+Keep = Callable[[Sequence[Step], Sequence[Any]], list[list[int]]]
 
-    The length is the number of steps that depend on `late`.
+
+class Stages(NamedTuple):
+    """``f(early, late) = second(known, late)``, and only what depends on `late` is worked out in `second`.
+
+    At first, known is ``first(early)``. For every level between, known += level(known, late).
     """
 
     first: Callable[[Any], list[Array]]
+    between: tuple[Callable[[list[Array], Any], list[Array]], ...]
     second: Callable[[list[Array], Any], Any]
-    length: int
+    length: int  # the number of steps that depend on `late`
 
 
 def trace(function: Callable[..., Any], *arguments: Any, differentiable: bool = True) -> Program:
@@ -180,7 +185,7 @@ def _key(atom: Any) -> Any:
     return value.dtype.name, value.shape, value.tobytes()  # bytes: 0.0 is not -0.0, and NaN is NaN
 
 
-def in_stages(function: Callable[[Any, Any], Any], early: Any, late: Any) -> Stages:
+def in_stages(function: Callable[[Any, Any], Any], early: Any, late: Any, keep: Keep = lambda *_: []) -> Stages:
     """Take a function apart into what depends on its first argument alone, and the rest; everything worked out once.
 
     The stages are not differentiated any more: derivatives belong into the function.
@@ -189,6 +194,8 @@ def in_stages(function: Callable[[Any, Any], Any], early: Any, late: Any) -> Sta
         function: of two pytrees of arrays, which returns a pytree of arrays.
         early: the first, or its description.
         late: the second.
+        keep: which values that depend on `late` to work out before the rest, level by level, given the steps that do
+            and the results.
     """
     before, tree = jax.tree_util.tree_flatten(early)
     after, other_tree = jax.tree_util.tree_flatten(late)
@@ -213,8 +220,15 @@ def in_stages(function: Callable[[Any, Any], Any], early: Any, late: Any) -> Sta
     def first(early: Any) -> list[Array]:
         return work_out(program, dict(enumerate(jax.tree_util.tree_leaves(early))), kept)
 
-    def second(kept_values: list[Array], late: Any) -> Any:
-        known = dict(zip(kept, kept_values, strict=True)) | dict(enumerate(jax.tree_util.tree_leaves(late), count))
-        return jax.tree_util.tree_unflatten(result_trees[0], work_out(program, known, program.results))
+    levels = keep(rest, program.results)
+    names = [sum(levels[:i], kept) for i in range(len(levels) + 1)]
 
-    return Stages(first, second, len(rest))
+    def later(names: Sequence[int], wanted: Sequence[Any], values: list[Array], late: Any) -> list[Any]:
+        known = dict(zip(names, values, strict=True)) | dict(enumerate(jax.tree_util.tree_leaves(late), count))
+        return work_out(program, known, wanted)
+
+    def second(values: list[Array], late: Any) -> Any:
+        return jax.tree_util.tree_unflatten(result_trees[0], later(names[-1], program.results, values, late))
+
+    between = tuple(partial(later, *pair) for pair in zip(names, levels, strict=False))
+    return Stages(first, between, second, len(rest))

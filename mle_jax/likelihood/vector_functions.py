@@ -133,6 +133,13 @@ def _where_usual(x: Array) -> Array:
 
 FAST = {"log": (log, 30), "log1p": (log1p, 32), "exp": (exp, 30), "expm1": (expm1, 50), "logistic": (logistic, 33)}
 """By the name of JAX's operation, with the number of operations."""
+_LONG = "acos asin atan atan2 cbrt cos cosh erf erf_inv erfc exp2 pow sin sinh tan tanh"
+OTHERS = {
+    **dict.fromkeys(("div", "rem", "rsqrt", "sqrt"), 5),
+    **dict.fromkeys(_LONG.split(), 30),
+    **dict.fromkeys(("cond", "digamma", "lgamma", "while"), 100),
+}
+"""The number of operations, roughly, of others that are more than one."""
 GAMMA = {"lgamma": log_gamma, "digamma": digamma}
 """By the name of JAX's operation."""
 _PASSING_NAN_ON = (
@@ -238,6 +245,12 @@ def _with_vector_function(equation: Any, values: list[Any]) -> list[Any]:
 def count_added(steps: Sequence[Any]) -> int:
     """Return how many operations the program is longer by."""
     return sum(FAST[step.primitive.name][1] - 1 for step in steps if _is_in(FAST, step))
+
+
+def operations(equation: Any) -> int:
+    """Return of about how many operations an equation consists."""
+    name = equation.primitive.name
+    return FAST[name][1] if name in FAST else OTHERS.get(name, 1)
 
 
 def _is_in(functions: Mapping[str, Any], equation: Any) -> bool:
