@@ -164,6 +164,56 @@ def test_a_perfect_fit_is_still_called_so():
     assert fit.status == mle.Status.scale_collapsed and "sign" not in fit.message
 
 
+@pytest.mark.parametrize(
+    ("density", "parameters", "y"),
+    [
+        # A Weibull whose shape grows: all observations are 1, as the scale is where the ways begin.
+        (
+            lambda p, row: (
+                jnp.log(p["k"] / p["l"]) + (p["k"] - 1) * jnp.log(row["y"] / p["l"]) - (row["y"] / p["l"]) ** p["k"]
+            ),
+            {"k": POS(), "l": POS()},
+            1.0,
+        ),
+        (
+            lambda p, row: 0.5 * jnp.log(p["t"]) - 0.5 * p["t"] * (row["y"] - p["m"]) ** 2,
+            {"t": POS(), "m": REAL()},
+            3.0,
+        ),
+    ],
+    ids=["shape", "precision"],
+)
+def test_a_perfect_fit_by_what_grows_is_no_question_of_signs(density, parameters, y):
+    with pytest.warns(mle.ConvergenceWarning, match="fits these data perfectly"):
+        assert mle.fit(mle.Model(density, parameters), {"y": np.full(100, y)}).status == mle.Status.scale_collapsed
+
+
+@pytest.mark.parametrize("by_row", [False, True])
+def test_a_scale_whose_logarithm_is_a_parameter_may_shrink(by_row):
+    """All observations are 0: the log-likelihood grows as the logarithm goes to minus infinity, where it is NaN."""
+
+    def density(p, row):
+        return norm.logpdf(row["y"], row["x"] @ p["w"] if by_row else p["m"], jnp.exp(p["log_s"]))
+
+    location = {"w": REAL(2)} if by_row else {"m": REAL()}
+    with pytest.warns(mle.ConvergenceWarning, match="without bound along -log_s: there is no maximum"):
+        fit = mle.fit(mle.Model(density, location | {"log_s": REAL()}), {"y": np.zeros(200), "x": X})
+    assert fit.status == mle.Status.rising and "fits some of the data perfectly" in fit.message
+
+
+def test_a_normal_density_without_its_determinant_is_asked_about():
+    model = mle.Model(lambda p, row: -0.5 * row["z"] @ jnp.linalg.solve(p["S"], row["z"]), {"S": mle.Covariance(2)})
+    with pytest.warns(mle.ConvergenceWarning, match="is a term missing from the log density"):
+        assert mle.fit(model, {"z": X}).status == mle.Status.rising
+
+
+def test_small_units_leak_no_warnings():
+    model = mle.Model(negative(known_scale), {"w": mle.Real(2)})
+    with pytest.warns(mle.ConvergenceWarning) as warned:
+        mle.fit(model, DATA | {"x": 1e-12 * X})
+    assert all(one.category is mle.ConvergenceWarning for one in warned)
+
+
 def test_a_maximum_near_the_end_of_the_numbers_is_none_of_them():
     """The maximum of log r - r y is 1 / y, here 1e250: beyond the last doubling of log r, but not beyond all."""
     model = mle.Model(lambda p, row: jnp.log(p["r"]) - p["r"] * row["y"], {"r": mle.Positive()})
@@ -218,6 +268,7 @@ def test_a_search_that_was_cut_short_is_not_taken_for_one():
         lambda t: 3.0 * t - 1e6,
         lambda t: 0.5 * (t - 1e9) ** 2,
         lambda t: np.log(t),
+        lambda t: np.log(1.0 + np.log(t)),
         lambda t: t**0.1,
         lambda t: -5.0 * t + np.where(t < 700, np.exp(np.minimum(t, 700.0)), np.inf),
     ],
@@ -247,6 +298,9 @@ def test_the_way_to_the_end_counts():
     [
         lambda t: -1.0 / t,
         lambda t: -(t**-0.5),
+        lambda t: -(t**-0.1),
+        lambda t: -1.0 / np.log(2.0 + t),
+        lambda t: np.arctan(np.log1p(t) / 50.0),
         lambda t: -np.exp(-np.minimum(t, 700.0)),
         lambda t: -np.abs(t - 1e100),
         lambda t: 1e20 * np.minimum(t, 1e60),

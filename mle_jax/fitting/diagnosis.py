@@ -17,7 +17,7 @@ from mle_jax.fitting.unbounded import another_growth
 from mle_jax.likelihood.evaluation import contributions, sample, theta_scores
 from mle_jax.likelihood.layout import count_rows
 from mle_jax.likelihood.programs import verb_program
-from mle_jax.parameters import Coordinates, Interval, Positive, Real
+from mle_jax.parameters import Coordinates, Covariance, Interval, Positive, Real
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
@@ -193,7 +193,7 @@ def _rising(model: "Model", place: Any, solution: Solution, data: Any, weights: 
     if found.rows.size == 0:
         return sentence
     surprise = ""
-    if found.unopposed and found.rows.size == count_rows(model, data) > 1 and _only(place, main, Positive):
+    if found.unopposed and found.rows.size == count_rows(model, data) > 1 and _only(place, main, Positive | Covariance):
         surprise = " If that is a surprise: is a term missing from the log density?"
     return f"{sentence} {_climbers(found, count_rows(model, data))}{surprise}"
 
@@ -212,8 +212,8 @@ def _endless(place: Coordinates, solution: Solution) -> str:
     )
 
 
-def _only(place: Any, direction: np.ndarray, kind: type) -> bool:
-    """Say whether all that takes part in a direction was declared so."""
+def _only(place: Any, direction: np.ndarray, kind: Any) -> bool:
+    """Say whether all that takes part in a direction was declared so, as one of these kinds."""
     return all(isinstance(one, kind) for (_, one), part in zip(_declarations(place), direction, strict=True) if part)
 
 
@@ -276,7 +276,8 @@ def _collapsed(model: Any, place: Any, solution: Solution, data: Any, weights: A
     extreme = [i for i in scales if flat[i] < EPS] or [i for i in scales if flat[i] > 1 / EPS]
     shown = [f"'{space.names[i]}' = {significant(flat[i], 2)}" for i in extreme or scales]
     look = f"Look at {', '.join(shown)}."
-    direction = another_growth(model, place, data, weights) if isinstance(place, Coordinates) else None
+    at = np.asarray(solution.theta)
+    direction = another_growth(model, place, at, data, weights) if isinstance(place, Coordinates) else None
     if direction is None:
         return f"The model fits these data perfectly. {look}"
     along = combination(direction, place.names, np.abs(direction))

@@ -12,7 +12,7 @@ Nothing is known of such an edge but that the log density of a row stops being f
 An edge behind which a row had next to nothing to lose is no edge of its support, but a log density that overflows.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -28,6 +28,7 @@ from mle_jax.fitting.solving import solve
 from mle_jax.fitting.terrain import Terrain, distances, is_straight, outward_normal, stopping_rows, terrain_around
 from mle_jax.fitting.verdicts import touching
 from mle_jax.likelihood.programs import verb_program
+from mle_jax.likelihood.rows import row_layout
 from mle_jax.optimizers import Newton
 from mle_jax.parameters import Coordinates, ParameterSpace
 
@@ -39,6 +40,7 @@ CLOSE = 1e-13  # and at the end, or the rounding of the point
 LEAST_SCORE = 1e-6  # of the largest: what a row at its edge has, in units of a standard error
 RESIDUAL = 1e-5  # standard errors: of the score beside the normals
 ROUNDS = 12
+MOST_EDGES = 50  # of different rows: so many at once are log densities that overflow, and each takes long to measure
 
 
 @jax.tree_util.register_dataclass
@@ -105,16 +107,17 @@ def on_edge(
         return place, solution
     point, steps = np.asarray(solution.theta) / terrain.unit, int(solution.steps)
     normals: dict[int, np.ndarray] = {}
+    alike: dict[int, list[int]] = {}
     for _ in range(ROUNDS):
         # 1
         uphill = terrain.scores(point).sum(axis=0)
         within = _complement(normals, point.size)
-        for row in stopping_rows(terrain, point, within @ (within.T @ uphill)):
+        for row, others in _alike(terrain, stopping_rows(terrain, point, within @ (within.T @ uphill))).items():
             normals.setdefault(row, uphill / np.linalg.norm(uphill))
-        renewed = {row: outward_normal(terrain, point, out, row) for row, out in normals.items()}
-        if not renewed or any(normal is None for normal in renewed.values()):
+            alike.setdefault(row, others)
+        normals = _renewed(terrain, point, normals)
+        if not normals:
             break
-        normals = {row: normal for row, normal in renewed.items() if normal is not None}
         # 2
         start = _beside(terrain, point, normals, INSIDE)
         if start is None:
@@ -134,8 +137,27 @@ def on_edge(
             continue
         # 4
         found = found._replace(steps=jnp.int32(steps))
-        return _settled(terrain, solution, place_within, found, point, normals, factors)
+        rows = jnp.asarray(sorted(row for first in normals for row in alike[first]))
+        return _settled(terrain, solution, replace(place_within, rows=rows), found, point, normals, factors)
     return place, solution
+
+
+def _renewed(terrain: Terrain, point: np.ndarray, normals: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
+    """Measure the normals of edges again at a point near them; none where they cannot be measured."""
+    if len(normals) > MOST_EDGES:
+        return {}
+    renewed = {row: outward_normal(terrain, point, out, row) for row, out in normals.items()}
+    found = {row: normal for row, normal in renewed.items() if normal is not None}
+    return found if len(found) == len(normals) else {}
+
+
+def _alike(terrain: Terrain, rows: list[int]) -> dict[int, list[int]]:
+    """Put rows of the same data together, whose edges are the same: the first of them -> all."""
+    leaves = [np.asarray(leaf)[rows] for leaf in row_layout(terrain.data, tuple(terrain.model.constants)).rows]
+    groups: dict[tuple[bytes, ...], list[int]] = {}
+    for i, row in enumerate(rows):
+        groups.setdefault(tuple(leaf[i].tobytes() for leaf in leaves), []).append(row)
+    return {group[0]: group for group in groups.values()}
 
 
 def _settled(

@@ -140,7 +140,7 @@ def needs_second_look(found: Solution, place: Coordinates) -> np.ndarray:
 def _is_unclear(status: np.ndarray, smallest_eigenvalue: np.ndarray, size: int) -> np.ndarray:
     """Say where the smallest scaled eigenvalue is below k sqrt(eps), and so has lost half of its digits."""
     limit = size * float(np.sqrt(np.finfo(np.float64).eps))
-    return np.isin(status, [int(s) for s in SECOND_LOOK]) & (np.asarray(smallest_eigenvalue) < limit)
+    return np.isin(status, [int(s) for s in SECOND_LOOK]) & ~(np.asarray(smallest_eigenvalue) >= limit)  # or NaN
 
 
 def refine(

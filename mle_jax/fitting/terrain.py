@@ -66,7 +66,10 @@ def terrain_around(model: "Model", place: Coordinates, solution: Solution, data:
         measure = np.maximum(diagonal, plain.scores(np.asarray(solution.theta)).sum(axis=0) ** 2)
     if not np.isfinite(measure).all():
         return None
-    return Terrain(model, place, data, weights, 1 / np.sqrt(np.where(measure > 0, measure, 1.0)))
+    unit = 1 / np.sqrt(np.where(measure > 0, measure, 1.0))
+    with np.errstate(over="ignore"):  # so many units away there is nothing to be seen
+        beyond = not np.isfinite(np.asarray(solution.theta) / unit).all()
+    return None if beyond else Terrain(model, place, data, weights, unit)
 
 
 def stopping_rows(terrain: Terrain, point: np.ndarray, ahead: np.ndarray) -> list[int]:

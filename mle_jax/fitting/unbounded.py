@@ -29,12 +29,13 @@ if TYPE_CHECKING:
 LOST = (Status.max_steps, Status.not_identified, Status.precision_lost, Status.saddle)
 """How a search ends that runs away."""
 DISTANCES = 2.0 ** np.arange(499.0)  # up to 8e149, whose square is a number
-NEAR = 1e3  # coordinates that are parameters themselves are ordinary up to here,
-NEAR_LOG = 30.0  # and up to here those that are logarithms of something
+NEAR = 30.0  # logarithms are ordinary up to here
+FAR = 1e3  # and up to here anything from where to look on
 END = 1e300  # a way ends where a parameter comes here, as a scale does at a logarithm of 691, or where all stand still
 PARTS = 32  # of the last doubling, to find the end by
 LEAST = 5  # rises that must be seen
-SUSTAINED = 0.9  # of one rise, for the next: those of a logarithm, the slowest growth there is, are all the same
+SUSTAINED = 0.9  # of one rise, for the next: those of a logarithm are all the same
+SLOWEST = -1.5  # power of the number of doublings that rises fall by: log log t has -1, and -1/log t, with a limit, -2
 
 
 class Growth(NamedTuple):
@@ -76,7 +77,7 @@ def grows_without_bound(
     if Status(int(solution.status)) not in LOST or int(solution.steps) == 0 or place.size == 0:
         return solution
     there = np.asarray(declared(seen, solution.theta)[1])
-    if not _has_run_away(place, there, float(solution.certificate.smallest_eigenvalue)):
+    if not _has_run_away(there, float(solution.certificate.smallest_eigenvalue)):
         return solution
     score = np.asarray(verb_program(model, _score)(place, jnp.asarray(there), data, weights))
     value = _log_likelihood(model, place, data, weights)
@@ -90,16 +91,24 @@ def grows_without_bound(
     return solution
 
 
-def another_growth(model: "Model", place: Coordinates, data: Any, weights: Any) -> np.ndarray | None:
+def another_growth(model: "Model", place: Coordinates, theta: np.ndarray, data: Any, weights: Any) -> np.ndarray | None:
     """Return a direction (k,) in which a log-likelihood grows without bound while no scale shrinks; None if none.
 
-    A log density can do so where a scale shrinks to nothing because the data are fitted perfectly. In other directions
-    it does not: there, a sign is wrong, or a term is missing.
+    A log density can do so where a scale shrinks to nothing because the data are fitted perfectly, or a shape grows.
+    In other directions than the search went it does not: there, a sign is wrong, or a term is missing.
+
+    Args:
+        model: the model.
+        place: the free coordinates.
+        theta: where the search arrived, (k,).
+        data: the dataset.
+        weights: (n,) or None.
     """
     value = _log_likelihood(model, place, data, weights)
     positive = _of_kind(place, Positive)
-    for way in _plain_ways(place, np.arange(min(place.size, MANY))):
-        shrinks = np.any(way.direction[positive] < 0)
+    gone = np.where((np.abs(theta) > NEAR) & ~_of_kind(place, Real), np.sign(theta), 0.0)
+    for way in _plain_ways(place, _farthest(theta)):
+        shrinks = np.any(way.direction[positive] < 0) or np.any(way.direction * gone > 0)
         if not shrinks and _growth_along(value, way, _distances(place, way)) is not None:
             return way.direction
     return None
@@ -108,8 +117,9 @@ def another_growth(model: "Model", place: Coordinates, data: Any, weights: Any) 
 def sustained(values: np.ndarray, distances: np.ndarray = DISTANCES) -> Growth | None:
     """Say from where on a function grows without bound, and how; None where it does not.
 
-    It does where every rise is at least `SUSTAINED` of the one before, to the last distance or to infinity. Where a
-    distance is less than double the one before, the rise counts as for a logarithm.
+    It does where every rise is at least `SUSTAINED` of the one before, to the last distance or to infinity, and the
+    rises become smaller so slowly that the sum of all would be infinite. Where a distance is less than double the one
+    before, the rise counts as for a logarithm.
 
     Args:
         values: of the function, (m,).
@@ -127,8 +137,14 @@ def sustained(values: np.ndarray, distances: np.ndarray = DISTANCES) -> Growth |
         kept = risen & np.append(True, rises[1:] >= SUSTAINED * rises[:-1])
     lapses = np.flatnonzero(~kept)
     first = int(lapses[-1]) + 1 if lapses.size else 0
+    if rises.size - first < LEAST:
+        return None
+    half = slice(first + (rises.size - first) // 2, None)
+    number = np.log2(distances[1 : finite.size])
+    if np.polyfit(np.log(number[half]), np.log(rises[half]), 1)[0] < SLOWEST:
+        return None
     doublings = rises[first:] if distances[finite.size - 1] in DISTANCES else rises[first:-1]
-    return Growth(first, float(doublings[-1] / doublings[-2])) if rises.size - first >= LEAST else None
+    return Growth(first, float(doublings[-1] / doublings[-2]))
 
 
 def _growth_along(value: Callable[[np.ndarray], float], way: Way, distances: np.ndarray) -> Growth | None:
@@ -136,12 +152,24 @@ def _growth_along(value: Callable[[np.ndarray], float], way: Way, distances: np.
     if distances.size <= LEAST:
         return None
     points = way.points(distances)
+    if np.isnan(value(points[-1])):
+        # The way ends before, as where the logarithm of a scale is a parameter by itself and the scale becomes 0.
+        points = points[: _before(lambda i: bool(np.isfinite(value(points[i]))), len(points) - 1)]
     # Most ways lead down, as their last points tell.
     ends = np.array([value(point) for point in points[-3:]])
     rising = (ends[1:] > ends[:-1]) | np.isposinf(ends[1:])
     if not rising.all():
         return None
-    return sustained(np.array([*(value(point) for point in points[:-3]), *ends]), distances)
+    return sustained(np.array([*(value(point) for point in points[:-3]), *ends]), distances[: len(points)])
+
+
+def _before(holds: Callable[[int], bool], end: int) -> int:
+    """Return up to where something holds that does not at the end: about, if it is not so from one number on."""
+    low, high = -1, end
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return high
 
 
 def _log_likelihood(model: "Model", place: Coordinates, data: Any, weights: Any) -> Callable[[np.ndarray], float]:
@@ -160,10 +188,9 @@ def _score(model: "Model", place: Coordinates, theta: Array, data: Any, weights:
     return -loss_objective(model, place, data, weights=weights).with_gradient(theta).gradient
 
 
-def _has_run_away(place: Coordinates, theta: np.ndarray, smallest_eigenvalue: float) -> bool:
-    """Say whether a search is where one without end gets to; columns that are collinear do not lead there."""
-    near = np.where(_of_kind(place, Real), NEAR, NEAR_LOG)
-    return bool(np.any(np.abs(theta) > near)) or not smallest_eigenvalue > -rounding_floor(theta.size, theta.dtype)
+def _has_run_away(theta: np.ndarray, smallest_eigenvalue: float) -> bool:
+    """Say whether a search is where one without end may have got to; collinear columns alone do not lead there."""
+    return bool(np.any(np.abs(theta) > NEAR)) or not smallest_eigenvalue > -rounding_floor(theta.size, theta.dtype)
 
 
 def _of_kind(place: Coordinates, kind: type) -> np.ndarray:
@@ -176,9 +203,13 @@ def _ways(place: Coordinates, theta: np.ndarray, score: np.ndarray) -> list[Way]
     """Return ways to look along: the one that the search went, the steepest, and the plain ones of what went far."""
     origin = np.zeros_like(theta)
     away = Way(origin, _unit(theta))
-    steepest = Way(theta if np.all(np.abs(theta) < NEAR) else origin, _unit(score))
-    farthest = np.sort(np.argsort(-np.abs(theta), kind="stable")[:MANY])
-    return [way for way in (away, steepest, *_plain_ways(place, farthest)) if np.any(way.direction)]
+    steepest = Way(theta if np.all(np.abs(theta) < FAR) else origin, _unit(score))
+    return [way for way in (away, steepest, *_plain_ways(place, _farthest(theta))) if np.any(way.direction)]
+
+
+def _farthest(theta: np.ndarray) -> np.ndarray:
+    """Return which coordinates to look at one by one."""
+    return np.sort(np.argsort(-np.abs(theta), kind="stable")[:MANY])
 
 
 def _plain_ways(place: Coordinates, which: np.ndarray) -> list[Way]:

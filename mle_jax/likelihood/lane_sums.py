@@ -141,15 +141,21 @@ class LaneLikelihood:
         """Return the log-likelihoods at L points (k vectors over the lanes) with gradients and Hessians."""
         own, common = self.split.sizes
         ahead = self._ahead(self._derivatives, at)
-        places = [(i, j) for i in range(own + common) for j in range(i + 1)]
+        slope = range(1, 1 + own + common)
+        bend = {place: i for i, place in enumerate(_triangle(own + common), start=1 + own + common)}
+        # What goes into many sums is written to memory before.
+        often = [0, *slope[:own], *(i for (_, j), i in bend.items() if j < own)]
+        rarely = [i for i in range(1 + len(slope) + len(bend)) if i not in often]
 
         def of_block(block: Rows) -> list[Array]:
-            value, slopes, entries = self._kept(self._derivatives, ahead, at, block, rows.blocks)
-            bends = dict(zip(places, entries, strict=True))
-            found = [value, jnp.abs(value)]
-            found += self._through(block, slopes, bends)
-            found += slopes[own:]
-            found += [bends[i, j] for i in range(own, own + common) for j in range(own, i + 1)]
+            once = jnp.minimum(rows.blocks, 1)
+            evaluate = self._between(self._derivatives, ahead, at, block, once)
+            entries = dict(zip(often, kept(lambda: evaluate(often), once), strict=True))
+            entries |= dict(zip(rarely, evaluate(rarely), strict=True))
+            found = [entries[0], jnp.abs(entries[0])]
+            found += self._through(block, [entries[i] for i in slope], {place: entries[i] for place, i in bend.items()})
+            found += [entries[i] for i in slope[own:]]
+            found += [entries[i] for (_, j), i in bend.items() if j >= own]
             return found
 
         return self._assembled(iter(sum_blocks(of_block, rows.rows, at[0], self._together, rows.blocks)))
@@ -159,7 +165,9 @@ class LaneLikelihood:
         ahead = self._ahead(self._values, at)
 
         def of_block(block: Rows) -> list[Array]:
-            return [self._kept(self._values, ahead, at, block, rows.blocks)]
+            once = jnp.minimum(rows.blocks, 1)
+            evaluate = self._between(self._values, ahead, at, block, once)
+            return kept(lambda: evaluate([0]), once)
 
         return sum_blocks(of_block, rows.rows, at[0], self._together, rows.blocks)[0]
 
@@ -179,16 +187,25 @@ class LaneLikelihood:
         common = self._common(at)
         return jax.vmap(stages.first, in_axes=-1, out_axes=-1)(common) if common else []
 
-    def _kept(self, stages: Stages, ahead: list[Array], at: Sequence[Array], block: Rows, blocks: Array) -> Any:
-        """Evaluate the second stage for a block, by weight, such that the results are written to memory."""
-        once = jnp.minimum(blocks, 1)
+    def _between(
+        self, stages: Stages, ahead: list[Array], at: Sequence[Array], block: Rows, once: Array
+    ) -> Callable[[Sequence[int]], list[Array]]:
+        """Work out for a block what several results need; return a function that does the rest, by weight.
+
+        It is asked for some of the results, by number.
+        """
         own = self._own(block, at)
         if stages.between:
             own = kept(lambda: own, once)
         known: list[Array] = []
         for level in stages.between:
             known += kept(partial(_over_rows, level, ahead, known, own, block), once)
-        return kept(lambda: _weighted(block, _over_rows(stages.second, ahead, known, own, block)), once)
+
+        def evaluate(which: Sequence[int]) -> list[Array]:
+            found: list[Array] = _over_rows(partial(stages.second, only=which), ahead, known, own, block)
+            return _weighted(block, found)
+
+        return evaluate
 
     def _common(self, at: Sequence[Array]) -> list[Array]:
         """Return the predictors in common, vectors over the lanes."""
@@ -206,7 +223,7 @@ class LaneLikelihood:
         ahead = range(self.split.sizes[0])
         return [block.offset[:, a] + sum(block.through[:, a, i] * at[i] for i in range(self.size)) for a in ahead]
 
-    def _through(self, block: Rows, slopes: list[Array], bends: Entries) -> list[Array]:
+    def _through(self, block: Rows, slopes: Sequence[Array], bends: Entries) -> list[Array]:
         """Return what the own predictors add: J' h'_u, J' h''_uu J (lower triangle) and h''_su J, row by row."""
         own, common = self.split.sizes
         if block.through is None:
@@ -225,9 +242,8 @@ class LaneLikelihood:
         (own, common), places = self.split.sizes, range(self.size)
         value, magnitude = next(found), next(found)
         zero = jnp.zeros_like(value)
-        triangle = [(i, j) for i in places for j in range(i + 1)]
         gradient = [next(found) if own else zero for _ in places]
-        hessian = {place: next(found) if own else zero for place in triangle}
+        hessian = {place: next(found) if own else zero for place in _triangle(self.size)}
         mixed = [[next(found) if own else zero for _ in places] for _ in range(common)]
         first = [next(found) for _ in range(common)]
         second = {(c, d): next(found) for c in range(common) for d in range(c + 1)}
@@ -247,6 +263,11 @@ class LaneLikelihood:
                 for (i, j), h in hessian.items()
             }
         return LaneSums(value, magnitude, gradient, hessian)
+
+
+def _triangle(size: int) -> list[tuple[int, int]]:
+    """Return the places of a lower triangle, in the order of its entries."""
+    return [(i, j) for i in range(size) for j in range(i + 1)]
 
 
 def _with_valid_rows(leaf: Array, weights: Array, spare: Array) -> Array:
@@ -283,12 +304,12 @@ def _over_rows(
     return of_rows(ahead, known, (list(own), list(block.leaves), list(block.computed)))
 
 
-def _weighted(block: Rows, found: Any) -> Any:
+def _weighted(block: Rows, found: list[Array]) -> list[Array]:
     """Multiply what was found of every row by its weight."""
     weights = block.weights
     if weights is None:
         return found
-    return jax.tree_util.tree_map(lambda leaf: weigh(jnp.broadcast_to(weights, leaf.shape), leaf), found)
+    return [weigh(jnp.broadcast_to(weights, leaf.shape), leaf) for leaf in found]
 
 
 def _height(block: Rows) -> int:

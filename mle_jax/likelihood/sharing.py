@@ -13,6 +13,9 @@ from mle_jax.likelihood.traced import Step, numbers
 IN_MEMORY = 20  # operations: what it costs to write a number to memory, beside the rest of a loop, and
 READ = 4  # to read it for one result
 
+APART = frozenset(("div", "rem", "rsqrt", "sqrt"))
+"""Operations that the compiler does not repeat: where several others need the result, it is in memory anyway."""
+
 
 def worth_keeping(steps: Sequence[Step], results: Sequence[Any], operations: Callable[[Any], int]) -> list[list[int]]:
     """Return which values to write to memory, in levels: those of a level need no others than those of levels before.
@@ -22,10 +25,17 @@ def worth_keeping(steps: Sequence[Step], results: Sequence[Any], operations: Cal
         results: the numbers of its results, or Literals.
         operations: of how many an equation consists.
     """
-    costs = [operations(step.equation) for step in steps]
-    chosen = _chosen(steps, costs, _readers(steps, results, set()), _uses(steps, results))
-    kept = chosen.intersection(value for value, readers in _readers(steps, results, chosen).items() if len(readers) > 1)
-    return _levels(steps, kept)
+    costs, uses = [operations(step.equation) for step in steps], _uses(steps, results)
+    apart = {
+        output
+        for step in steps
+        if step.equation.primitive.name in APART
+        for output in step.outputs
+        if uses.get(output, 0) > 1
+    }
+    chosen = _chosen(steps, costs, _readers(steps, results, apart), uses)
+    readers = _readers(steps, results, chosen | apart)
+    return _levels(steps, {value for value in chosen if len(readers[value]) > 1})
 
 
 def _uses(steps: Sequence[Step], results: Sequence[Any]) -> dict[int, int]:

@@ -31,7 +31,7 @@ def values_by_row(split: Split, common: Sequence[Any], by_row: Any) -> Stages:
         common: descriptions of the predictors in common.
         by_row: descriptions of what is a row's own (`ByRow`).
     """
-    return in_stages(partial(_density, split), common, by_row)
+    return in_stages(partial(_density, split), common, by_row, keep=_keep)
 
 
 def derivatives_by_row(split: Split, common: Sequence[Any], by_row: Any) -> Stages:

@@ -54,7 +54,7 @@ class Stages(NamedTuple):
 
     first: Callable[[Any], list[Array]]
     between: tuple[Callable[[list[Array], Any], list[Array]], ...]
-    second: Callable[[list[Array], Any], Any]
+    second: Callable[..., Any]  # (known, late, only=None); `only` says which leaves of the result are wanted, in a list
     length: int  # the number of steps that depend on `late`
 
 
@@ -227,7 +227,9 @@ def in_stages(function: Callable[[Any, Any], Any], early: Any, late: Any, keep: 
         known = dict(zip(names, values, strict=True)) | dict(enumerate(jax.tree_util.tree_leaves(late), count))
         return work_out(program, known, wanted)
 
-    def second(values: list[Array], late: Any) -> Any:
+    def second(values: list[Array], late: Any, only: Sequence[int] | None = None) -> Any:
+        if only is not None:
+            return later(names[-1], [program.results[i] for i in only], values, late)
         return jax.tree_util.tree_unflatten(result_trees[0], later(names[-1], program.results, values, late))
 
     between = tuple(partial(later, *pair) for pair in zip(names, levels, strict=False))
