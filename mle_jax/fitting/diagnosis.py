@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mle_jax._precision import in_float64
 from mle_jax._status import Status
 from mle_jax._text import listing, significant
 from mle_jax.fitting.certificate import SHARE
@@ -30,6 +31,7 @@ BENT_UP = 3.0  # growth: 2 of a straight line, 4 of a square
 GIVEN_TEXT = "The point given is not a certified maximum; nothing was optimized."
 
 
+@in_float64  # results of groups are put into words when somebody asks
 def diagnose(model: "Model", place: Any, solution: Solution, data: Any, weights: Any, *, given: bool = False) -> str:
     """Say how a fit ended: the status in words, and which parameters and rows it is about.
 
