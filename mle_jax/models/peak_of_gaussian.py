@@ -22,6 +22,8 @@ from mle_jax.parameters.declared import as_float
 NAMES = ("height", "u0", "v0", "width", "background")
 SLIGHT = 1e-2
 """The start leaves at least this share of the mean count to the background."""
+LOW, HALVINGS = 0.2, 20
+"""What so large a share of the counts are below is background, at the start; found by so many halvings of the range."""
 
 
 @functools.cache
@@ -112,7 +114,7 @@ def start(data: Any) -> Any:
     y, u, v = (as_float(data[name]) for name in ("y", "u", "v"))
     level = jnp.mean(y)
     slight = jnp.where(level > 0, SLIGHT * level, SLIGHT)
-    background = jnp.maximum(jnp.quantile(y, 0.2), slight)
+    background = jnp.maximum(_low(y), slight)
     above = jnp.maximum(y - background, 0.0)
     total = jnp.sum(above)
     share = jnp.where(total > 0, above / jnp.where(total > 0, total, 1.0), 1.0 / y.size)
@@ -121,6 +123,19 @@ def start(data: Any) -> Any:
     width = jnp.where(variance > 0, jnp.sqrt(jnp.where(variance > 0, variance, 1.0)), 1.0)
     height = jnp.maximum(jnp.max(y) - background, slight)
     return {"height": height, "u0": u0, "v0": v0, "width": width, "background": background}
+
+
+def _low(y: Array) -> Array:
+    """Return what the lowest counts are below, to a millionth of their range: to sort them takes five times as long."""
+
+    def halve(_: int, now: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = now
+        middle = (low + high) / 2
+        few = jnp.mean(y <= middle) < LOW
+        return jnp.where(few, middle, low), jnp.where(few, high, middle)
+
+    found: tuple[Array, Array] = jax.lax.fori_loop(0, HALVINGS, halve, (jnp.min(y), jnp.max(y)))
+    return found[1]
 
 
 def simulate(key: Array, params: Any, row: Any) -> Any:
