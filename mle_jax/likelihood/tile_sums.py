@@ -21,7 +21,7 @@ from mle_jax.likelihood.affine import Split
 from mle_jax.likelihood.evaluation import weigh
 from mle_jax.likelihood.stages import derivatives_by_row, values_by_row
 from mle_jax.likelihood.terms import Terms, plus
-from mle_jax.likelihood.traced import trace, work_out
+from mle_jax.likelihood.traced import Stages, trace, work_out
 
 T = TypeVar("T")
 Call = Callable[..., Any]
@@ -102,10 +102,11 @@ class Tiles:
         def of_tile(begin: Array, weights: Array, sums: list[Array], tools: Any, once: Array) -> list[Array]:
             rows, points, ahead = tools
             leaves = _some(rows, begin, TILE, weights)
-            found = [
-                _of_rows(split, stages.second, early, [], _predictors(split, point, leaves), leaves)
-                for early, point in zip(ahead, points, strict=True)
-            ]
+            found = []
+            for early, point in zip(ahead, points, strict=True):
+                seen = _predictors(split, point, leaves)
+                known = _between(split, stages, early, seen, leaves, once)
+                found.append(_of_rows(split, stages.second, early, known, seen, leaves))
             return [so_far + weigh(weights, value) for so_far, value in zip(sums, found, strict=True)]
 
         nothing = [jnp.zeros(TILE, thetas.dtype) for _ in points]
@@ -124,9 +125,7 @@ class Tiles:
 
             some = _some(rows, begin, TILE, weights)
             seen = kept(partial(_predictors, split, theta, some), once)
-            known: list[Array] = []
-            for level in stages.between:
-                known += kept(partial(_of_rows, split, level, ahead, known, seen, some), once)
+            known = _between(split, stages, ahead, seen, some, once)
 
             def work_out() -> list[Array]:
                 found = _of_rows(split, stages.second, ahead, known, seen, some)
@@ -250,6 +249,16 @@ def _some(rows: Any, begin: Array, height: int, weights: Array) -> list[Array]:
 def _predictors(split: Split, theta: Array, leaves: list[Array]) -> list[Array]:
     """Return the rows' own predictors, (rows,) each."""
     return jax.vmap(lambda *row: _numbers(split.of_row(theta, row)))(*leaves)
+
+
+def _between(
+    split: Split, stages: Stages, ahead: list[Array], own: list[Array], leaves: list[Array], once: Array
+) -> list[Array]:
+    """Work out for some rows what several results need."""
+    known: list[Array] = []
+    for level in stages.between:
+        known += kept(partial(_of_rows, split, level, ahead, known, own, leaves), once)
+    return known
 
 
 def _of_rows(
