@@ -114,3 +114,13 @@ def test_batches_of_a_density_with_much_in_common(weighted):
         each = stats.t.logpdf(y[i], 4.0, x[i] @ fits.params["w"][i], fits.params["s"][i])
         total = np.sum(each if weights is None else weights[i] * each)
         np.testing.assert_allclose(fits.log_likelihood[i], total, rtol=1e-12)  # a few rounding errors of a sum of 50
+
+
+@jax.enable_x64(True)
+def test_what_is_not_worked_out_before_is_worked_out_at_last():
+    """As where operations are compiled one by one: no levels between."""
+    stages = in_stages(value_and_derivatives, 0.5, (1.0, 2.0), keep=keep)
+    assert stages.between
+    found = stages.second(stages.first(0.3), (1.5, 4.0))
+    assert [float(v) for v in found] == [float(v) for v in value_and_derivatives(0.3, (1.5, 4.0))]
+    assert [float(v) for v in stages.second(stages.first(0.3), (1.5, 4.0), only=[1])] == [float(found[1])]

@@ -72,7 +72,7 @@ class LaneLikelihood:
     """
 
     def __init__(self, model: "Model", place: Any, data: Any, point: Array) -> None:
-        self._together = TOGETHER
+        self._together, self._plain = TOGETHER, False
         self._layout = row_layout(data, tuple(model.constants))
 
         def density(theta: Array, *leaves: Array) -> Array:
@@ -93,9 +93,17 @@ class LaneLikelihood:
         self._values = values_by_row(self.split, [number] * common, by_row)
 
     def in_blocks_of(self, together: int) -> "LaneLikelihood":
-        """Return the same with so many numbers in a vector operation, at most: rows of a block times lanes."""
+        """Return the same with so many numbers in a vector operation, at most: rows of a block times lanes.
+
+        With more than a native loop has, operations are compiled one by one, and every loop costs time by itself: then
+        all that depends on the point is worked out in one.
+        """
         other = copy(self)
         other._together = together
+        other._plain = together > TOGETHER
+        if other._plain:
+            other._derivatives = self._derivatives._replace(between=())
+            other._values = self._values._replace(between=())
         return other
 
     def prepare(self, leaves: Sequence[Array], weights: Array | None) -> LaneRows:
@@ -144,8 +152,10 @@ class LaneLikelihood:
         slope = range(1, 1 + own + common)
         bend = {place: i for i, place in enumerate(_triangle(own + common), start=1 + own + common)}
         # What goes into many sums is written to memory before.
+        everything = range(1 + len(slope) + len(bend))
         often = [0, *slope[:own], *(i for (_, j), i in bend.items() if j < own)]
-        rarely = [i for i in range(1 + len(slope) + len(bend)) if i not in often]
+        often = list(everything) if self._plain else often
+        rarely = [i for i in everything if i not in often]
 
         def of_block(block: Rows) -> list[Array]:
             once = jnp.minimum(rows.blocks, 1)

@@ -12,6 +12,8 @@ from mle_jax.likelihood.traced import Step, numbers
 
 IN_MEMORY = 20  # operations: what it costs to write a number to memory, beside the rest of a loop, and
 READ = 4  # to read it for one result
+ENOUGH = IN_MEMORY + 2 * READ  # to work out again what costs more than that never pays
+MANY = 64  # readers: how many more there are does not matter
 
 APART = frozenset(("div", "rem", "rsqrt", "sqrt"))
 """Operations that the compiler does not repeat: where several others need the result, it is in memory anyway."""
@@ -55,7 +57,9 @@ def _readers(steps: Sequence[Step], results: Sequence[Any], kept: set[int]) -> d
             own = readers.setdefault(output, set())
             there |= {output} if output in kept else own
         for value in numbers(step.inputs):
-            readers.setdefault(value, set()).update(there)
+            known = readers.setdefault(value, set())
+            if len(known) < MANY:  # of a long program, all of them would take time by the square of its length
+                known |= there
     return readers
 
 
@@ -67,11 +71,10 @@ def _chosen(
 ) -> set[int]:
     """Choose, in order, what costs more to work out again for every reader than to keep."""
     chosen: set[int] = set()
-    needed: dict[int, frozenset[int]] = {}  # for a value: the steps since those chosen
+    needed: dict[int, frozenset[int]] = {}  # for a value: steps since those chosen, as many as cost enough
     for i, step in enumerate(steps):
         before = [needed.get(value, frozenset()) for value in numbers(step.inputs)]
-        own = frozenset({i}).union(*before)
-        cost = sum(costs[j] for j in own)
+        own, cost = _enough(frozenset({i}).union(*before), costs)
         for output in step.outputs:
             many = len(readers.get(output, ()))
             # What is used once is as well kept a step later.
@@ -80,6 +83,18 @@ def _chosen(
                 chosen.add(output)
             needed[output] = frozenset() if pays else own
     return chosen
+
+
+def _enough(needed: frozenset[int], costs: Sequence[int]) -> tuple[frozenset[int], int]:
+    """Return steps and what they cost: all of them, or some that cost enough."""
+    some: list[int] = []
+    cost = 0
+    for step in needed:
+        some.append(step)
+        cost += costs[step]
+        if cost > ENOUGH:
+            break
+    return frozenset(some), cost
 
 
 def _levels(steps: Sequence[Step], kept: set[int]) -> list[list[int]]:

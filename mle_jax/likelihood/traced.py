@@ -49,7 +49,8 @@ Keep = Callable[[Sequence[Step], Sequence[Any]], list[list[int]]]
 class Stages(NamedTuple):
     """``f(early, late) = second(known, late)``, and only what depends on `late` is worked out in `second`.
 
-    At first, known is ``first(early)``. For every level between, known += level(known, late).
+    At first, known is ``first(early)``. For every level between, known += level(known, late); what is not known after
+    all, `second` works out.
     """
 
     first: Callable[[Any], list[Array]]
@@ -228,9 +229,10 @@ def in_stages(function: Callable[[Any, Any], Any], early: Any, late: Any, keep: 
         return work_out(program, known, wanted)
 
     def second(values: list[Array], late: Any, only: Sequence[int] | None = None) -> Any:
+        known = names[-1][: len(values)]
         if only is not None:
-            return later(names[-1], [program.results[i] for i in only], values, late)
-        return jax.tree_util.tree_unflatten(result_trees[0], later(names[-1], program.results, values, late))
+            return later(known, [program.results[i] for i in only], values, late)
+        return jax.tree_util.tree_unflatten(result_trees[0], later(known, program.results, values, late))
 
     between = tuple(partial(later, *pair) for pair in zip(names, levels, strict=False))
     return Stages(first, between, second, len(rest))
