@@ -10,11 +10,6 @@ import mle_jax as mle
 from mle_jax.fitting.streams import decided_on_native_loops
 from mle_jax.likelihood.sharing import worth_keeping
 from mle_jax.likelihood.traced import in_stages, numbers, trace
-from mle_jax.likelihood.vector_functions import operations
-
-
-def keep(steps, results):
-    return worth_keeping(steps, results, operations)
 
 
 def value_and_derivatives(early, late):
@@ -37,7 +32,7 @@ def names(function, *arguments):
 
 @jax.enable_x64(True)
 def test_what_several_results_need_is_worked_out_before():
-    stages = in_stages(value_and_derivatives, 0.5, (1.0, 2.0), keep=keep)
+    stages = in_stages(value_and_derivatives, 0.5, (1.0, 2.0), keep=worth_keeping)
     known = stages.first(0.5)
     assert len(stages.between) == 1
     assert names(stages.between[0], known, (1.0, 2.0)).count("exp") == 1
@@ -51,7 +46,7 @@ def test_what_several_results_need_is_worked_out_before():
 @pytest.mark.parametrize("cheap", [lambda _, x: (x + 1.0, x - 1.0), lambda _, x: (jnp.exp(x),)])
 @jax.enable_x64(True)
 def test_what_is_cheap_or_needed_once_is_not(cheap):
-    assert in_stages(cheap, 0.5, 1.0, keep=keep).between == ()
+    assert in_stages(cheap, 0.5, 1.0, keep=worth_keeping).between == ()
 
 
 @jax.enable_x64(True)
@@ -63,7 +58,7 @@ def test_a_level_needs_only_the_levels_before():
         return first + second + third, first * second * third, third - first, second - third
 
     program = trace(function, 0.5, 1.0)
-    levels = keep(program.steps, program.results)
+    levels = worth_keeping(program.steps, program.results)
     assert len(levels) == 3
     makers = {output: step for step in program.steps for output in step.outputs}
 
@@ -78,7 +73,7 @@ def test_a_level_needs_only_the_levels_before():
         before = {value for earlier in levels[:i] for value in earlier}
         for value in level:
             assert set().union(*(needs(other, everything) for other in numbers(makers[value].inputs))) <= before
-    stages = in_stages(function, 0.5, 1.0, keep=keep)
+    stages = in_stages(function, 0.5, 1.0, keep=worth_keeping)
     assert [float(v) for v in run(stages, 0.5, 0.7)] == [float(v) for v in function(0.5, 0.7)]
 
 
@@ -88,7 +83,7 @@ def test_results_that_are_the_same_or_arguments_or_literals():
         shared = jnp.exp(x) * early
         return shared, shared, x, early, jnp.ones(()), shared + 1.0
 
-    stages = in_stages(function, 2.0, 1.0, keep=keep)
+    stages = in_stages(function, 2.0, 1.0, keep=worth_keeping)
     assert [float(v) for v in run(stages, 2.0, 0.5)] == [float(v) for v in function(2.0, 0.5)]
 
 
@@ -119,7 +114,7 @@ def test_batches_of_a_density_with_much_in_common(weighted):
 @jax.enable_x64(True)
 def test_what_is_not_worked_out_before_is_worked_out_at_last():
     """As where operations are compiled one by one: no levels between."""
-    stages = in_stages(value_and_derivatives, 0.5, (1.0, 2.0), keep=keep)
+    stages = in_stages(value_and_derivatives, 0.5, (1.0, 2.0), keep=worth_keeping)
     assert stages.between
     found = stages.second(stages.first(0.3), (1.5, 4.0))
     assert [float(v) for v in found] == [float(v) for v in value_and_derivatives(0.3, (1.5, 4.0))]

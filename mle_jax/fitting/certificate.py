@@ -61,7 +61,7 @@ class Certificate(NamedTuple):
     undetermined: Array  # (k,) bool: takes part in a direction along which the information vanishes
     rise: Array  # () of the log-likelihood over the best of all moves tried; below 0 where all lead down
     higher: Array  # (k,) that move
-    growth: Array  # () of rises over doubled distances, each to the last, where it grows without bound
+    growth: Array  # () where it grows without bound: the ratio of rises over doubled distances; 0 elsewhere
 
     @property
     def is_definite(self) -> Array:

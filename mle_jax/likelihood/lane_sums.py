@@ -24,7 +24,7 @@ from mle_jax._side_by_side import TOGETHER, Entries, Vector, height_of_block, ke
 from mle_jax.likelihood.affine import Split, split_always
 from mle_jax.likelihood.evaluation import weigh
 from mle_jax.likelihood.rows import row_layout
-from mle_jax.likelihood.stages import derivatives_by_row, values_by_row
+from mle_jax.likelihood.stages import derivatives_by_row, values_by_row, work_out_between
 from mle_jax.likelihood.traced import Stages
 from mle_jax.likelihood.vector_functions import with_gamma_functions, with_vector_functions
 
@@ -207,9 +207,7 @@ class LaneLikelihood:
         own = self._own(block, at)
         if stages.between:
             own = kept(lambda: own, once)
-        known: list[Array] = []
-        for level in stages.between:
-            known += kept(partial(_over_rows, level, ahead, known, own, block), once)
+        known = work_out_between(stages, lambda level, known: _over_rows(level, ahead, known, own, block), once)
 
         def evaluate(which: Sequence[int]) -> list[Array]:
             found: list[Array] = _over_rows(partial(stages.second, only=which), ahead, known, own, block)

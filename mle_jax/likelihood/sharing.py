@@ -5,10 +5,11 @@ needs, the exponential in a value and all of its derivatives for example. What i
 out again. Here those values are chosen for which that pays.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mle_jax.likelihood.traced import Step, numbers
+from mle_jax.likelihood.vector_functions import operations
 
 IN_MEMORY = 20  # operations: what it costs to write a number to memory, beside the rest of a loop, and
 READ = 4  # to read it for one result
@@ -19,13 +20,12 @@ APART = frozenset(("div", "rem", "rsqrt", "sqrt"))
 """Operations that the compiler does not repeat: where several others need the result, it is in memory anyway."""
 
 
-def worth_keeping(steps: Sequence[Step], results: Sequence[Any], operations: Callable[[Any], int]) -> list[list[int]]:
+def worth_keeping(steps: Sequence[Step], results: Sequence[Any]) -> list[list[int]]:
     """Return which values to write to memory, in levels: those of a level need no others than those of levels before.
 
     Args:
         steps: the program, in order.
         results: the numbers of its results, or Literals.
-        operations: of how many an equation consists.
     """
     costs, uses = [operations(step.equation) for step in steps], _uses(steps, results)
     apart = {

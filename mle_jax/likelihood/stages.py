@@ -13,10 +13,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from mle_jax._side_by_side import kept
 from mle_jax.likelihood.affine import Split
 from mle_jax.likelihood.sharing import worth_keeping
-from mle_jax.likelihood.traced import Stages, Step, in_stages
-from mle_jax.likelihood.vector_functions import operations
+from mle_jax.likelihood.traced import Stages, in_stages
 
 ByRow = tuple[Sequence[Array], Any, Any]
 """The predictors of a row's own, its leaves, and what was worked out from these alone."""
@@ -31,7 +31,7 @@ def values_by_row(split: Split, common: Sequence[Any], by_row: Any) -> Stages:
         common: descriptions of the predictors in common.
         by_row: descriptions of what is a row's own (`ByRow`).
     """
-    return in_stages(partial(_density, split), common, by_row, keep=_keep)
+    return in_stages(partial(_density, split), common, by_row, keep=worth_keeping)
 
 
 def derivatives_by_row(split: Split, common: Sequence[Any], by_row: Any) -> Stages:
@@ -43,7 +43,7 @@ def derivatives_by_row(split: Split, common: Sequence[Any], by_row: Any) -> Stag
     ways, errors = [], []
     for slopes in (_backward, _forward):
         try:
-            ways.append(in_stages(partial(_row, split, slopes), common, by_row, keep=_keep))
+            ways.append(in_stages(partial(_row, split, slopes), common, by_row, keep=worth_keeping))
         except (TypeError, ValueError, NotImplementedError) as error:
             errors.append(error)
     if not ways:
@@ -51,8 +51,20 @@ def derivatives_by_row(split: Split, common: Sequence[Any], by_row: Any) -> Stag
     return min(ways, key=lambda stages: stages.length)
 
 
-def _keep(steps: Sequence[Step], results: Sequence[Any]) -> list[list[int]]:
-    return worth_keeping(steps, results, operations)
+def work_out_between(
+    stages: Stages, evaluate: Callable[[Callable[..., list[Array]], list[Array]], list[Array]], once: Array
+) -> list[Array]:
+    """Work out level by level what several results need, written to memory.
+
+    Args:
+        stages: of a row.
+        evaluate: ``(level, what the levels before found) -> its values``, for the rows at hand.
+        once: as for `kept`.
+    """
+    known: list[Array] = []
+    for level in stages.between:
+        known += kept(partial(evaluate, level, known), once)
+    return known
 
 
 def _density(split: Split, common: Sequence[Array], by_row: ByRow) -> Array:

@@ -19,9 +19,9 @@ from mle_jax._equations import apply_equation
 from mle_jax._side_by_side import kept, never_true, repeat, total
 from mle_jax.likelihood.affine import Split
 from mle_jax.likelihood.evaluation import weigh
-from mle_jax.likelihood.stages import derivatives_by_row, values_by_row
+from mle_jax.likelihood.stages import derivatives_by_row, values_by_row, work_out_between
 from mle_jax.likelihood.terms import Terms, plus
-from mle_jax.likelihood.traced import Stages, trace, work_out
+from mle_jax.likelihood.traced import trace, work_out
 
 T = TypeVar("T")
 Call = Callable[..., Any]
@@ -105,8 +105,8 @@ class Tiles:
             found = []
             for early, point in zip(ahead, points, strict=True):
                 seen = _predictors(split, point, leaves)
-                known = _between(split, stages, early, seen, leaves, once)
-                found.append(_of_rows(split, stages.second, early, known, seen, leaves))
+                known = work_out_between(stages, partial(_of_rows, split, early, seen, leaves), once)
+                found.append(_of_rows(split, early, seen, leaves, stages.second, known))
             return [so_far + weigh(weights, value) for so_far, value in zip(sums, found, strict=True)]
 
         nothing = [jnp.zeros(TILE, thetas.dtype) for _ in points]
@@ -125,10 +125,10 @@ class Tiles:
 
             some = _some(rows, begin, TILE, weights)
             seen = kept(partial(_predictors, split, theta, some), once)
-            known = _between(split, stages, ahead, seen, some, once)
+            known = work_out_between(stages, partial(_of_rows, split, ahead, seen, some), once)
 
             def work_out() -> list[Array]:
-                found = _of_rows(split, stages.second, ahead, known, seen, some)
+                found = _of_rows(split, ahead, seen, some, stages.second, known)
                 leaves = jax.tree_util.tree_leaves(found)
                 return [weigh(weights, jnp.broadcast_to(leaf, TILE)) for leaf in leaves]
 
@@ -251,23 +251,13 @@ def _predictors(split: Split, theta: Array, leaves: list[Array]) -> list[Array]:
     return jax.vmap(lambda *row: _numbers(split.of_row(theta, row)))(*leaves)
 
 
-def _between(
-    split: Split, stages: Stages, ahead: list[Array], own: list[Array], leaves: list[Array], once: Array
-) -> list[Array]:
-    """Work out for some rows what several results need."""
-    known: list[Array] = []
-    for level in stages.between:
-        known += kept(partial(_of_rows, split, level, ahead, known, own, leaves), once)
-    return known
-
-
 def _of_rows(
     split: Split,
-    stage: Callable[[list[Array], Any], Any],
     ahead: list[Array],
-    known: list[Array],
     own: list[Array],
     leaves: list[Array],
+    stage: Callable[[list[Array], Any], Any],
+    known: list[Array],
 ) -> Any:
     """Evaluate a stage for some rows, given what they have in common, what is known of them and their predictors."""
 
