@@ -14,7 +14,7 @@ from grouped_tables import MEMORY, MODEL, SIZES, assert_closed_form, closed_form
 
 import mle_jax as mle
 from mle_jax import Status
-from mle_jax.fitting import streams
+from mle_jax.fitting import batch_engine
 from mle_jax.likelihood.rows import row_layout, with_rows_in_turn
 
 TABLE = ragged()
@@ -58,7 +58,7 @@ def test_buckets_are_reported(fits):
 def test_native_loops_change_no_answer(monkeypatch):
     """They go through the groups in the order of their sizes, in fewer shapes, and skip what is filled in."""
     usual = quietly(mle.fit_groups, POISSON, COUNTS, by="person", columns=COLUMNS)
-    monkeypatch.setattr(streams, "WORTH", 1)
+    monkeypatch.setattr(batch_engine, "WORTH", 1)
     found = quietly(mle.fit_groups, POISSON, COUNTS, by="person", columns=COLUMNS)
     assert len(found.buckets) <= len(usual.buckets)
     assert found.to_pandas()["person"].tolist() == usual.to_pandas()["person"].tolist()

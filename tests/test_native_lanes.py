@@ -10,7 +10,7 @@ from jax.scipy.special import gammaln
 
 import mle_jax as mle
 from mle_jax._side_by_side import height_of_block
-from mle_jax.fitting import native_lanes, streams
+from mle_jax.fitting import batch_engine, native_lanes, streams
 from mle_jax.fitting.native import climb
 from mle_jax.inference.covariances import inverse_root
 from mle_jax.likelihood.lane_sums import LaneLikelihood
@@ -180,7 +180,7 @@ def test_the_last_step_is_taken_though_rounding_hides_its_fall() -> None:
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let small batches take the way of large ones."""
-    monkeypatch.setattr(streams, "WORTH", 0)
+    monkeypatch.setattr(batch_engine, "WORTH", 0)
 
 
 @pytest.mark.smoke
@@ -227,7 +227,7 @@ def test_lanes_that_need_many_steps_are_packed_together_and_finished() -> None:
         POISSON, {"x": data["x"][0], "y": data["y"]}, shared="x", start={"w": begin}, weights=np.ones(ROWS)
     )
     assert fits.converged.all()
-    assert fits.steps[:5].min() > streams.FIRST_STEPS > fits.steps[5:].max()
+    assert fits.steps[:5].min() > batch_engine.FIRST_STEPS > fits.steps[5:].max()
     repeated = {"x": np.repeat(data["x"][:1], 64, axis=0), "y": data["y"]}
     expected, errors = by_newton(repeated, np.ones((64, ROWS)))
     np.testing.assert_allclose(fits.params["w"], expected, rtol=0, atol=1e-9 * errors.min())
@@ -330,7 +330,7 @@ def test_the_last_piece_begins_among_lanes_that_are_done_with(monkeypatch: pytes
     taken: list[np.ndarray] = []
     take = streams.Batch.take
     monkeypatch.setattr(streams, "PIECE_BYTES", 2**14)
-    monkeypatch.setattr(streams.Batch, "take", lambda self, lanes: taken.append(lanes) or take(self, lanes))
+    monkeypatch.setattr(streams.Batch, "take", lambda self, lanes, room: taken.append(lanes) or take(self, lanes, room))
     model = mle.Model(lambda params, row: -0.5 * (row["y"] - params["mu"]) ** 2, {"mu": mle.Real()})
     y = np.random.default_rng(14).standard_normal((139, 27))
     fits = mle.fit_batch(model, {"y": y})
@@ -393,7 +393,9 @@ def test_lanes_that_weigh_much_are_taken_one_by_one(monkeypatch: pytest.MonkeyPa
     sizes = []
     take = streams.Batch.take
     monkeypatch.setattr(streams, "PIECE_BYTES", 5_000)
-    monkeypatch.setattr(streams.Batch, "take", lambda self, lanes: sizes.append(lanes.size) or take(self, lanes))
+    monkeypatch.setattr(
+        streams.Batch, "take", lambda self, lanes, room: sizes.append(lanes.size) or take(self, lanes, room)
+    )
     y = np.random.default_rng(9).standard_normal((5, 1000))
     fits = mle.fit_batch(mle.models.gaussian(), {"y": y})
     assert set(sizes) == {1}

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 import mle_jax as mle
-from mle_jax.fitting.streams import decided_on_native_loops
+from mle_jax.fitting.batch_engine import decided_on_native_loops
 from mle_jax.likelihood.sharing import worth_keeping
 from mle_jax.likelihood.traced import in_stages, numbers, trace
 

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -38,12 +38,12 @@ class CleanData(NamedTuple):
 
 
 def read_data(
-    data: Any, columns: Mapping[str, Any] | None, *, mapped: bool = False, resident: Sequence[str] = ()
+    data: Any, columns: Mapping[str, Any] | None, *, keep: Callable[[str, Any], Any] | None = None
 ) -> tuple[Any, ColumnNames]:
     """Turn a pytree of arrays, or a table, into NumPy arrays and the names of their columns.
 
-    They are copies, of all that can be written to, so that a change of the data does not change a fit; with `mapped`,
-    arrays mapped from files stay there, but for the leaves that are named as `resident`.
+    They are copies, of all that can be written to, so that a change of the data does not change a fit; but for what
+    `keep` returns instead, given the name of a leaf and the leaf, if it does not return None.
 
     Raises:
         TypeError: a leaf is not numeric, or columns= comes with something that is not a table.
@@ -61,13 +61,12 @@ def read_data(
     if not named.leaves:
         raise ValueError("the data have no leaves; pass a dict of arrays such as {'y': y}")
     shapes_of(raw)
-    stays = [mapped and name.split(".")[0] not in resident and name not in resident for name in named.names]
-    return named.rebuild([_widened(leaf, there) for leaf, there in zip(named.leaves, stays, strict=True)]), names
+    kept = [None if keep is None else keep(*one) for one in zip(named.names, named.leaves, strict=True)]
+    pairs = zip(named.leaves, kept, strict=True)
+    return named.rebuild([_copy_of(leaf) if instead is None else instead for leaf, instead in pairs]), names
 
 
-def _widened(leaf: Any, mapped: bool) -> np.ndarray:
-    if mapped and isinstance(leaf, np.memmap):
-        return leaf
+def _copy_of(leaf: Any) -> np.ndarray:
     if isinstance(leaf, np.ma.MaskedArray):
         leaf = np.where(np.ma.getmaskarray(leaf), np.nan, np.asarray(leaf, np.float64))  # masked means missing
     array = np.asarray(leaf)
@@ -76,10 +75,15 @@ def _widened(leaf: Any, mapped: bool) -> np.ndarray:
 
 def widened(leaf: np.ndarray, *, copy: bool = False) -> np.ndarray:
     """Return floats as float64, integers as int64 (both in the machine's byte order), booleans as they are."""
-    if leaf.dtype == bool:
-        return leaf.copy() if copy else leaf
-    dtype = np.dtype(np.int64 if np.issubdtype(leaf.dtype, np.integer) else np.float64)
+    dtype = wide_dtype(leaf.dtype)
     return _copied(leaf, dtype) if copy and leaf.nbytes >= LARGE else leaf.astype(dtype, copy=copy)
+
+
+def wide_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type of widened numbers."""
+    if dtype.kind == "b":
+        return dtype
+    return np.dtype(np.int64 if np.issubdtype(dtype, np.integer) else np.float64)
 
 
 def let_go(leaves: Iterable[Any]) -> None:

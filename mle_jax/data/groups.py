@@ -2,20 +2,22 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from mle_jax._optional import optional
 from mle_jax._text import listing, plural
-from mle_jax.data.arrays import aligned, lock
+from mle_jax.data.lane_arrays import Beside, Padded
 from mle_jax.data.tables import column_hint, read_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 PURPOSE = "fit_groups"
+LOOKED_AT_FIRST = 4096
+"""Rows of a table that show most often that it is not sorted by group."""
 
 
 class GroupColumns(NamedTuple):
@@ -97,7 +99,7 @@ class Groups:
 
     Attributes:
         keys: the keys, an arrow table of G rows, sorted.
-        data: the leaves by name, each with the rows as first axis.
+        data: the leaves by name, each with the rows as first axis: arrays, or columns beside each other.
         weights: (n,) or None.
         order: rows by group.
         starts: (G,).
@@ -105,7 +107,7 @@ class Groups:
     """
 
     keys: "pa.Table"
-    data: Mapping[str, np.ndarray]
+    data: Mapping[str, Any]
     weights: np.ndarray | None
     order: np.ndarray
     starts: np.ndarray
@@ -151,20 +153,14 @@ class Groups:
         data = {name: leaf[rows] for name, leaf in self.data.items()}
         return data, None if self.weights is None else self.weights[rows]
 
-    def padded(self, lanes: np.ndarray, height: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Return groups as arrays (B, height, ...), filled up by zeros of weight 0, and the weights (B, height)."""
-        own = replace(self, starts=self.starts[lanes], sizes=self.sizes[lanes])
-        rows, sizes = own.row_numbers(), own.sizes
-        # One lane after the other, so that only what there is needs to be written: room is zero as it comes.
-        places = np.arange(rows.size) + np.repeat(np.arange(len(lanes)) * height - (np.cumsum(sizes) - sizes), sizes)
+    def padded(self, lanes: np.ndarray, height: int) -> tuple[dict[str, Padded], Padded]:
+        """Return groups as leaves (B, height, ...), filled up by zeros of weight 0, and the weights (B, height).
 
-        def filled(own: np.ndarray) -> np.ndarray:
-            room = aligned(np.zeros, (len(lanes) * height, *own.shape[1:]), own.dtype)
-            room[places] = own
-            return lock(room.reshape(len(lanes), height, *own.shape[1:]))
-
-        weights = np.ones(rows.size) if self.weights is None else self.weights.take(rows)
-        return {name: filled(leaf.take(rows, axis=0)) for name, leaf in self.data.items()}, filled(weights)
+        They are laid out where they are read: ``leaf[:]`` has all of them.
+        """
+        sizes, starts = self.sizes[lanes], self.starts[lanes]
+        filled = partial(Padded, order=self.order, starts=starts, sizes=sizes, height=height)
+        return {name: filled(leaf) for name, leaf in self.data.items()}, filled(self.weights)
 
 
 def group_rows(
@@ -182,7 +178,7 @@ def group_rows(
         TypeError, ValueError: a column does not hold numbers, a key is missing, a weight is negative or not finite.
     """
     groups = group_keys(table, chosen.by)
-    data = read_table(table, chosen.columns)[0]
+    data = read_table(table, chosen.columns, beside=lambda columns: Beside(tuple(columns)))[0]
     if kinds is not None:
         data = {name: leaf.astype(kinds[name], copy=False) for name, leaf in data.items()}
     weights = None if chosen.weights is None else read_weights(table, chosen.weights)
@@ -202,6 +198,10 @@ def group_keys(table: "pa.Table", by: Iterable[str]) -> Groups:
     """
     check_keys(table, by)
     keys = plain_keys(table, by)
+    starts = _sorted_starts(keys)
+    if starts is not None:
+        sizes = np.diff(starts, append=len(keys))
+        return Groups(keys.take(starts), {}, None, np.arange(len(keys)), starts, sizes)
     codes, count = _codes(keys)
     order = np.argsort(codes, kind="stable")
     sizes = np.bincount(codes, minlength=count)
@@ -237,13 +237,29 @@ def read_weights(table: "pa.Table", name: str) -> np.ndarray:
     return weights
 
 
-def _complete(data: Mapping[str, np.ndarray]) -> np.ndarray:
+def _complete(data: Mapping[str, Any]) -> np.ndarray:
     """Say which rows have no NaN."""
-    floats = [leaf for leaf in data.values() if np.issubdtype(leaf.dtype, np.floating)]
     whole = np.ones(len(next(iter(data.values()))), bool)
-    for leaf in floats:
-        whole &= ~np.isnan(leaf).reshape(len(leaf), -1).any(axis=1)
+    for leaf in data.values():
+        for column in leaf.columns if isinstance(leaf, Beside) else [leaf]:
+            if np.issubdtype(column.dtype, np.floating):
+                whole &= ~np.isnan(column)
     return whole
+
+
+def _sorted_starts(keys: "pa.Table") -> np.ndarray | None:
+    """Return where each group begins in a table that is sorted by its only key; None of any other table."""
+    if keys.num_columns > 1 or not len(keys):
+        return None
+    compute, column = _compute(), keys.column(0).combine_chunks()
+    try:
+        for some in (column[:LOOKED_AT_FIRST], column):
+            if not compute.all(compute.less_equal(some[:-1], some[1:]), min_count=0).as_py():
+                return None
+        changes = compute.not_equal(column[:-1], column[1:])
+    except _arrow().ArrowNotImplementedError:
+        return None
+    return np.flatnonzero(np.concatenate([[True], changes.to_numpy(zero_copy_only=False)]))
 
 
 def _codes(keys: "pa.Table") -> tuple[np.ndarray, int]:

@@ -53,7 +53,8 @@ def rows_by(table: Any, by: str | Sequence[str], *, columns: Mapping[str, Any] |
     if not len(groups):
         raise ValueError("the table has 0 rows; pass at least one observation")
     height = int(groups.sizes.max())
-    data, there = groups.padded(np.arange(len(groups)), height)
+    data, _ = groups.padded(np.arange(len(groups)), height)
     # Of every unit the last line is repeated.
     units, lines = np.arange(len(groups))[:, None], np.minimum(np.arange(height), groups.sizes[:, None] - 1)
-    return {**{name: leaf[units, lines] for name, leaf in data.items()}, MASK: there > 0}
+    there = np.arange(height) < groups.sizes[:, None]
+    return {**{name: leaf[:][units, lines] for name, leaf in data.items()}, MASK: there}

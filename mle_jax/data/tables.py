@@ -1,7 +1,8 @@
 """Read tables (pandas, polars, pyarrow and whatever else narwhals knows) into dicts of NumPy arrays."""
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,9 @@ def is_table(value: Any) -> bool:
     return hasattr(kind, "columns") and (hasattr(kind, "__arrow_c_stream__") or hasattr(kind, "collect_schema"))
 
 
-def read_table(table: Any, columns: Columns | None = None) -> tuple[dict[str, np.ndarray], dict[str, tuple[str, ...]]]:
+def read_table(
+    table: Any, columns: Columns | None = None, *, beside: Callable[[list[np.ndarray]], Any] | None = None
+) -> tuple[dict[str, Any], dict[str, tuple[str, ...]]]:
     """Turn a table into data: a dict of NumPy arrays with a common first axis.
 
     Floats become float64, integers int64, booleans stay booleans. Missing entries become NaN, which makes a column of
@@ -33,6 +36,7 @@ def read_table(table: Any, columns: Columns | None = None) -> tuple[dict[str, np
         table: a data frame with n rows: pandas, polars, pyarrow.
         columns: for each leaf one column name, giving shape (n,), or p names, giving shape (n, p).
             Without it each column is a leaf of its own name.
+        beside: what makes one leaf of several columns; by default a matrix in memory.
 
     Returns:
         The data, and for each leaf that is a matrix the names of its columns.
@@ -56,7 +60,7 @@ def read_table(table: Any, columns: Columns | None = None) -> tuple[dict[str, np
             "pass columns={'y': 'food', 'x': ['income', 'size']}, say"
         )
     chosen: Columns = {str(name): name for name in frame.columns} if columns is None else columns
-    data: dict[str, np.ndarray] = {}
+    data: dict[str, Any] = {}
     names: dict[str, tuple[str, ...]] = {}
     for leaf, choice in chosen.items():
         if isinstance(choice, str) or not isinstance(choice, Iterable):
@@ -65,7 +69,7 @@ def read_table(table: Any, columns: Columns | None = None) -> tuple[dict[str, np
         parts = {str(name): _column(frame, name, leaf) for name in choice}
         if not parts:
             raise ValueError(f"columns names no column for leaf '{leaf}', but a leaf needs at least one; name it")
-        data[leaf] = np.stack(list(parts.values()), axis=1)
+        data[leaf] = (partial(np.stack, axis=1) if beside is None else beside)(list(parts.values()))
         names[leaf] = tuple(parts)
     return data, names
 

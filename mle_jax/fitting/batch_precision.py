@@ -9,12 +9,13 @@ import numpy as np
 from mle_jax._precision import to_numpy
 from mle_jax._status import are_certified
 from mle_jax._trees import named_leaves
+from mle_jax.fitting.batch_engine import merged, solve_batch, solve_some
 from mle_jax.fitting.evaluating import judged_to_rounding, solve_at
 from mle_jax.fitting.lanes import common_weights, lane_weights, map_lanes
 from mle_jax.fitting.planning import Plan
 from mle_jax.fitting.precision import in_double_precision
 from mle_jax.fitting.solution import Solution
-from mle_jax.fitting.streams import Batch, Streams, merged, solve_batch, solve_some
+from mle_jax.fitting.streams import Batch, Streams
 from mle_jax.fitting.verdicts import ROUNDING_DECREMENT
 from mle_jax.likelihood.programs import verb_program
 from mle_jax.parameters import Coordinates
@@ -86,7 +87,7 @@ def _searched_on(
 def _judged(model: "Model", plan: Plan, batch: Batch, params: Any, tolerance: float, memory: int | None) -> Solution:
     """Say in float64 what the points of a search in single precision are worth."""
     run = verb_program(model, judge_lanes, axes=batch.axes)
-    streams = Streams(model, plan, batch, memory, None)
+    streams = Streams(model, plan.coordinates, batch, how=plan.kind, memory=memory)
 
     def judge(piece: Batch, lanes: np.ndarray) -> Solution:
         at = jax.tree_util.tree_map(lambda leaf: leaf[lanes], params)

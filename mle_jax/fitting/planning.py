@@ -56,6 +56,11 @@ class Plan:
             "record": self.max_steps if self.record else None,
         }
 
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """What the programs of a batch depend on besides the batch."""
+        return self.static, type(self.optimizer).__name__
+
     def description(self, model: "Model") -> str:
         """Say in words how the maximum is sought."""
         name = type(self.optimizer).__name__

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from mle_jax._precision import in_float64
 from mle_jax._status import ConvergenceWarning
 from mle_jax.data.arrays import CleanData, read_data
+from mle_jax.data.lane_arrays import Padded, in_place
 from mle_jax.fitting.batch_precision import Rough, agreeing, solve_batch_in
 from mle_jax.fitting.batching import split_start
 from mle_jax.fitting.lanes import count_lanes, first_lane, lane_axes
@@ -139,7 +141,8 @@ def _checked_batch(
     model: "Model", data: Any, shared: tuple[str, ...], start: Any, weights: Any
 ) -> tuple[Batch, ParameterSpace]:
     """Return the datasets with all that differs between them, checked, and the parameters."""
-    arrays, _ = read_data(data, None, mapped=True, resident=shared)  # what all lanes have in common is copied
+    # What all lanes have in common is copied.
+    arrays, _ = read_data(data, None, keep=partial(in_place, resident=shared))
     axes = lane_axes(arrays, shared)
     lanes, sample = count_lanes(arrays, axes), first_lane(arrays, axes)
     checked = _checked_weights(model, weights, lanes, sample)
@@ -173,10 +176,10 @@ def _by_lane(start: tuple[dict[str, Any], dict[str, Any]]) -> Iterator[dict[str,
         yield {**common, **{name: value[lane] for name, value in own.items()}} or None
 
 
-def _checked_weights(model: "Model", weights: Any, lanes: int, sample: Any) -> np.ndarray | None:
-    """Return the weights as float64, (n,) or (B, n), or raise."""
-    if weights is None:
-        return None
+def _checked_weights(model: "Model", weights: Any, lanes: int, sample: Any) -> Any:
+    """Return the weights as float64, (n,) or (B, n), or raise; those of groups are checked already."""
+    if weights is None or isinstance(weights, Padded):
+        return weights
     if model.is_joint:
         raise ValueError("weights need independent rows, but the model is a joint likelihood; leave them out")
     rows = count_rows(model, sample)

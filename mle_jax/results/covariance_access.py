@@ -12,7 +12,17 @@ import numpy as np
 from mle_jax._precision import in_float64
 from mle_jax._status import Status
 from mle_jax._trees import in_order
-from mle_jax.fitting.lanes import common_weights, lane_axes, lane_of, lane_weights, map_lanes, take_lanes
+from mle_jax.data.lane_arrays import Watched
+from mle_jax.fitting.lanes import (
+    common_weights,
+    lane_axes,
+    lane_of,
+    lane_weights,
+    map_lanes,
+    split_lanes,
+    take_lanes,
+)
+from mle_jax.fitting.streams import Batch, Streams
 from mle_jax.inference.covariances import check_kind, covariance_matrix, inverse_root
 from mle_jax.inference.errors_by_products import standard_errors_by_products
 from mle_jax.likelihood.layout import count_contributions, count_rows
@@ -56,16 +66,25 @@ def _lanes_apart(fit: "Fit", record: Record) -> set[int]:
 
 def _covariance_of_lane(fit: "Fit", record: Record, lane: int) -> np.ndarray:
     """Return the covariance of one lane, computed as for a single fit, nothing withheld."""
-    if record.groups is not None:
-        data, weights = record.groups.inputs(lane)
-    else:
-        data = take_lanes(record.data, lane_axes(record.data, record.shared), lane)
-        weights = record.weights[lane] if lane_weights(record.weights) else record.weights  # type: ignore[index]
+    data, weights = lane_inputs(record, lane)
     place, solution = record.second_looks.get(lane, (record.place, lane_of(record.solution, lane)))
     one = replace(record, data=data, weights=weights, place=place, solution=solution, groups=None)
     return _single_covariance(
         one, partly=bool(fit.status[lane] == Status.not_identified) and _has_its_information(record)
     )
+
+
+def lane_inputs(record: Record, lane: int) -> tuple[Any, Any]:
+    """Return the data of one lane of a batch, and its weights.
+
+    Raises:
+        ValueError: it has changed, and there is no copy.
+    """
+    if record.groups is not None:
+        return record.groups.inputs(lane)
+    data = take_lanes(record.data, lane_axes(record.data, record.shared), lane)
+    own = lane_weights(record.weights)
+    return data, own[0][lane] if own else record.weights
 
 
 def _has_its_information(record: Record) -> bool:
@@ -205,16 +224,24 @@ def _batch_covariance(record: Record, *, diagonal: bool = False) -> np.ndarray:
         from mle_jax.results.group_fits import grouped_covariance
 
         return grouped_covariance(record, partial(_batch_covariance, diagonal=diagonal))
+    axes = lane_axes(record.data, record.shared)
+    frequency = record.weight_kind == "frequency"
     run = verb_program(
-        record.model,
-        _map_covariance,
-        kind=record.kind,
-        frequency=record.weight_kind == "frequency",
-        axes=lane_axes(record.data, record.shared),
-        diagonal=diagonal,
+        record.model, _map_covariance, kind=record.kind, frequency=frequency, axes=axes, diagonal=diagonal
     )
-    lanes = record.solution.theta, record.solution.certificate.information, *lane_weights(record.weights)
-    return np.asarray(run(record.place, lanes, record.data, common_weights(record.weights)))
+    for leaf in split_lanes(record.data, axes)[0]:
+        if isinstance(leaf, Watched):
+            leaf.check()
+    batch = Batch(record.data, axes, record.weights, ({}, {}), len(record.solution.theta))
+    how = record.kind, frequency, diagonal, record.shared
+
+    def piece(some: Batch, lanes: np.ndarray) -> jax.Array:
+        own = record.solution.theta[lanes], certificate.information[lanes], *lane_weights(some.weights)
+        found: jax.Array = run(record.place, own, some.data, common_weights(some.weights))
+        return found
+
+    found = Streams(record.model, record.place, batch, how=how).run(piece, np.arange(batch.size), name="covariance")
+    return np.concatenate([matrices for _, matrices in found])
 
 
 def _map_observed(model: Any, place: Any, lanes: tuple[Any, Any], *, diagonal: bool) -> jax.Array:

@@ -13,9 +13,9 @@ from mle_jax._status import ConvergenceWarning, Status
 from mle_jax._trees import named_leaves
 from mle_jax.data.buckets import Bucket, Together
 from mle_jax.data.groups import PURPOSE, Groups
+from mle_jax.fitting.batch_engine import decided_on_native_loops
 from mle_jax.fitting.lanes import filled_up
 from mle_jax.fitting.native_lanes import LANES, MOST_ROWS
-from mle_jax.fitting.streams import decided_on_native_loops
 from mle_jax.likelihood import Model
 from mle_jax.parameters.resolution import declarations
 from mle_jax.results.batch_verbs import fit_batch

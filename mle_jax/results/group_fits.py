@@ -1,7 +1,9 @@
 """From the fits of chunks to one `Fit` with a lane per group: with their rows, or with their numbers alone."""
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -87,8 +89,10 @@ def fit_kept(setting: Setting, kept: KeptRows, advance: Callable[[int], None]) -
     job, groups = setting.job, kept.groups
     stacked: Any = None
     looks: dict[int, Any] = {}
-    for bucket, members in kept.plan:
-        fits, fitted = fit_chunk(job, groups.some(members), bucket)
+    for bucket, parts in itertools.groupby(kept.plan, key=itemgetter(0)):
+        # Only what is read of them is laid out, so all groups of a bucket can be fitted together.
+        members = np.concatenate([members for _, members in parts])
+        fits, fitted = fit_chunk(job, groups.some(members), bucket._replace(lanes=len(members)))
         if fits is not None:
             own = fits._record.solution
             stacked = _empty_lanes(own, len(groups)) if stacked is None else stacked

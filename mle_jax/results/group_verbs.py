@@ -13,10 +13,10 @@ from mle_jax._text import listing
 from mle_jax.data.arrays import CleanData, widened
 from mle_jax.data.group_tables import check_numbers, first_row, is_dataset, known_columns, open_table
 from mle_jax.data.groups import GroupColumns, choose_columns
+from mle_jax.fitting.batch_engine import is_worth_compiling
 from mle_jax.fitting.lanes import lane_axes
 from mle_jax.fitting.native_lanes import suits_native
 from mle_jax.fitting.planning import make_plan
-from mle_jax.fitting.streams import is_worth_compiling
 from mle_jax.likelihood.layout import model_space, shapes_of
 from mle_jax.parameters import constraint_texts
 from mle_jax.results.fit_object import Fit

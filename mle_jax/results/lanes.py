@@ -16,11 +16,12 @@ from mle_jax.fitting.refining import needs_second_look, second_look
 from mle_jax.fitting.solution import Solution
 from mle_jax.likelihood.programs import verb_program
 from mle_jax.results.building import build_fit, count_observations, withheld_entries
-from mle_jax.results.covariance_access import unflatten_numpy
+from mle_jax.results.covariance_access import lane_inputs, unflatten_numpy
 from mle_jax.results.fit_object import Fit
 from mle_jax.results.record import Record
 
 BLOCK = 64  # lanes that are looked at together
+COUNTED = 256  # lanes whose weights are added up together
 
 
 def build_batch(record: Record, solution: Solution, lane_data: Any) -> Fit:
@@ -36,11 +37,9 @@ def build_batch(record: Record, solution: Solution, lane_data: Any) -> Fit:
     status = found.status.astype(int)
     texts = {code: Status(code).text for code in np.unique(status).tolist()}
     filled = replace(record, solution=found, withheld=withheld_entries(status, found.reliable))
-    if lane_weights(record.weights):
-        assert record.weights is not None
-        counts = [count_observations(record.model, lane_data, w, record.weight_kind) for w in record.weights]
-    else:
-        counts = [count_observations(record.model, lane_data, record.weights, record.weight_kind)] * len(status)
+    own = lane_weights(record.weights)
+    one = None if own else count_observations(record.model, lane_data, record.weights, record.weight_kind)
+    counts = _count_by_lane(own[0], record.weight_kind) if own else np.full(len(status), one)
     return Fit(
         params=in_order(found.params, space.leaf_names),
         names=space.names,
@@ -50,11 +49,19 @@ def build_batch(record: Record, solution: Solution, lane_data: Any) -> Fit:
         reliable=unflatten_numpy(space, found.reliable),
         steps=found.steps.astype(int),
         decrement=found.decrement,
-        n_observations=np.asarray(counts),
+        n_observations=counts,
         n_parameters=record.place.size,
         history=None,
         _record=filled,
     )
+
+
+def _count_by_lane(weights: Any, weight_kind: str) -> np.ndarray:
+    """Return the number of observations of every lane, (B,), from weights (B, n), as `count_observations` does."""
+    blocks = (weights[first : first + COUNTED] for first in range(0, len(weights), COUNTED))
+    importances = weight_kind == "importance"
+    counts = np.concatenate([np.sum(block > 0 if importances else block, axis=1) for block in blocks])
+    return counts.astype(int) if np.all(counts == np.rint(counts)) else counts
 
 
 def _with_second_looks(stacked: Any, settled: dict[int, tuple[Any, Solution]]) -> Any:
@@ -86,7 +93,7 @@ def look_again(record: Record, solution: Solution, *, tolerance: float, max_step
     settled = {}
     for lane in unclear.tolist():
         one = lane_of(found, lane)
-        data, weights = _lane_inputs(record, lane)
+        data, weights = lane_inputs(record, lane)
         seen, better = second_look(
             record.model,
             record.place,
@@ -122,16 +129,10 @@ def _may_begin_elsewhere(record: Record, found: Solution) -> np.ndarray:
     return lanes[np.concatenate(finite)[: lanes.size] | (np.asarray(found.steps)[lanes] > 0)]
 
 
-def _lane_inputs(record: Record, lane: int) -> tuple[Any, Any]:
-    data = take_lanes(record.data, lane_axes(record.data, record.shared), lane)
-    by_lane = bool(lane_weights(record.weights)) and record.weights is not None
-    return data, record.weights[lane] if by_lane else record.weights  # type: ignore[index]
-
-
 @in_float64
 def one_lane(fits: Fit, lane: int) -> Fit:
     """Return the single fit of one dataset of a batch, by its number from 0."""
-    return fit_of_lane(fits._record, lane, *_lane_inputs(fits._record, lane))
+    return fit_of_lane(fits._record, lane, *lane_inputs(fits._record, lane))
 
 
 def fit_of_lane(record: Record, lane: int, data: Any, weights: Any) -> Fit:

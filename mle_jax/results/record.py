@@ -18,7 +18,7 @@ class Record:
     Attributes:
         model: the model.
         data: the data as NumPy arrays.
-        weights: (n,), (B, n) or None.
+        weights: (n,), (B, n), those of groups laid out when they are read, or None.
         weight_kind: "frequency" or "importance".
         clusters: one label per row, or None.
         place: what the free coordinates mean.
@@ -48,7 +48,7 @@ class Record:
 
     model: "Model"
     data: Any
-    weights: np.ndarray | None
+    weights: Any
     weight_kind: str
     clusters: np.ndarray | None
     place: Any

@@ -1,0 +1,300 @@
+"""Leaves of a batch that stay where they are: read lane by lane, so that nobody needs a copy of all of them.
+
+Memory that a process has never used is not free of charge: the system clears it page by page, and on a virtual machine
+that may take longer than fitting what is then written there. So large arrays of a user are watched and not copied, and
+what streams of pieces need for a moment is laid out in the same `Room` again and again.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from mle_jax.data.arrays import ALIGNED, aligned, lock, wide_dtype
+
+LARGE_BATCH = 2**26
+"""Bytes of a leaf from which on it is watched and not copied."""
+MOST_BYTES = 8
+"""Of a number that is watched."""
+MARKED_AT_ONCE = 2**16
+"""Numbers of which marks are made at once: as many as stay in a core's cache."""
+SHORT = 32
+"""Rows of a group, on average, below which groups are gathered all at once: one by one, each costs as much as that."""
+
+
+class Room:
+    """Memory in which the leaves of one piece after another are laid out, where JAX can use it without a copy."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, np.ndarray] = {}
+
+    def of(self, leaf: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+        """Return an array for the leaf of this number, with whatever is in it from the last time."""
+        size = math.prod(shape) * dtype.itemsize
+        if leaf not in self._kept or self._kept[leaf].size < size:
+            self._kept[leaf] = aligned(np.empty, (size,), np.dtype(np.uint8))
+        return self._kept[leaf][:size].view(dtype).reshape(shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Watched:
+    """A user's array (B, ...) of which no copy was made: whoever reads it again is told where it has changed.
+
+    Attributes:
+        name: what the user calls it.
+        array: the array, in one piece of memory.
+        marks: a number for each lane (B,), which is another one, almost surely, when the lane has changed.
+    """
+
+    name: str
+    array: np.ndarray
+    marks: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As of an array."""
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """As of an array."""
+        return self.array.dtype
+
+    @property
+    def ndim(self) -> int:
+        """As of an array."""
+        return self.array.ndim
+
+    @property
+    def size(self) -> int:
+        """As of an array."""
+        return self.array.size
+
+    def __getitem__(self, at: Any) -> np.ndarray:
+        """Return a copy of one lane, or of some; what has changed raises a ValueError."""
+        part = np.array(self.array[at])
+        self._check(part[None] if part.ndim < self.array.ndim else part, np.atleast_1d(np.arange(len(self.array))[at]))
+        return lock(part)
+
+    def check(self) -> None:
+        """Raise where a lane has changed since the marks were made.
+
+        Raises:
+            ValueError: with its number.
+        """
+        self._check(self.array, np.arange(len(self.array)))
+
+    def _check(self, lanes: np.ndarray, numbers: np.ndarray) -> None:
+        changed = numbers[_marks(lanes) != self.marks[numbers]]
+        if changed.size:
+            raise ValueError(
+                f"data leaf '{self.name}' is not what it was when the batch was fitted: dataset {changed[0]} has "
+                f"changed; arrays of {LARGE_BATCH // 2**20} MB and more are not copied, and this needs them once more; "
+                "leave them as they are while the fits are in use, or pass a copy to fit_batch"
+            )
+
+
+def in_place(name: str, leaf: Any, *, resident: Sequence[str]) -> Any:
+    """Return a leaf as one that stays where it is, or None for one of which a copy is made: if it is small.
+
+    Args:
+        name: what the user calls it.
+        leaf: whatever was given.
+        resident: the leaves of which copies are made in any case.
+    """
+    if name in resident or name.split(".")[0] in resident:
+        return None
+    if isinstance(leaf, np.memmap | Padded):
+        return leaf
+    plain = type(leaf) is np.ndarray and leaf.ndim > 0 and leaf.flags.c_contiguous and leaf.flags.writeable
+    if not plain or leaf.nbytes < LARGE_BATCH or leaf.dtype.itemsize > MOST_BYTES:
+        return None
+    return Watched(name, leaf, _marks(leaf))
+
+
+def _marks(leaf: np.ndarray) -> np.ndarray:
+    """Return a number for each lane: the sum of its bits as integers, each times an odd one of its own, mod 2^64."""
+    lanes = len(leaf)
+    bits = leaf.reshape(lanes, -1).view(f"u{leaf.dtype.itemsize}")
+    keys = np.random.default_rng(0).integers(0, 2**63, bits.shape[1], np.uint64) * np.uint64(2) + np.uint64(1)
+    marks = np.empty(lanes, np.uint64)
+    step = max(MARKED_AT_ONCE // max(bits.shape[1], 1), 1)
+
+    def mark(first: int, end: int) -> None:
+        scratch = np.empty((step, bits.shape[1]), np.uint64)
+        for begin in range(first, end, step):
+            some = bits[begin : min(begin + step, end)]
+            multiplied = np.multiply(some, keys, out=scratch[: len(some)])
+            np.add.reduce(multiplied, axis=1, out=marks[begin : begin + len(some)])
+
+    if lanes <= step:
+        mark(0, lanes)
+        return marks
+    edges = np.linspace(0, lanes, 1 + 16).astype(int).tolist()
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda part: mark(*part), itertools.pairwise(edges)))
+    return marks
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """Columns of a table side by side, a matrix (n, p) of which only what is read is ever laid out.
+
+    Attributes:
+        columns: p of (n,).
+    """
+
+    columns: tuple[np.ndarray, ...]
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As of an array."""
+        return len(self), len(self.columns)
+
+    @property
+    def ndim(self) -> int:
+        """As of an array."""
+        return 2
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """As of an array: of one type that holds all of them."""
+        return np.result_type(*self.columns)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """Return some rows as a matrix."""
+        return np.stack([column[rows] for column in self.columns], axis=-1)
+
+    def astype(self, dtype: Any, *, copy: bool = True) -> "Beside":
+        """Return the same columns of another type."""
+        return Beside(tuple(column.astype(dtype, copy=copy) for column in self.columns))
+
+
+@dataclass(frozen=True, eq=False)
+class Padded:
+    """A leaf of groups that are filled up to one height, (B, height, ...), laid out where and when it is read.
+
+    Attributes:
+        rows: the rows of all groups, (n, ...), an array or columns beside each other; None for weights that are 1 for
+            a row and 0 for what is filled in.
+        order: rows by group.
+        starts: where each group begins in that order, (B,).
+        sizes: how many rows each has, (B,).
+        height: to which they are filled up, by zeros.
+    """
+
+    rows: np.ndarray | Beside | None
+    order: np.ndarray
+    starts: np.ndarray
+    sizes: np.ndarray
+    height: int
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As of an array."""
+        return (len(self.sizes), self.height, *(() if self.rows is None else self.rows.shape[1:]))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """As of an array."""
+        return np.dtype(float) if self.rows is None else self.rows.dtype
+
+    @property
+    def ndim(self) -> int:
+        """As of an array."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """As of an array."""
+        return math.prod(self.shape)
+
+    @cached_property
+    def _firsts(self) -> np.ndarray:
+        """The first row of each group whose rows are next to each other; of any other -1."""
+        ends = self.order[np.maximum(self.starts + self.sizes - 1, 0)] if len(self.order) else self.starts
+        begins = self.order[np.minimum(self.starts, len(self.order) - 1)] if len(self.order) else self.starts
+        return np.where(ends - begins == self.sizes - 1, begins, -1)
+
+    def __getitem__(self, at: Any) -> np.ndarray:
+        """Return one lane, or some."""
+        lanes = np.arange(len(self.sizes))[at]
+        out = aligned(np.empty, (lanes.size, *self.shape[1:]), self.dtype)
+        self.read(np.atleast_1d(lanes), out)
+        return lock(out if np.ndim(lanes) else out[0])
+
+    def read(self, lanes: np.ndarray, out: np.ndarray) -> None:
+        """Lay some of the lanes out."""
+        sizes = self.sizes[lanes]
+        if self.rows is None:
+            np.copyto(out, np.arange(self.height) < sizes[:, None])
+        elif sizes.sum() < SHORT * len(lanes):
+            self._read_together(lanes, out)
+        else:
+            self._read_one_by_one(lanes, out)
+
+    def _read_together(self, lanes: np.ndarray, out: np.ndarray) -> None:
+        assert self.rows is not None
+        sizes = self.sizes[lanes]
+        before = np.cumsum(sizes) - sizes
+        among = np.arange(sizes.sum())
+        rows = self.order[among + np.repeat(self.starts[lanes] - before, sizes)]
+        places = among + np.repeat(np.arange(len(lanes)) * self.height - before, sizes)
+        out[...] = 0
+        out.reshape(-1, *out.shape[2:])[places] = self.rows[rows]
+
+    def _read_one_by_one(self, lanes: np.ndarray, out: np.ndarray) -> None:
+        assert self.rows is not None
+        columns = self.rows.columns if isinstance(self.rows, Beside) else None
+        pairs = [(self.rows, out)] if columns is None else [(c, out[..., j]) for j, c in enumerate(columns)]
+        places = zip(self.starts[lanes].tolist(), self.sizes[lanes].tolist(), self._firsts[lanes].tolist(), strict=True)
+        for number, (start, size, first) in enumerate(places):
+            rows = slice(first, first + size) if first >= 0 else self.order[start : start + size]
+            for column, to in pairs:
+                to[number, :size] = column[rows]
+                to[number, size:] = 0
+
+
+def read_lanes(leaf: Any, lanes: np.ndarray, room: Room, number: int) -> np.ndarray:
+    """Return some lanes of a leaf, widened, where JAX can use them without a copy: as they are, or in the room.
+
+    Args:
+        leaf: an array, which may be mapped from a file, or one of the kinds above; what is watched is not checked.
+        lanes: their numbers.
+        room: where to.
+        number: of the leaf in the room.
+    """
+    shape, dtype = (len(lanes), *leaf.shape[1:]), wide_dtype(leaf.dtype)
+    if isinstance(leaf, Padded):
+        if leaf.dtype != dtype:
+            return leaf[lanes].astype(dtype)
+        out = room.of(number, shape, dtype)
+        leaf.read(lanes, out)
+        return out
+    array = leaf.array if isinstance(leaf, Watched) else leaf
+    one_run = len(lanes) > 0 and lanes[-1] - lanes[0] == len(lanes) - 1 and bool(np.all(np.diff(lanes) == 1))
+    if one_run:
+        part = array[int(lanes[0]) : int(lanes[-1]) + 1]
+        usable = part.flags.c_contiguous and part.dtype == dtype and part.ctypes.data % ALIGNED == 0
+        if usable and not isinstance(array, np.memmap):
+            return np.asarray(part)
+        out = room.of(number, shape, dtype)
+        np.copyto(out, part, casting="unsafe")
+        return out
+    out = room.of(number, shape, dtype)
+    if array.dtype == dtype:
+        np.take(array, lanes, axis=0, out=out, mode="clip")
+    else:
+        np.copyto(out, array[lanes], casting="unsafe")
+    return out

@@ -1,0 +1,247 @@
+"""The engine under `fit_batch`: all lanes in streams of pieces, and only the difficult lanes once more.
+
+1. The lanes are cut into pieces that streams take one after another (`streams`).
+2. Where the model allows it, a piece is first tried by native loops (`native_lanes`), a few steps each: a chunk of
+   lanes waits for its slowest. Lanes that need more steps are packed together and go on from where they are.
+3. What is left, which is everything where the model does not allow it, is solved by the means of a single fit, at
+   first for some steps; lanes that need more are packed together and begin again.
+
+A lane's answer does not depend on the lanes beside it, so neither pieces nor streams change it.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from mle_jax._status import Status
+from mle_jax._trees import named_leaves
+from mle_jax.fitting.batching import lane_starts, solve_lanes
+from mle_jax.fitting.choosing import search_again
+from mle_jax.fitting.elsewhere import REST, better_scaled, may_rescale
+from mle_jax.fitting.lanes import common_weights, lane_weights
+from mle_jax.fitting.native_lanes import LANES, Settled, settle_lanes, suits_native, to_solution
+from mle_jax.fitting.planning import Plan
+from mle_jax.fitting.solution import Solution
+from mle_jax.fitting.streams import Batch, Streams
+from mle_jax.likelihood.programs import native_program, verb_program
+from mle_jax.optimizers.newton import Newton
+
+if TYPE_CHECKING:
+    from mle_jax.likelihood import Model
+
+FIRST_STEPS = 12  # of a native loop
+FIRST_CAREFUL_STEPS = 25
+WORTH = 20_000_000  # numbers in the data: below, it takes longer to compile a native loop than it saves
+LANE_WORTH = 1000  # numbers: what a native loop saves of a dataset however small it is, by the same measure
+_DECIDED: ContextVar[bool | None] = ContextVar("native loops", default=None)
+
+
+@contextlib.contextmanager
+def decided_on_native_loops(worth: bool) -> Iterator[None]:
+    """Solve batches here by native loops or not, as somebody has decided who knows how many more there will be."""
+    token = _DECIDED.set(worth)
+    try:
+        yield
+    finally:
+        _DECIDED.reset(token)
+
+
+def is_worth_compiling(lanes: int, numbers: int) -> bool:
+    """Say whether native loops, which take longer to compile, save that time on so many datasets and numbers in all."""
+    return lanes * LANE_WORTH + numbers >= WORTH
+
+
+Part = tuple[np.ndarray, Solution]
+
+
+def solve_batch(
+    model: "Model",
+    plan: Plan,
+    batch: Batch,
+    *,
+    tolerance: float,
+    memory: int | None = None,
+    progress: bool = False,
+) -> Solution:
+    """Solve every lane; arguments as for `solve_some`.
+
+    Returns:
+        Solutions stacked over the lanes, NumPy.
+    """
+    options: dict[str, Any] = {"tolerance": tolerance, "memory": memory, "progress": progress}
+    return merged(batch.size, solve_some(model, plan, batch, np.arange(batch.size), **options))
+
+
+def solve_some(
+    model: "Model",
+    plan: Plan,
+    batch: Batch,
+    lanes: np.ndarray,
+    *,
+    tolerance: float,
+    memory: int | None = None,
+    progress: bool = False,
+) -> list[Part]:
+    """Solve some of the lanes (the numbers are those of the module's docstring).
+
+    Args:
+        model: the model.
+        plan: how to climb.
+        batch: the datasets.
+        lanes: which of them, ascending.
+        tolerance: of the decrement.
+        memory: bytes that the engine may use beside what it is given and returns; None for what suits the device.
+        progress: show a bar.
+
+    Returns:
+        Lanes with their solutions; `merged` puts them together.
+    """
+    # 1
+    shown = lanes.size if progress else None
+    streams = Streams(model, plan.coordinates, batch, how=plan.kind, memory=memory, shown=shown)
+    try:
+        # 2
+        native = suits_native(model, plan, batch.data, batch.axes) and _is_worth(batch)
+        parts, left = _natively(model, plan, streams, lanes, tolerance) if native else ([], lanes)
+        # 3
+        if left.size:
+            parts += _carefully(model, plan, streams, left, tolerance, shown=not native)
+    finally:
+        streams.close()
+    return parts
+
+
+def _is_worth(batch: Batch) -> bool:
+    decided = _DECIDED.get()
+    numbers = batch.size * batch.bytes_per_lane // 8
+    return is_worth_compiling(batch.size, numbers) if decided is None else decided
+
+
+def _natively(
+    model: "Model", plan: Plan, streams: Streams, lanes: np.ndarray, tolerance: float
+) -> tuple[list[Part], np.ndarray]:
+    """Return what native loops settle, and the lanes that they leave."""
+    axes, optimizer, names = streams.batch.axes, plan.optimizer, len(plan.coordinates.fixed)
+    assert isinstance(optimizer, Newton)
+    run = native_program(model, settle_lanes, axes=axes)
+    begin = verb_program(model, lane_starts, axes=axes)
+
+    def settle(piece: Batch, theta: Any, most: int) -> Settled:
+        found: Settled = run(
+            plan.coordinates, piece.data, piece.weights, theta, optimizer.initial_radius, tolerance, most
+        )
+        return found
+
+    def first(piece: Batch, _: np.ndarray) -> Settled:
+        piece = replace(piece, data=jax.device_put(piece.data), weights=jax.device_put(piece.weights))  # once, for both
+        common, own = piece.start
+        by_lane = own, *lane_weights(piece.weights)
+        theta = begin(plan.coordinates, piece.data, by_lane, common_weights(piece.weights), common)
+        return settle(piece, theta, min(FIRST_STEPS, plan.max_steps))
+
+    found = streams.run(first, lanes, name="native", least=LANES, shown=True)
+    parts = [_part(some, told, names) for some, told in found]
+    left = np.concatenate([some[~told.settled & ~told.unfinished] for some, told in found])
+    late = np.concatenate([some[told.unfinished] for some, told in found])
+    if late.size and plan.max_steps > FIRST_STEPS:
+        reached = np.zeros((streams.batch.size, plan.coordinates.size))
+        for some, told in found:
+            reached[some[told.unfinished]] = told.theta[told.unfinished]
+        again = lambda piece, some: settle(piece, reached[some], plan.max_steps - FIRST_STEPS)  # noqa: E731
+        for some, told in streams.run(again, late, name="native, on", least=LANES):
+            parts.append(_part(some, told._replace(steps=told.steps + FIRST_STEPS), names))
+            left = np.concatenate([left, some[~told.settled]])
+    else:
+        left = np.concatenate([left, late])
+    return [part for part in parts if part[0].size], np.sort(left)
+
+
+def _part(lanes: np.ndarray, told: Settled, names: int) -> Part:
+    """Return the lanes that are settled, and their solutions."""
+    if told.settled.all():
+        return lanes, to_solution(told, names)
+    return lanes[told.settled], to_solution(jax.tree_util.tree_map(lambda leaf: leaf[told.settled], told), names)
+
+
+def _carefully(
+    model: "Model", plan: Plan, streams: Streams, lanes: np.ndarray, tolerance: float, *, shown: bool
+) -> list[Part]:
+    """Solve lanes by the means of a single fit."""
+    static = {name: value for name, value in plan.static.items() if name != "record"}
+    run = verb_program(model, solve_lanes, axes=streams.batch.axes, **static)
+
+    def careful(piece: Batch, most: int, optimizer: Any = plan.optimizer) -> Any:
+        common, own = piece.start
+        by_lane = own, *lane_weights(piece.weights)
+        weights = common_weights(piece.weights)
+        return run(plan.coordinates, piece.data, by_lane, weights, common, optimizer, tolerance, most)
+
+    few = min(plan.max_steps, FIRST_CAREFUL_STEPS) if isinstance(plan.optimizer, Newton) else plan.max_steps
+    parts: list[Part] = streams.run(lambda piece, _: careful(piece, few), lanes, name="careful", shown=shown)
+    late = np.concatenate([some[found.status == int(Status.max_steps)] for some, found in parts])
+    last = parts
+    if late.size and few < plan.max_steps:
+        last = streams.run(lambda piece, _: careful(piece, plan.max_steps), late, name="careful")
+        parts = parts + last
+    return parts if plan.handwritten else parts + _from_better_scales(model, plan, streams, last, careful)
+
+
+def _from_better_scales(
+    model: "Model", plan: Plan, streams: Streams, parts: list[Part], careful: Callable[..., Solution]
+) -> list[Part]:
+    """Return the lanes whose steps ran out on the way from a start that nobody gave, and get higher from another."""
+    out = [(some, found, found.status == int(Status.max_steps)) for some, found in parts]
+    late = np.concatenate([some[ran_out] for some, _, ran_out in out])
+    if not late.size or any(streams.batch.start) or not may_rescale(plan.coordinates, plan.max_steps):
+        return []
+    begin = verb_program(model, better_scaled, axes=streams.batch.axes)
+
+    def rescale(piece: Batch, _: np.ndarray) -> Any:
+        return begin(plan.coordinates, piece.data, lane_weights(piece.weights), common_weights(piece.weights))
+
+    rescaled = [found for _, found in streams.run(rescale, late, name="scales")]
+    starts, heights = jax.tree_util.tree_map(lambda *leaf: np.concatenate(leaf), *rescaled)
+    before = np.concatenate([found.log_likelihood[ran_out] for _, found, ran_out in out])
+    steps = np.concatenate([found.steps[ran_out] for _, found, ran_out in out])
+    higher = np.flatnonzero(heights > before)
+    if not higher.size:
+        return []
+    named = named_leaves(starts)
+
+    def again(piece: Batch, some: np.ndarray) -> Solution:
+        at = np.searchsorted(late, some)
+        own = {name: leaf[at] for name, leaf in zip(named.names, named.leaves, strict=True)}
+        return careful(replace(piece, start=({}, own)), plan.max_steps // REST, search_again(plan.coordinates.size))
+
+    better: list[Part] = []
+    for some, solution in streams.run(again, late[higher], name="careful, from better scales"):
+        at = np.searchsorted(late, some)
+        up = solution.log_likelihood > before[at]
+        solution = solution._replace(steps=solution.steps + steps[at])
+        better.append((some[up], jax.tree_util.tree_map(lambda leaf, up=up: leaf[up], solution)))
+    return better
+
+
+def merged(size: int, parts: Sequence[Part]) -> Solution:
+    """Put the parts together; of a lane that is in two of them the later one counts."""
+
+    def put(*leaves: np.ndarray) -> np.ndarray:
+        if all(_is_repeated(leaf) for leaf in leaves) and all(np.array_equal(leaf[0], leaves[0][0]) for leaf in leaves):
+            return np.broadcast_to(leaves[0][0], (size, *leaves[0].shape[1:]))
+        whole = np.empty((size, *leaves[0].shape[1:]), leaves[0].dtype)
+        for (lanes, _), leaf in zip(parts, leaves, strict=True):
+            whole[lanes] = leaf
+        whole.flags.writeable = False
+        return whole
+
+    solution: Solution = jax.tree_util.tree_map(put, *(found for _, found in parts))
+    return solution
+
+
+def _is_repeated(leaf: np.ndarray) -> bool:
+    return leaf.strides[0] == 0
