@@ -114,8 +114,8 @@ def test_rows_keep_their_order_inside_a_group():
     assert groups.keys["k"].to_pylist() == ["a", "b"] and groups.sizes.tolist() == [2, 3]
     assert groups.rows(0)[0]["y"].tolist() == [1, 4] and groups.rows(1)[0]["y"].tolist() == [0, 2, 3]
     data, weights = groups.padded(np.array([1, 0, 1]), 4)
-    assert weights.tolist() == [[1, 1, 1, 0], [1, 1, 0, 0], [1, 1, 1, 0]]
-    assert data["y"].tolist() == [[0, 2, 3, 0], [1, 4, 0, 0], [0, 2, 3, 0]]
+    assert weights[:].tolist() == [[1, 1, 1, 0], [1, 1, 0, 0], [1, 1, 1, 0]]
+    assert data["y"][:].tolist() == [[0, 2, 3, 0], [1, 4, 0, 0], [0, 2, 3, 0]]
     sent = groups.some(np.array([1])).compact()
     assert sent.rows(0)[0]["y"].tolist() == [0, 2, 3] and len(sent.data["y"]) == 3
 
@@ -125,7 +125,7 @@ def test_weights_and_missing_values():
     groups = grouped(table, columns={"x": ["y", "z"]}, weights="w", missing="drop")
     assert groups.sizes.tolist() == [2, 0, 1] and groups.valid.tolist() == [1, 0, 0]
     assert groups.keys["k"].to_pylist() == [1, 2, 3]
-    assert groups.padded(np.array([0]), 3)[1].tolist() == [[0, 2, 0]]
+    assert groups.padded(np.array([0]), 3)[1][:].tolist() == [[0, 2, 0]]
 
 
 def test_equal_keys_have_equal_hashes_in_other_tables_and_types():

@@ -277,3 +277,10 @@ def test_closed_forms_never_see_masked_rows():
     )
     fit = mle.fit(model, {"t": np.array([np.nan, 1.0, 3.0])}, weights=[0.0, 1.0, 1.0])
     assert fit.steps == 0 and fit.params["rate"] == pytest.approx(1.0, rel=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [">f8", "<f4", ">i4", "longdouble", "float16"])
+def test_numbers_of_any_byte_order_and_length_are_widened(dtype):
+    y = np.array([1.0, 2.0, 6.0, 9.0]).astype(dtype)
+    for fitted in (mle.fit(mle.models.gaussian(), {"y": y}), mle.fit_batch(mle.models.gaussian(), {"y": y[None]})[0]):
+        assert fitted.params["mu"] == pytest.approx(4.5, rel=1e-12)

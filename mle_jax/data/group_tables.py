@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 2**16
 """Rows that are read at a time."""
+SMALLEST_NUMBER = 4
+"""Bytes of a number of pandas that arrow takes as it is."""
 HASHED_ROWS = 2**20
 """Rows that are handed to the hash at a time."""
 
@@ -121,7 +123,16 @@ def load(source: Any, chosen: GroupColumns) -> "pa.Table":
         return source.to_table(columns=chosen.needed)
     arrow = optional("pyarrow", "data", PURPOSE)
     frame = _frame(source)
-    return arrow.table({name: frame.get_column(name).to_arrow() for name in chosen.needed})
+    return arrow.table({name: _to_arrow(frame.get_column(name)) for name in chosen.needed})
+
+
+def _to_arrow(series: Any) -> Any:
+    """Return a column as arrow has it: a copy of what pandas holds in NumPy arrays, where it can be changed."""
+    dtype = getattr(series.to_native(), "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind in "fiu" and dtype.itemsize >= SMALLEST_NUMBER:
+        # NaN stays what it is: it means missing anyway, and to look for it takes longer than to copy.
+        return optional("pyarrow", "data", PURPOSE).array(np.array(series.to_numpy()), from_pandas=False)
+    return series.to_arrow()
 
 
 def _frame(source: Any) -> Any:

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LAID_OUT = 2**13
+"""Rows of all lanes that are laid out together where there are weights: those after the last of them never are."""
+
 
 class LaneSums(NamedTuple):
     """Sums over the rows: each a vector over the lanes."""
@@ -113,10 +116,35 @@ class LaneLikelihood:
             leaves: those that count rows, (L, n, ...).
             weights: (L, n) or None.
         """
-        lanes = leaves[0].shape[0]
-        if weights is not None:
-            spare = jnp.argmax(weights > 0, axis=1)
-            leaves = [_with_valid_rows(leaf, weights, spare) for leaf in leaves]
+        lanes, size = leaves[0].shape[:2]
+        height = height_of_block(size, lanes, self._together)
+        if weights is None:
+            # Their number is no secret, but a loop of one trip (`_kept`) must stay one for the compiler.
+            blocks = jnp.int32(-(-size // height)) + never_true(next(leaf for leaf in leaves if leaf.size))
+            return LaneRows(_filled_up(self._laid_out(leaves, None), height), jnp.asarray(float(size)), blocks)
+        # Groups of several sizes are filled up at the end: what no lane of these has need not be gone through.
+        place, there = jnp.arange(size, dtype=jnp.int32), weights > 0
+        used = jnp.max(jnp.where(there, place + 1, 0))
+        spare = jnp.min(jnp.where(there, place, size - 1), axis=1)
+        valid = [jax.vmap(lambda one, at: one[at])(leaf, spare)[:, None] for leaf in leaves]
+        step = min(max(LAID_OUT // lanes, 1), size)
+        nothing = self._laid_out(valid, jnp.zeros((lanes, 1), weights.dtype))
+        whole = -(-size // height) * height
+        filling = jax.tree_util.tree_map(lambda leaf: jnp.broadcast_to(leaf, (whole, *leaf.shape[1:])), nothing)
+
+        def lay(number: Array, rows: Rows) -> Rows:
+            first = jnp.minimum(number * step, size - step)
+            part = lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, first, step, axis=1)  # noqa: E731 - of every leaf
+            own = part(weights)
+            some = [_with_valid_rows(part(leaf), own, spare) for leaf, spare in zip(leaves, valid, strict=True)]
+            put = lambda to, new: jax.lax.dynamic_update_slice_in_dim(to, new, first, axis=0)  # noqa: E731 - the same
+            return jax.tree_util.tree_map(put, rows, self._laid_out(some, own))
+
+        rows = jax.lax.fori_loop(0, (used + step - 1) // step, lay, filling)
+        return LaneRows(rows, jnp.sum(weights, axis=1), (used + height - 1) // height)
+
+    def _laid_out(self, leaves: Sequence[Array], weights: Array | None) -> Rows:
+        """Return rows (L, n, ...) with the lanes last, and what is worked out from them; all of them valid."""
         own = self.split.sizes[0]
         nowhere = jnp.zeros(self.size, jnp.result_type(float))
 
@@ -132,18 +160,7 @@ class LaneLikelihood:
         computed, through, offset = of_rows(*leaves)
         reads = self._reads(computed)
         kept = tuple(jnp.moveaxis(leaf, 0, -1) if i in reads else None for i, leaf in enumerate(leaves))
-        by_row = None if weights is None else weights.T
-        rows = Rows(kept, computed, through, offset, by_row)
-        size = leaves[0].shape[1]
-        height = height_of_block(size, lanes, self._together)
-        if by_row is None:
-            # Their number is no secret, but a loop of one trip (`_kept`) must stay one for the compiler.
-            blocks = jnp.int32(-(-size // height)) + never_true(next(leaf for leaf in leaves if leaf.size))
-            return LaneRows(_filled_up(rows, height), jnp.asarray(float(size)), blocks)
-        # Groups of several sizes are filled up at the end: what no lane of these has need not be gone through.
-        used = jnp.max(jnp.where(jnp.any(by_row > 0, axis=1), jnp.arange(1, size + 1), 0))
-        blocks = ((used + height - 1) // height).astype(jnp.int32)
-        return LaneRows(_filled_up(rows, height), jnp.sum(by_row, axis=0), blocks)
+        return Rows(kept, computed, through, offset, None if weights is None else weights.T)
 
     def sums(self, rows: LaneRows, at: Sequence[Array]) -> LaneSums:
         """Return the log-likelihoods at L points (k vectors over the lanes) with gradients and Hessians."""
@@ -278,9 +295,8 @@ def _triangle(size: int) -> list[tuple[int, int]]:
     return [(i, j) for i in range(size) for j in range(i + 1)]
 
 
-def _with_valid_rows(leaf: Array, weights: Array, spare: Array) -> Array:
-    """Put a row of positive weight in place of every row of weight zero, of (L, n, ...)."""
-    valid = jax.vmap(lambda one, at: one[at])(leaf, spare)[:, None]
+def _with_valid_rows(leaf: Array, weights: Array, valid: Array) -> Array:
+    """Put a valid row, (L, 1, ...), in place of every row of weight zero, of (L, n, ...)."""
     masked = (weights <= 0).reshape(*weights.shape, *(1,) * (leaf.ndim - 2))
     return jnp.where(masked, valid, leaf)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from mle_jax._text import listing
 from mle_jax._tracing_errors import advice_on, place_of
@@ -134,7 +135,17 @@ def abstract(leaf: Any) -> jax.ShapeDtypeStruct:
     """Return the shape and the canonical dtype of an array, a number or a tracer."""
     if isinstance(leaf, jax.ShapeDtypeStruct):
         return leaf
-    return jax.ShapeDtypeStruct(jnp.shape(leaf), jax.dtypes.canonicalize_dtype(jnp.result_type(leaf)))
+    return jax.ShapeDtypeStruct(jnp.shape(leaf), jax.dtypes.canonicalize_dtype(_known_dtype(leaf)))
+
+
+def _known_dtype(leaf: Any) -> Any:
+    """Return the type of numbers, of those that JAX does not know the one to which they are converted."""
+    dtype = getattr(leaf, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind == "f" and dtype.itemsize > np.dtype(np.float64).itemsize:
+        return np.float64
+    if isinstance(dtype, np.dtype) and not dtype.isnative:  # as in FITS files
+        return dtype.newbyteorder("=")
+    return jnp.result_type(leaf)
 
 
 def describe(tree: Any) -> str:

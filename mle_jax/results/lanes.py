@@ -10,6 +10,7 @@ from mle_jax._precision import in_float64, to_numpy
 from mle_jax._status import Status
 from mle_jax._trees import in_order
 from mle_jax.data.arrays import CleanData
+from mle_jax.data.lane_arrays import Padded
 from mle_jax.fitting.elsewhere import finite_elsewhere
 from mle_jax.fitting.lanes import common_weights, lane_axes, lane_of, lane_weights, take_lanes
 from mle_jax.fitting.refining import needs_second_look, second_look
@@ -58,6 +59,8 @@ def build_batch(record: Record, solution: Solution, lane_data: Any) -> Fit:
 
 def _count_by_lane(weights: Any, weight_kind: str) -> np.ndarray:
     """Return the number of observations of every lane, (B,), from weights (B, n), as `count_observations` does."""
+    if isinstance(weights, Padded) and weights.rows is None:
+        return weights.sizes
     blocks = (weights[first : first + COUNTED] for first in range(0, len(weights), COUNTED))
     importances = weight_kind == "importance"
     counts = np.concatenate([np.sum(block > 0 if importances else block, axis=1) for block in blocks])

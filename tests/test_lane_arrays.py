@@ -1,0 +1,107 @@
+"""Leaves of a batch that are not copied: watched arrays, groups filled up where they are read, rooms used again."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import mle_jax as mle
+from mle_jax.data import lane_arrays
+from mle_jax.data.lane_arrays import Beside, Padded, Room, Watched, in_place, read_lanes
+from mle_jax.fitting import streams
+
+RNG = np.random.default_rng(8)
+MODEL = mle.models.gaussian()
+
+
+@pytest.fixture
+def all_large(monkeypatch):
+    monkeypatch.setattr(lane_arrays, "LARGE_BATCH", 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.int16, np.uint8, ">f8"])
+def test_watched_arrays_give_the_same_fits_as_copies(dtype, monkeypatch):
+    y = RNG.normal(50, 9, (40, 30)).astype(dtype)
+    copied = mle.fit_batch(MODEL, {"y": y})
+    monkeypatch.setattr(lane_arrays, "LARGE_BATCH", 1)
+    monkeypatch.setattr(streams, "LEAST_PIECE", 3)  # several pieces in the same room
+    monkeypatch.setattr(streams, "PIECE_BYTES", 3000)
+    watched = mle.fit_batch(MODEL, {"y": y})
+    assert isinstance(watched._record.data["y"], Watched) and watched._record.data["y"].array is y
+    np.testing.assert_array_equal(watched.params["mu"], copied.params["mu"])
+    np.testing.assert_array_equal(watched.covariance(), copied.covariance())
+    # Sums of 30 numbers, in another order at most.
+    np.testing.assert_allclose(watched.covariance("sandwich"), copied.covariance("sandwich"), rtol=1e-12)
+    one = watched[7]
+    np.testing.assert_allclose(one.covariance("sandwich"), copied.covariance("sandwich")[7], rtol=1e-9)
+    assert one.params["mu"] == copied[7].params["mu"]
+
+
+def test_a_change_is_told_where_it_matters_and_only_there(all_large):
+    y = RNG.normal(0, 1, (20, 30))
+    fits = mle.fit_batch(MODEL, {"y": y})
+    before = fits[3]
+    expected = before.covariance("sandwich")
+    y[3, 4:6] = y[3, [5, 4]]  # an exchange, which leaves the sum as it is
+    assert fits[2].converged and len(fits.standard_errors()["mu"]) == 20
+    np.testing.assert_array_equal(before.covariance("sandwich"), expected)  # a single fit has its own copy
+    told = r"data leaf 'y' is not what it was when the batch was fitted: dataset 3 has changed; .* pass a copy"
+    for look in (lambda: fits[3], lambda: fits.covariance("sandwich"), lambda: fits.refit(np.arange(20) == 3)):
+        with pytest.raises(ValueError, match=told):
+            look()
+    y[3, 4:6] = y[3, [5, 4]]
+    assert fits[3].params["mu"] == before.params["mu"]
+
+
+def test_what_is_small_or_cannot_be_watched_is_copied(monkeypatch):
+    y = RNG.normal(0, 1, (20, 30))
+    fits = mle.fit_batch(MODEL, {"y": y})
+    before = fits.params["mu"][3]
+    y[3] = 7.0
+    assert fits[3].params["mu"] == before
+    monkeypatch.setattr(lane_arrays, "LARGE_BATCH", 1)
+    locked = y.copy()
+    locked.flags.writeable = False
+    for given in (y[:, ::2], np.asfortranarray(y), y.astype(np.longdouble), locked, y.tolist(), np.ma.array(y)):
+        assert in_place("y", given, resident=()) is None
+    assert in_place("x.a", y, resident=("x",)) is None and in_place("x", y, resident=("x",)) is None
+
+
+def test_lanes_of_any_order_are_laid_out_in_the_room():
+    room = Room()
+    array = RNG.normal(0, 1, (50, 7))
+    for lanes in (np.arange(10), np.array([3, 3, 1]), np.arange(20, 50), np.array([49])):
+        for leaf in (array, array.astype(np.float32), array.astype(np.int32), array > 0, array[:, ::2]):
+            found = read_lanes(leaf, lanes, room, 0)
+            assert found.dtype in (np.float64, np.int64, bool) and found.ctypes.data % 64 == 0
+            np.testing.assert_array_equal(found, leaf[lanes])
+
+
+@pytest.mark.parametrize("largest", [4, 200])  # gathered together, and one by one
+@pytest.mark.parametrize("scattered", [False, True])
+def test_groups_are_filled_up_by_zeros_of_weight_zero(largest, scattered):
+    sizes = RNG.integers(0, largest + 1, 60)
+    starts = np.cumsum(sizes) - sizes
+    order = RNG.permutation(sizes.sum()) if scattered else np.arange(sizes.sum())
+    columns = RNG.normal(0, 1, (3, sizes.sum()))
+    room = Room()
+    for rows in (columns[0], columns.T.copy(), Beside(tuple(columns)), columns[1] > 0, None):
+        leaf = Padded(rows, order, starts, sizes, largest)
+        read_lanes(Padded(rows, order, starts, np.full(60, 0), largest), np.arange(60), room, 0)[...] = 1
+        lanes = RNG.integers(0, 60, 25)
+        found = read_lanes(leaf, lanes, room, 0)
+        assert leaf.shape == (60, *found.shape[1:]) and leaf.dtype == found.dtype
+        np.testing.assert_array_equal(leaf[lanes], found)
+        for lane, have in zip(lanes, found, strict=True):
+            at = order[starts[lane] : starts[lane] + sizes[lane]]
+            expected = np.ones(len(at)) if rows is None else rows[at]
+            np.testing.assert_array_equal(have[: len(at)], expected)
+            assert not have[len(at) :].any()
+            np.testing.assert_array_equal(leaf[int(lane)], have)
+
+
+def test_groups_of_pandas_do_not_change_with_the_table():
+    table = pd.DataFrame({"g": np.repeat([1, 2], 30), "y": RNG.normal(0, 1, 60)})
+    fits = mle.fit_groups(MODEL, table, by="g")
+    before = fits[1].covariance("sandwich")
+    table.loc[table["g"] == 2, "y"] *= 5.0
+    np.testing.assert_array_equal(fits[1].covariance("sandwich"), before)
