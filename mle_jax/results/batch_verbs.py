@@ -59,8 +59,10 @@ def fit_batch(
 
     Args:
         model: a `Model`.
-        data: like the data of `fit`, every leaf with one more leading axis: the B datasets.
-        shared: names of the leaves that all datasets have in common (no leading axis; never copied).
+        data: like the data of `fit`, every leaf with one more leading axis: the B datasets. NumPy arrays of 64 MB or
+            more are not copied: leave them as they are while the fits are in use. Where the data are needed once more
+            (``fits[i]``, ``refit``, robust covariances) a change is noticed, and raises a ValueError.
+        shared: names of the leaves that all datasets have in common (no leading axis).
         optimizer: as for `fit`.
         start: as for `fit`; a value may have a leading axis of B.
         fixed: as for `fit`, the same for all datasets.
