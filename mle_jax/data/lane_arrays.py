@@ -5,17 +5,15 @@ that may take longer than fitting what is then written there. So large arrays of
 what streams of pieces need for a moment is laid out in the same `Room` again and again.
 """
 
-import itertools
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from mle_jax.data.arrays import ALIGNED, aligned, lock, wide_dtype
+from mle_jax.data.arrays import ALIGNED, aligned, by_all_cores, lock, wide_dtype
 
 LARGE_BATCH = 2**26
 """Bytes of a leaf from which on it is watched and not copied."""
@@ -125,19 +123,17 @@ def _marks(leaf: np.ndarray) -> np.ndarray:
     marks = np.empty(lanes, np.uint64)
     step = max(MARKED_AT_ONCE // max(bits.shape[1], 1), 1)
 
-    def mark(first: int, end: int) -> None:
+    def mark(part: slice) -> None:
         scratch = np.empty((step, bits.shape[1]), np.uint64)
-        for begin in range(first, end, step):
-            some = bits[begin : min(begin + step, end)]
+        for begin in range(part.start, part.stop, step):
+            some = bits[begin : min(begin + step, part.stop)]
             multiplied = np.multiply(some, keys, out=scratch[: len(some)])
             np.add.reduce(multiplied, axis=1, out=marks[begin : begin + len(some)])
 
     if lanes <= step:
-        mark(0, lanes)
-        return marks
-    edges = np.linspace(0, lanes, 1 + 16).astype(int).tolist()
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda part: mark(*part), itertools.pairwise(edges)))
+        mark(slice(0, lanes))
+    else:
+        by_all_cores(mark, lanes)
     return marks
 
 
