@@ -10,6 +10,7 @@ import mle_jax as mle
 from mle_jax.data import lane_arrays
 from mle_jax.data.lane_arrays import Beside, Padded, Room, Watched, in_place, read_lanes
 from mle_jax.fitting import streams
+from mle_jax.results import group_runs
 
 RNG = np.random.default_rng(8)
 MODEL = mle.models.gaussian()
@@ -116,3 +117,14 @@ def test_groups_of_pandas_do_not_change_with_the_table():
     before = fits[1].covariance("sandwich")
     table.loc[table["g"] == 2, "y"] *= 5.0
     np.testing.assert_array_equal(fits[1].covariance("sandwich"), before)
+
+
+def test_chunks_of_groups_are_fitted_alike_one_by_one_and_together(monkeypatch):
+    monkeypatch.setattr(group_runs, "CHUNK_ROWS", 200)
+    sizes = np.random.default_rng(4).integers(3, 40, 60)
+    table = pd.DataFrame({"g": np.repeat(np.arange(60), sizes), "y": RNG.normal(0, 1, sizes.sum())})
+    together, apart = (mle.fit_groups(MODEL, table, by="g", progress=shown) for shown in (False, True))
+    # Blocks of other lanes are summed in another order.
+    np.testing.assert_allclose(together.params["mu"], apart.params["mu"], rtol=1e-9, atol=1e-12)
+    for kind in ("observed", "sandwich"):
+        np.testing.assert_allclose(together.covariance(kind), apart.covariance(kind), rtol=1e-9)

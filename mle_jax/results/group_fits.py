@@ -1,7 +1,7 @@
 """From the fits of chunks to one `Fit` with a lane per group: with their rows, or with their numbers alone."""
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -84,15 +84,20 @@ class Setting:
         return Table({name: np.array(values) for name, values in columns.items()}, title="Buckets", notes=[note])
 
 
-def fit_kept(setting: Setting, kept: KeptRows, advance: Callable[[int], None]) -> Fit:
-    """Fit all groups in this process and return a batch that refers to their rows."""
+def fit_kept(setting: Setting, kept: KeptRows, advance: Callable[[int], None], *, at_once: bool) -> Fit:
+    """Fit all groups in this process and return a batch that refers to their rows.
+
+    Args:
+        setting: of the run.
+        kept: the groups with their rows.
+        advance: told how many groups have been fitted, after every chunk.
+        at_once: fit all chunks of a bucket together, which is faster; only what is read of them is laid out.
+    """
     job, groups = setting.job, kept.groups
     stacked: Any = None
     looks: dict[int, Any] = {}
-    for bucket, parts in itertools.groupby(kept.plan, key=itemgetter(0)):
-        # Only what is read of them is laid out, so all groups of a bucket can be fitted together.
-        members = np.concatenate([members for _, members in parts])
-        fits, fitted = fit_chunk(job, groups.some(members), bucket._replace(lanes=len(members)))
+    for bucket, members in _joined_chunks(kept.plan) if at_once else kept.plan:
+        fits, fitted = fit_chunk(job, groups.some(members), bucket)
         if fits is not None:
             own = fits._record.solution
             stacked = _empty_lanes(own, len(groups)) if stacked is None else stacked
@@ -121,6 +126,13 @@ def fit_kept(setting: Setting, kept: KeptRows, advance: Callable[[int], None]) -
         decrement=solution.decrement,
         n_observations=count_rows_of(groups, job.options["weight_kind"]),
     )
+
+
+def _joined_chunks(plan: Sequence[tuple[Bucket, np.ndarray]]) -> Iterator[tuple[Bucket, np.ndarray]]:
+    """Yield all groups of every bucket as one chunk."""
+    for bucket, chunks in itertools.groupby(plan, key=itemgetter(0)):
+        members = np.concatenate([some for _, some in chunks])
+        yield bucket._replace(lanes=len(members)), members
 
 
 def _empty_lanes(solution: Any, count: int) -> Any:

@@ -75,7 +75,8 @@ def fit_in_memory(run: Run) -> Fit:
         setting, plan = _planned(run, groups)
         if run.client is None:
             with progress_bar(len(groups), shown=run.progress) as advance:
-                return fit_kept(setting, KeptRows(groups, setting.job.shared, plan), advance)
+                kept = KeptRows(groups, setting.job.shared, plan)
+                return fit_kept(setting, kept, advance, at_once=not run.progress)  # a bar has to move
         return _collect(replace(run, setting=setting), _chunks_in_memory(groups, plan))
     with tempfile.TemporaryDirectory(prefix="mle_jax-") as folder:
         scattered = _scatter(run, Path(folder, output.SCRATCH))
