@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import jax
 import numpy as np
 
 from mle_jax._trees import lists_to_arrays, named_leaves
@@ -71,7 +70,7 @@ def _copy_of(leaf: Any) -> np.ndarray:
     if isinstance(leaf, np.ma.MaskedArray):
         leaf = np.where(np.ma.getmaskarray(leaf), np.nan, np.asarray(leaf, np.float64))  # masked means missing
     array = np.asarray(leaf)
-    return widened(array, copy=not (isinstance(leaf, jax.Array) or _is_locked(array)))
+    return widened(array, copy=not _is_locked(array))
 
 
 def widened(leaf: np.ndarray, *, copy: bool = False) -> np.ndarray:

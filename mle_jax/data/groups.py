@@ -178,7 +178,8 @@ def group_rows(
         TypeError, ValueError: a column does not hold numbers, a key is missing, a weight is negative or not finite.
     """
     groups = group_keys(table, chosen.by)
-    data = read_table(table, chosen.columns, beside=lambda columns: Beside(tuple(columns)))[0]
+    # Copies: what arrow holds may be memory of a table that can be changed.
+    data = read_table(table, chosen.columns, beside=lambda columns: Beside(tuple(map(np.array, columns))))[0]
     if kinds is not None:
         data = {name: leaf.astype(kinds[name], copy=False) for name, leaf in data.items()}
     weights = None if chosen.weights is None else read_weights(table, chosen.weights)

@@ -118,7 +118,8 @@ def in_place(name: str, leaf: Any, *, resident: Sequence[str]) -> Any:
 def _marks(leaf: np.ndarray) -> np.ndarray:
     """Return a number for each lane: the sum of its bits as integers, each times an odd one of its own, mod 2^64."""
     lanes = len(leaf)
-    bits = leaf.reshape(lanes, -1).view(f"u{leaf.dtype.itemsize}")
+    # At most 32 bits at a time: 64, times any odd number, would keep nothing of a change of the sign but its parity.
+    bits = leaf.reshape(lanes, -1).view(f"u{min(leaf.dtype.itemsize, 4)}")
     keys = np.random.default_rng(0).integers(0, 2**63, bits.shape[1], np.uint64) * np.uint64(2) + np.uint64(1)
     marks = np.empty(lanes, np.uint64)
     step = max(MARKED_AT_ONCE // max(bits.shape[1], 1), 1)
