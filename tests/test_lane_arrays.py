@@ -7,7 +7,7 @@ import pytest
 import mle_jax as mle
 from mle_jax.data import lane_arrays
 from mle_jax.data.lane_arrays import Beside, Padded, Room, Watched, in_place, read_lanes
-from mle_jax.fitting import streams
+from mle_jax.fitting import batch_engine, streams
 from mle_jax.results import group_runs
 
 RNG = np.random.default_rng(8)
@@ -125,3 +125,10 @@ def test_chunks_of_groups_are_fitted_alike_one_by_one_and_together(monkeypatch):
     np.testing.assert_allclose(together.params["mu"], apart.params["mu"], rtol=1e-9, atol=1e-12)
     for kind in ("observed", "sandwich"):
         np.testing.assert_allclose(together.covariance(kind), apart.covariance(kind), rtol=1e-9)
+
+
+def test_a_parameter_broadcast_along_an_axis_of_one_goes_through_native_loops(monkeypatch):
+    monkeypatch.setattr(batch_engine, "WORTH", 0)
+    z = RNG.normal(1, 1, (64, 20, 2, 3))
+    model = mle.Model(lambda p, row: -0.5 * ((row["z"] - p["m"][:, None]) ** 2).sum(), {"m": mle.Real(shape=(2,))})
+    np.testing.assert_allclose(mle.fit_batch(model, {"z": z}).params["m"], z.mean((1, 3)), rtol=1e-12)

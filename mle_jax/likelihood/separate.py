@@ -41,9 +41,16 @@ def apply_to_numbers(equation: Any, inputs: Sequence[Any]) -> list[Any]:
     if name in ELEMENTWISE and small:
         whole = np.empty(equation.outvars[0].aval.shape, object)
         for place in np.ndindex(whole.shape):
-            whole[place] = apply_equation(equation, [value[place] if np.ndim(value) else value for value in inputs])[0]
+            whole[place] = apply_equation(equation, [_entry(value, place) for value in inputs])[0]
         return [_unboxed(whole)]
     return apply_equation(equation, [put_together(value) for value in inputs])
+
+
+def _entry(value: Any, place: tuple[int, ...]) -> Any:
+    """Return the number at a place; along an axis of length 1 there is one for all."""
+    if not np.ndim(value):
+        return value
+    return value[tuple(min(i, length - 1) for i, length in zip(place, np.shape(value), strict=True))]
 
 
 def put_together(value: Any) -> Any:
