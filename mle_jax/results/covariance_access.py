@@ -74,8 +74,8 @@ def _covariance_of_lane(fit: "Fit", record: Record, lane: int) -> np.ndarray:
     )
 
 
-def lane_inputs(record: Record, lane: int) -> tuple[Any, Any]:
-    """Return the data of one lane of a batch, and its weights.
+def lane_inputs(record: Record, lane: Any) -> tuple[Any, Any]:
+    """Return the data of one lane of a batch (of some, if it has one shape), and the weights.
 
     Raises:
         ValueError: it has changed, and there is no copy.

@@ -22,7 +22,7 @@ from mle_jax._status import ConvergenceWarning, Status, are_certified
 from mle_jax._text import plural
 from mle_jax.fitting.batching import solve_lanes, split_start
 from mle_jax.fitting.choosing import default_steps
-from mle_jax.fitting.lanes import common_weights, first_lane, lane_axes, lane_weights, take_lanes
+from mle_jax.fitting.lanes import common_weights, first_lane, lane_axes, lane_weights
 from mle_jax.fitting.planning import Plan, make_plan
 from mle_jax.fitting.retrying import (
     HOPELESS,
@@ -40,6 +40,7 @@ from mle_jax.likelihood.layout import count_rows
 from mle_jax.likelihood.programs import verb_program
 from mle_jax.optimizers import LBFGS
 from mle_jax.results.beginnings import Beginnings, as_given, highest, highest_known, leaves_of, where_stopped
+from mle_jax.results.covariance_access import lane_inputs
 from mle_jax.results.fit_object import Fit
 from mle_jax.results.guards import check_has_rows, check_one_shape, checked_tolerance
 from mle_jax.results.lanes import build_batch, look_again
@@ -191,10 +192,8 @@ def _surveyed(record: Record, lanes: np.ndarray, retry: Retry) -> Survey:
 
 def _inputs(record: Record, lanes: np.ndarray) -> tuple[Any, tuple[bool, ...], Any]:
     """Return data, axes and weights of some lanes."""
-    axes = lane_axes(record.data, record.shared)
-    by_lane = bool(lane_weights(record.weights))
-    weights = record.weights[lanes] if by_lane and record.weights is not None else record.weights
-    return take_lanes(record.data, axes, lanes), axes, weights
+    data, weights = lane_inputs(record, lanes)
+    return data, lane_axes(record.data, record.shared), weights
 
 
 def _try(record: Record, retry: Retry, best: Attempts, rung: str, among: np.ndarray, begin: Beginnings) -> None:
