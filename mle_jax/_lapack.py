@@ -19,9 +19,12 @@ from jax import Array
 from jax.custom_batching import custom_vmap
 
 R = TypeVar("R")
+_NATIVE = "in_native_loops"
 
 
-def one_by_one(function: Callable[..., R], *, together: Callable[..., R] | None = None) -> jax.custom_jvp[R]:
+def one_by_one(
+    function: Callable[..., R], *, together: Callable[..., R] | None = None, native: Callable[..., Any] | None = None
+) -> jax.custom_jvp[R]:
     """Return the function of arrays such that lanes under `vmap` are taken one after another on a CPU.
 
     Its derivative is JAX's, which works on batches again; `defjvp` puts another in its place.
@@ -29,6 +32,8 @@ def one_by_one(function: Callable[..., R], *, together: Callable[..., R] | None 
     Args:
         function: of arrays.
         together: the same of many lanes, for where all arguments differ between them, if there is a better way.
+        native: the same of many lanes, which are the last axis of everything, for native loops, which can call no
+            library; with it, it returns which of the lanes are done as well (`native_form` finds this function).
     """
     alone: Any = custom_vmap(function)
 
@@ -52,6 +57,7 @@ def one_by_one(function: Callable[..., R], *, together: Callable[..., R] | None 
         )
         return found, jax.tree_util.tree_map(lambda _: True, found)
 
+    vars(rule)[_NATIVE] = native
     alone.def_vmap(rule)
 
     @jax.custom_jvp
@@ -64,6 +70,12 @@ def one_by_one(function: Callable[..., R], *, together: Callable[..., R] | None 
         return jax.jvp(function, primals, tangents)
 
     return call
+
+
+def native_form(equation: Any) -> Callable[..., Any] | None:
+    """Return what an equation does to many lanes, the last axis, in a native loop; None if that is not known."""
+    # custom_vmap keeps what the rule carries along.
+    return getattr(equation.params.get("rule"), _NATIVE, None)
 
 
 @one_by_one

@@ -53,10 +53,10 @@ def sum_blocks(
 
     Args:
         function: of a block, which returns arrays (height, L).
-        rows: pytree of arrays (n, ...), n a multiple of `height_of_block`.
+        rows: pytree of arrays (n, ...).
         like: (L,), which shows the type.
         together: numbers of a vector operation, at most: rows of a block times lanes.
-        blocks: how many, a scalar; None for all.
+        blocks: how many, a scalar, where n is a multiple of `height_of_block`; None for all rows.
     """
     size = jax.tree_util.tree_leaves(rows)[0].shape[0]
     height = height_of_block(size, like.shape[0], together)
@@ -70,7 +70,11 @@ def sum_blocks(
         ]
 
     count = len(jax.eval_shape(function, jax.tree_util.tree_map(lambda leaf: leaf[:height], rows)))
-    return repeat(size // height if blocks is None else blocks, add, [jnp.zeros_like(like)] * count)
+    sums = repeat(size // height if blocks is None else blocks, add, [jnp.zeros_like(like)] * count)
+    if blocks is not None or size % height == 0:
+        return sums
+    rest = function(jax.tree_util.tree_map(lambda leaf: leaf[size - size % height :], rows))
+    return [so_far + jnp.sum(more, axis=0) for so_far, more in zip(sums, rest, strict=True)]
 
 
 def repeat(times: int | Array, step: Callable[[Array, T], T], first: T) -> T:

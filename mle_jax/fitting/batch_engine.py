@@ -20,7 +20,7 @@ import numpy as np
 
 from mle_jax._status import Status
 from mle_jax._trees import named_leaves
-from mle_jax.fitting.batching import lane_starts, solve_lanes
+from mle_jax.fitting.batching import solve_lanes
 from mle_jax.fitting.choosing import search_again
 from mle_jax.fitting.elsewhere import REST, better_scaled, may_rescale
 from mle_jax.fitting.lanes import common_weights, lane_weights
@@ -129,21 +129,14 @@ def _natively(
     axes, optimizer, names = streams.batch.axes, plan.optimizer, len(plan.coordinates.fixed)
     assert isinstance(optimizer, Newton)
     run = native_program(model, settle_lanes, axes=axes)
-    begin = verb_program(model, lane_starts, axes=axes)
 
-    def settle(piece: Batch, theta: Any, most: int) -> Settled:
+    def settle(piece: Batch, begin: Any, most: int) -> Settled:
         found: Settled = run(
-            plan.coordinates, piece.data, piece.weights, theta, optimizer.initial_radius, tolerance, most
+            plan.coordinates, piece.data, piece.weights, begin, optimizer.initial_radius, tolerance, most
         )
         return found
 
-    def first(piece: Batch, _: np.ndarray) -> Settled:
-        piece = replace(piece, data=jax.device_put(piece.data), weights=jax.device_put(piece.weights))  # once, for both
-        common, own = piece.start
-        by_lane = own, *lane_weights(piece.weights)
-        theta = begin(plan.coordinates, piece.data, by_lane, common_weights(piece.weights), common)
-        return settle(piece, theta, min(FIRST_STEPS, plan.max_steps))
-
+    first = lambda piece, _: settle(piece, piece.start, min(FIRST_STEPS, plan.max_steps))  # noqa: E731
     found = streams.run(first, lanes, name="native", least=LANES, shown=True)
     parts = [_part(some, told, names) for some, told in found]
     left = np.concatenate([some[~told.settled & ~told.unfinished] for some, told in found])

@@ -15,10 +15,11 @@ from mle_jax._trees import named_leaves
 from mle_jax.fitting.certificate import Certificate
 from mle_jax.fitting.lanes import first_lane, lane_weights, split_lanes
 from mle_jax.fitting.native import Arrived, climb
+from mle_jax.fitting.native_starts import Begin, begin_apart, begin_side_by_side, begins_side_by_side
 from mle_jax.fitting.planning import Plan
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.verdicts import collapse, predicts_all, verdict
-from mle_jax.likelihood.lane_sums import LaneLikelihood
+from mle_jax.likelihood.lane_sums import LaneLikelihood, LaneRows
 from mle_jax.likelihood.layout import count_rows
 from mle_jax.likelihood.loss import loss_scale, to_information, to_log_likelihood
 from mle_jax.likelihood.rows import row_layout
@@ -71,7 +72,7 @@ def settle_lanes(
     place: Coordinates,
     data: Any,
     weights: Array | None,
-    theta: Array,
+    begin: Begin,
     radius: Array | float,
     tolerance: Array | float,
     max_steps: Array | int,
@@ -85,7 +86,7 @@ def settle_lanes(
         place: the free coordinates, common to all lanes.
         data: B datasets, a multiple of `LANES`; `axes` says which leaves have the leading axis of B.
         weights: (B, n), (n,) or None.
-        theta: the starts, (B, k).
+        begin: where.
         radius: the first trust radius.
         tolerance: of the decrement.
         max_steps: the most steps of every lane here.
@@ -93,38 +94,41 @@ def settle_lanes(
     """
     own, join = split_lanes(data, axes)
     by_lane = lane_weights(weights)
-    bar, most = jnp.asarray(tolerance, theta.dtype), jnp.asarray(max_steps, jnp.int32)
-    first_radius = jnp.asarray(radius, theta.dtype)
+    first = first_lane(data, axes)
+    limits = jnp.asarray(radius, float), jnp.asarray(tolerance, float), jnp.asarray(max_steps, jnp.int32)
+    whole = LaneLikelihood(model, place, first, jnp.zeros(place.size))
 
-    whole = LaneLikelihood(model, place, first_lane(data, axes), theta[0])
-
-    def climb_all(together: int, many: int, call: Callable[..., Arrived]) -> Arrived:
+    def climb_all(begin: Begin, together: int, many: int, call: Callable[..., Arrived]) -> Arrived:
         """Climb by chunks of so many lanes."""
         likelihood = whole.in_blocks_of(together)
+        common, where = begin if isinstance(begin, tuple) else (None, begin)
 
         def chunk(lanes: tuple[Any, ...]) -> Arrived:
-            start, some, *own_weights = lanes
-            row_leaves = _row_leaves(join(some), axes, tuple(model.constants))
-            shared = None if weights is None or own_weights else jnp.broadcast_to(weights, (len(start), len(weights)))
+            where, some, *own_weights = lanes
+            some_data, some_weights = join(some), own_weights[0] if own_weights else weights
+            values = where if common is None else (common, where)
+            start = begin_side_by_side(model, place, some_data, some_weights, values, axes=axes)
+            row_leaves = _row_leaves(some_data, axes, tuple(model.constants))
+            shared = None if weights is None or own_weights else jnp.broadcast_to(weights, (many, len(weights)))
             rows = likelihood.prepare(row_leaves, own_weights[0] if own_weights else shared)
 
-            def loop(*inputs: Any) -> Arrived:
-                rows, start, radius, bar, most = inputs
+            def loop(rows: LaneRows, start: Array, radius: Array, bar: Array, most: Array) -> Arrived:
                 return climb(likelihood, rows, start, radius=radius, tolerance=bar, max_steps=most)
 
-            return call(loop, rows, start.T, first_radius, bar, most)
+            return call(loop, rows, start, *limits)
 
         split = lambda leaf: leaf.reshape(len(leaf) // many, many, *leaf.shape[1:])  # noqa: E731 - of every leaf
-        arrived = jax.lax.map(chunk, jax.tree_util.tree_map(split, (theta, own, *by_lane)))
+        arrived = jax.lax.map(chunk, jax.tree_util.tree_map(split, (where, own, *by_lane)))
         return jax.tree_util.tree_map(_lanes_first, arrived)
 
+    apart = lambda: begin_apart(model, place, data, weights, begin, axes=axes)  # noqa: E731 - worked out only if need be
+    native = begins_side_by_side(model, place, data, weights, begin, axes=axes, lanes=LANES)
     try:
-        flat = climb_all(TOGETHER, LANES, only_in_one_kernel)
+        flat = climb_all(begin if native else apart(), TOGETHER, LANES, only_in_one_kernel)
     except NotOneKernelError:
-        flat = climb_all(
-            PLAIN_TOGETHER, _plain_lanes(first_lane(data, axes), model, len(theta)), lambda loop, *inputs: loop(*inputs)
-        )
-    scale = loss_scale(model, first_lane(data, axes), None) if weights is None else jnp.sum(weights, axis=-1)
+        many = _plain_lanes(first, model, len(own[0]))
+        flat = climb_all(apart(), PLAIN_TOGETHER, many, lambda loop, *inputs: loop(*inputs))
+    scale = loss_scale(model, first, None) if weights is None else jnp.sum(weights, axis=-1)
     in_axes = (0, 0 if by_lane else None)
     return jax.vmap(lambda one, scale: _told(place, one, scale, tolerance), in_axes=in_axes)(flat, jnp.asarray(scale))
 

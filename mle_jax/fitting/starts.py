@@ -40,7 +40,7 @@ def start_theta(
     if exact is not None:
         return coordinates.theta(exact.params)
     if model.start is not None:
-        computed = on_data(model, "start", _without_masked_rows(model, data, weights))
+        computed = on_data(model, "start", without_masked_rows(model, data, weights))
         found = space.merge(params, computed, what="the model's start")
         # One impossible row may spoil all of it; from a finite start the fit says which row it is.
         finite = jnp.all(jnp.isfinite(space.flatten(found)))
@@ -65,7 +65,7 @@ def find_exact(model: "Model", coordinates: Coordinates, data: Any, weights: Arr
     """Call the model's closed form."""
     assert model.closed_form is not None
     told = {"fixed": _held(coordinates)} if minds_fixed(model.closed_form) else {}
-    valid = _without_masked_rows(model, data, weights)
+    valid = without_masked_rows(model, data, weights)
     found = exact_maximum(on_data(model, "closed_form", valid, weights, **told))
     space = coordinates.space
     params = _with_held(coordinates, space.merge(space.default_start(), found.params, what="closed_form"))
@@ -96,7 +96,7 @@ def _with_held(place: Coordinates, params: Any) -> Any:
     return place.space.unflatten(held)
 
 
-def _without_masked_rows(model: "Model", data: Any, weights: Array | None) -> Any:
+def without_masked_rows(model: "Model", data: Any, weights: Array | None) -> Any:
     """Put valid rows in place of those of weight zero, which may contain anything."""
     if model.is_joint or weights is None:
         return data

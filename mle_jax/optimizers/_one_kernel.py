@@ -76,8 +76,13 @@ def in_one_kernel(function: Callable[..., R], *args: Any) -> R:
     return jax.lax.platform_dependent(program.consts, *args, cpu=alone, default=compiled)
 
 
-def only_in_one_kernel(function: Callable[..., R], *args: Any) -> R:
+def only_in_one_kernel(function: Callable[..., R], *args: Any, most: int = MOST) -> R:
     """Do the same, on a CPU and not elsewhere, or raise.
+
+    Args:
+        function: as above.
+        args: as above.
+        most: numbers in one array.
 
     Raises:
         NotOneKernelError: an operation, or the size of an array, is not one that is known to work, or there are so
@@ -89,7 +94,7 @@ def only_in_one_kernel(function: Callable[..., R], *args: Any) -> R:
         raise NotOneKernelError("another platform or version")
     program, outputs = jax.make_jaxpr(function, return_shape=True)(*args)
     steps = list(_steps(program.jaxpr))
-    unknown = {step.primitive.name for step in steps if not _is_small_step(step)}
+    unknown = {step.primitive.name for step in steps if not _is_small_step(step, most)}
     added = count_added(steps)
     operations = len(steps) + added
     if unknown or operations > LONGEST:
@@ -163,7 +168,7 @@ def _steps(jaxpr: Any) -> Iterator[Any]:
                 yield from _steps(inner)
 
 
-def _is_small_step(step: Any) -> bool:
+def _is_small_step(step: Any, most: int = MOST) -> bool:
     name = step.primitive.name
     if name == "while" and step.params["cond_jaxpr"].out_avals[0].shape:
         return False  # batched: it goes on as long as one of them does
@@ -172,7 +177,7 @@ def _is_small_step(step: Any) -> bool:
     # Of a large array a piece may be taken.
     read = () if name in ("dynamic_slice", "slice") else step.invars
     shapes = [variable.aval for variable in (*read, *step.outvars)]
-    if any(shape.size > MOST or shape.dtype.name not in TYPES for shape in shapes):
+    if any(shape.size > most or shape.dtype.name not in TYPES for shape in shapes):
         return False
     if name == "dot_general":
         return _is_small_product(step)

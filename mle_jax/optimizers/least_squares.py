@@ -1,5 +1,8 @@
 """Least squares, exactly: a plain function that a model's `closed_form` calls."""
 
+import functools
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -7,11 +10,13 @@ from jax import Array
 from mle_jax._lapack import one_by_one, qr, svd, triangle
 from mle_jax._linalg import rounding_floor
 from mle_jax._precision import at_highest_precision
-from mle_jax._side_by_side import cholesky, solve
+from mle_jax._side_by_side import TOGETHER, Entries, Vector, cholesky, solve, sum_blocks, total
 from mle_jax.optimizers._row_blocks import BLOCK, block_of
 
 MOST_COLUMNS = 10
 """Up to so many the normal equations are written out entry by entry."""
+SQUARES = 1e-200, 1e200
+"""Between these, sums of squares have all their digits."""
 
 
 @at_highest_precision
@@ -72,30 +77,75 @@ def _orthogonally_unless(sound: Array, found: Array, x: Array, y: Array) -> Arra
 
 @at_highest_precision
 def _by_normal_equations(x: Array, y: Array) -> tuple[Array, Array]:
-    """Solve X'X b = X'y, refined once, and say whether that is as good as `_orthogonally`.
-
-    The pivots of X'X, scaled by its diagonal, have to be above eps^0.4 (5e-7), and the refinement, which is the error
-    of the first solution, below sqrt(eps) of it: that of the second is its square.
-    """
-    columns = x.shape[1]
+    """Solve X'X b = X'y, refined once, and say whether that is as good as `_orthogonally`."""
+    columns = range(x.shape[1])
     unit = _power_of_two_above(jnp.max(jnp.abs(x), axis=0))  # squares must neither overflow nor vanish
     x = x / unit
     gram = x.T @ x
-    size = jnp.sqrt(jnp.diagonal(gram))
-    scale = jnp.where(size > 0, size, 1.0)
-    scaled = gram / scale[:, None] / scale
-    factor = cholesky({(i, j): scaled[i, j] for i in range(columns) for j in range(i + 1)})
+    found, sound = _refined(
+        {(i, j): gram[i, j] for i in columns for j in range(i + 1)},
+        list(y @ x),
+        lambda first: list((y - x @ jnp.stack(first)) @ x),
+    )
+    return jnp.stack(found) / unit, sound
 
-    def step(right: Array) -> Array:
-        return jnp.stack(solve(factor, list((right @ x) / scale))) / scale
 
-    first = step(y)
-    second = step(y - x @ first)
-    small = jnp.max(jnp.abs(second * scale)) <= jnp.finfo(x.dtype).eps ** 0.5 * jnp.max(jnp.abs(first * scale))
-    found = (first + second) / unit
-    largest = jnp.max(jnp.stack([factor.lower[i, i] for i in range(columns)]))  # of 1/sqrt(pivot)
-    regular = factor.definite & (largest < jnp.finfo(x.dtype).eps ** -0.2)
-    return found, regular & small & jnp.all(jnp.isfinite(found))
+@at_highest_precision
+def _in_native_loop(x: Array, y: Array) -> tuple[Array, Array]:
+    """Do what `_by_normal_equations` does to many problems with the lanes last, (n, p, L) and (n, L)."""
+    columns = range(x.shape[1])
+    places = [(i, j) for i in columns for j in range(i + 1)]
+
+    def summed(function: Callable[[Array, Array], list[Array]]) -> list[Array]:
+        return sum_blocks(lambda block: function(*block), (x, y), y[0], TOGETHER)
+
+    def products(x: Array, y: Array) -> list[Array]:
+        return [x[:, i] * x[:, j] for i, j in places] + [x[:, i] * y for i in columns]
+
+    def of_residuals(first: Vector) -> Vector:
+        def of_block(x: Array, y: Array) -> list[Array]:
+            residual = y - total(x[:, i] * first[i] for i in columns)
+            return [x[:, i] * residual for i in columns]
+
+        return summed(of_block)
+
+    sums = summed(products)
+    gram = dict(zip(places, sums, strict=False))
+    found, sound = _refined(gram, sums[len(places) :], of_residuals)
+    for i in columns:
+        sound &= (gram[i, i] > SQUARES[0]) & (gram[i, i] < SQUARES[1])
+    return jnp.stack(found), sound
+
+
+def _refined(gram: Entries, right: Vector, of_residuals: Callable[[Vector], Vector]) -> tuple[Vector, Array]:
+    """Solve the normal equations, refined once, and say whether that is as good as `_orthogonally`.
+
+    The pivots of X'X, scaled by its diagonal, have to be above eps^0.4 (5e-7), and the refinement, which is the error
+    of the first solution, below sqrt(eps) of it: that of the second is its square.
+
+    Args:
+        gram: X'X.
+        right: X'y.
+        of_residuals: returns X'(y - X b) of a solution b.
+    """
+    columns, eps = range(len(right)), jnp.finfo(right[0].dtype).eps
+    sizes = [jnp.sqrt(gram[i, i]) for i in columns]
+    scales = [jnp.where(size > 0, size, 1.0) for size in sizes]
+    factor = cholesky({(i, j): entry / scales[i] / scales[j] for (i, j), entry in gram.items()})
+
+    def step(right: Vector) -> Vector:
+        scaled = solve(factor, [entry / scale for entry, scale in zip(right, scales, strict=True)])
+        return [entry / scale for entry, scale in zip(scaled, scales, strict=True)]
+
+    first = step(right)
+    second = step(of_residuals(first))
+    largest = lambda entries: functools.reduce(jnp.maximum, entries)  # noqa: E731 - of several vectors
+    scaled = lambda vector: largest(jnp.abs(entry * scale) for entry, scale in zip(vector, scales, strict=True))  # noqa: E731
+    small = scaled(second) <= eps**0.5 * scaled(first)
+    found = [one + other for one, other in zip(first, second, strict=True)]
+    # The diagonal of the factor holds 1/sqrt(pivot).
+    regular = factor.definite & (largest(factor.lower[i, i] for i in columns) < eps**-0.2)
+    return found, regular & small & jnp.isfinite(total(found))
 
 
 @at_highest_precision
@@ -112,7 +162,7 @@ def _orthogonally(x: Array, y: Array) -> Array:
     return (first + step(y - scaled @ first)) / scale
 
 
-_solve_few_columns = one_by_one(_orthogonally, together=_many)
+_solve_few_columns = one_by_one(_orthogonally, together=_many, native=_in_native_loop)
 
 
 def column_basis(x: Array) -> Array:
