@@ -62,19 +62,19 @@ def sum_blocks(
     height = height_of_block(size, like.shape[0], together)
     block = lambda leaf, i: jax.lax.dynamic_slice_in_dim(leaf, i * height, height)  # noqa: E731
 
-    def add(i: Array, sums: list[Array]) -> list[Array]:
-        found = function(jax.tree_util.tree_map(lambda leaf: block(leaf, i), rows))
+    def add(sums: list[Array], some: T, height: int) -> list[Array]:
         return [
             so_far + jnp.sum(jnp.broadcast_to(more, (height, *like.shape)), axis=0)
-            for so_far, more in zip(sums, found, strict=True)
+            for so_far, more in zip(sums, function(some), strict=True)
         ]
 
+    def add_block(i: Array, sums: list[Array]) -> list[Array]:
+        return add(sums, jax.tree_util.tree_map(lambda leaf: block(leaf, i), rows), height)
+
     count = len(jax.eval_shape(function, jax.tree_util.tree_map(lambda leaf: leaf[:height], rows)))
-    sums = repeat(size // height if blocks is None else blocks, add, [jnp.zeros_like(like)] * count)
-    if blocks is not None or size % height == 0:
-        return sums
-    rest = function(jax.tree_util.tree_map(lambda leaf: leaf[size - size % height :], rows))
-    return [so_far + jnp.sum(more, axis=0) for so_far, more in zip(sums, rest, strict=True)]
+    sums = repeat(size // height if blocks is None else blocks, add_block, [jnp.zeros_like(like)] * count)
+    rest = 0 if blocks is not None else size % height
+    return add(sums, jax.tree_util.tree_map(lambda leaf: leaf[size - rest :], rows), rest) if rest else sums
 
 
 def repeat(times: int | Array, step: Callable[[Array, T], T], first: T) -> T:
