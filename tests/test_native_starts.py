@@ -149,15 +149,16 @@ def test_lanes_of_a_batch_begin_in_native_loops(monkeypatch: pytest.MonkeyPatch)
     data = counts(70, 203)
     data["x"][3, :, 1] = 2.0 * data["x"][3, :, 0]  # collinear
     weights = np.random.default_rng(5).integers(0, 3, data["y"].shape).astype(float)
-    for model in (mle.models.poisson_regression(), mle.models.negative_binomial_regression()):
-        for more, own in (({}, None), ({"offset": np.linspace(0.0, 0.5, 203)}, weights)):
-            shared = tuple(more)
-            fits = mle.fit_batch(model, {**data, **more}, shared=shared, weights=own)
-            for lane in (0, 3, 40):
-                one = {"x": data["x"][lane], "y": data["y"][lane], **more}
-                fit = mle.fit(model, one, weights=None if own is None else own[lane])
-                assert fits.status[lane] == fit.status
-                np.testing.assert_allclose(fits.log_likelihood[lane], fit.log_likelihood, rtol=1e-11)
+    poisson = mle.models.poisson_regression()
+    offset = {"offset": np.linspace(0.0, 0.5, 203)}
+    cases = (poisson, {}, None), (poisson, offset, weights), (mle.models.negative_binomial_regression(), {}, None)
+    for model, more, own in cases:
+        fits = mle.fit_batch(model, {**data, **more}, shared=tuple(more), weights=own)
+        for lane in (0, 3, 40):
+            one = {"x": data["x"][lane], "y": data["y"][lane], **more}
+            fit = mle.fit(model, one, weights=None if own is None else own[lane])
+            assert fits.status[lane] == fit.status
+            np.testing.assert_allclose(fits.log_likelihood[lane], fit.log_likelihood, rtol=1e-11)
     assert not apart
 
 

@@ -116,11 +116,18 @@ def in_place(name: str, leaf: Any, *, resident: Sequence[str]) -> Any:
 
 
 def _marks(leaf: np.ndarray) -> np.ndarray:
-    """Return a number for each lane: the sum of its bits as integers, each times an odd one of its own, mod 2^64."""
+    """Return a number for each lane: the sum of its bits, as integers, each times one of its own, mod 2^64.
+
+    The upper half of 64 bits counts once more, as a number of 32 bits: of a change of the sign, which is the highest
+    bit, a product with any number would keep nothing but its parity.
+    """
     lanes = len(leaf)
-    # At most 32 bits at a time: 64, times any odd number, would keep nothing of a change of the sign but its parity.
-    bits = leaf.reshape(lanes, -1).view(f"u{min(leaf.dtype.itemsize, 4)}")
-    keys = np.random.default_rng(0).integers(0, 2**63, bits.shape[1], np.uint64) * np.uint64(2) + np.uint64(1)
+    whole = leaf.reshape(lanes, -1)
+    words = whole.shape[1] * leaf.dtype.itemsize % 8 == 0
+    bits = whole.view("u8" if words else f"u{min(leaf.dtype.itemsize, 4)}")
+    keys, more = np.random.default_rng(0).integers(0, 2**63, (2, bits.shape[1]), np.uint64) * np.uint64(2) + np.uint64(
+        1
+    )
     marks = np.empty(lanes, np.uint64)
     step = max(MARKED_AT_ONCE // max(bits.shape[1], 1), 1)
 
@@ -128,8 +135,14 @@ def _marks(leaf: np.ndarray) -> np.ndarray:
         scratch = np.empty((step, bits.shape[1]), np.uint64)
         for begin in range(part.start, part.stop, step):
             some = bits[begin : min(begin + step, part.stop)]
-            multiplied = np.multiply(some, keys, out=scratch[: len(some)])
-            np.add.reduce(multiplied, axis=1, out=marks[begin : begin + len(some)])
+            wide = scratch[: len(some)]
+            if words:
+                np.right_shift(some, np.uint64(32), out=wide)
+                found = np.einsum("ij,j->i", some, keys) + np.einsum("ij,j->i", wide, more)
+            else:
+                np.copyto(wide, some)
+                found = np.einsum("ij,j->i", wide, keys)
+            marks[begin : begin + len(some)] = found
 
     if lanes <= step:
         mark(slice(0, lanes))
