@@ -6,7 +6,7 @@ import pytest
 
 import mle_jax as mle
 from mle_jax.data import lane_arrays
-from mle_jax.data.lane_arrays import Beside, Padded, Room, Watched, in_place, read_lanes
+from mle_jax.data.lane_arrays import Beside, Padded, Room, Watched, in_place, read_flat, read_lanes
 from mle_jax.fitting import batch_engine, streams
 from mle_jax.results import group_runs
 
@@ -83,6 +83,28 @@ def test_lanes_of_any_order_are_laid_out_in_the_room():
             found = read_lanes(leaf, lanes, room, 0)
             assert found.dtype in (np.float64, np.int64, bool) and found.ctypes.data % 64 == 0
             np.testing.assert_array_equal(found, leaf[lanes])
+
+
+def test_lanes_as_a_row_of_numbers_need_no_room_but_at_the_ends():
+    """An array of a user begins anywhere; all of it is read, and nothing beside it."""
+    memory = np.full(8 + 50 * 7, np.nan)
+    for shift in range(8):
+        array = memory[shift : shift + 350].reshape(50, 7)
+        array[...] = RNG.normal(0, 1, (50, 7))
+        seen = 0
+        for lanes in (np.arange(50), np.arange(10), np.arange(20, 40), np.array([49]), np.array([3, 3, 1])):
+            for leaf in (array, Watched("y", array, lane_arrays._marks(array)), array.astype(np.float32), array > 0):
+                flat, first = read_flat(leaf, lanes, Room(), 0)
+                source = leaf.array if isinstance(leaf, Watched) else leaf
+                size = lanes.size * 7
+                np.testing.assert_array_equal(flat[first : first + size].reshape(-1, 7), source[lanes])
+                assert flat.ctypes.data % 64 == 0 and len(flat) == size + 64 // flat.itemsize
+                seen += np.shares_memory(flat, memory)
+        # The ten lanes in front begin before the array does, unless it happens to be aligned.
+        assert seen == (4 if array.ctypes.data % 64 == 0 else 2)
+    rows = Padded(RNG.normal(0, 1, 30), np.arange(30), np.array([0, 10]), np.array([10, 20]), 20)
+    flat, first = read_flat(rows, np.array([1, 0]), Room(), 0)
+    np.testing.assert_array_equal(flat[first : first + 40].reshape(2, 20), rows[np.array([1, 0])])
 
 
 @pytest.mark.parametrize("largest", [4, 200])  # gathered together, and one by one

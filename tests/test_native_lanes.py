@@ -330,7 +330,9 @@ def test_the_last_piece_begins_among_lanes_that_are_done_with(monkeypatch: pytes
     taken: list[np.ndarray] = []
     take = streams.Batch.take
     monkeypatch.setattr(streams, "PIECE_BYTES", 2**14)
-    monkeypatch.setattr(streams.Batch, "take", lambda self, lanes, room: taken.append(lanes) or take(self, lanes, room))
+    monkeypatch.setattr(
+        streams.Batch, "take", lambda self, lanes, room, **how: taken.append(lanes) or take(self, lanes, room, **how)
+    )
     model = mle.Model(lambda params, row: -0.5 * (row["y"] - params["mu"]) ** 2, {"mu": mle.Real()})
     y = np.random.default_rng(14).standard_normal((139, 27))
     fits = mle.fit_batch(model, {"y": y})
@@ -394,7 +396,9 @@ def test_lanes_that_weigh_much_are_taken_one_by_one(monkeypatch: pytest.MonkeyPa
     take = streams.Batch.take
     monkeypatch.setattr(streams, "PIECE_BYTES", 5_000)
     monkeypatch.setattr(
-        streams.Batch, "take", lambda self, lanes, room: sizes.append(lanes.size) or take(self, lanes, room)
+        streams.Batch,
+        "take",
+        lambda self, lanes, room, **how: sizes.append(lanes.size) or take(self, lanes, room, **how),
     )
     y = np.random.default_rng(9).standard_normal((5, 1000))
     fits = mle.fit_batch(mle.models.gaussian(), {"y": y})

@@ -285,26 +285,59 @@ def read_lanes(leaf: Any, lanes: np.ndarray, room: Room, number: int) -> np.ndar
         room: where to.
         number: of the leaf in the room.
     """
-    shape, dtype = (len(lanes), *leaf.shape[1:]), wide_dtype(leaf.dtype)
-    if isinstance(leaf, Padded):
-        if leaf.dtype != dtype:
-            return leaf[lanes].astype(dtype)
-        out = room.of(number, shape, dtype)
-        leaf.read(lanes, out)
-        return out
+    dtype = wide_dtype(leaf.dtype)
     array = leaf.array if isinstance(leaf, Watched) else leaf
-    one_run = len(lanes) > 0 and lanes[-1] - lanes[0] == len(lanes) - 1 and bool(np.all(np.diff(lanes) == 1))
-    if one_run:
+    if type(array) is np.ndarray and _is_one_run(lanes):
         part = array[int(lanes[0]) : int(lanes[-1]) + 1]
-        usable = part.flags.c_contiguous and part.dtype == dtype and part.ctypes.data % ALIGNED == 0
-        if usable and not isinstance(array, np.memmap):
-            return np.asarray(part)
-        out = room.of(number, shape, dtype)
-        np.copyto(out, part, casting="unsafe")
-        return out
-    out = room.of(number, shape, dtype)
-    if array.dtype == dtype:
+        if part.flags.c_contiguous and part.dtype == dtype and part.ctypes.data % ALIGNED == 0:
+            return part
+    out = room.of(number, (len(lanes), *leaf.shape[1:]), dtype)
+    _lay_out(array, lanes, out)
+    return out
+
+
+def read_flat(leaf: Any, lanes: np.ndarray, room: Room, number: int) -> tuple[np.ndarray, int]:
+    """Return some lanes of a leaf, widened, as one row of numbers, and where in it they begin; some more follow.
+
+    JAX takes only arrays without a copy whose addresses are multiples of 64, which those of a user hardly ever are. One
+    that begins a little earlier is taken as well.
+
+    Args:
+        leaf: as for `read_lanes`.
+        lanes: their numbers.
+        room: where to, if need be.
+        number: of the leaf in the room.
+    """
+    shape, dtype = (len(lanes), *leaf.shape[1:]), wide_dtype(leaf.dtype)
+    size, spare = math.prod(shape), ALIGNED // dtype.itemsize
+    array = leaf.array if isinstance(leaf, Watched) else leaf
+    if type(array) is np.ndarray and array.dtype == dtype and array.flags.c_contiguous and _is_one_run(lanes):
+        numbers = array.reshape(-1)
+        first = int(lanes[0]) * (size // len(lanes))
+        before, rest = divmod((array.ctypes.data + first * dtype.itemsize) % ALIGNED, dtype.itemsize)
+        begin = first - before
+        if rest == 0 and begin >= 0 and begin + size + spare <= numbers.size:
+            return numbers[begin : begin + size + spare], before
+    flat = room.of(number, (size + spare,), dtype)
+    _lay_out(array, lanes, flat[:size].reshape(shape))
+    return flat, 0
+
+
+def _is_one_run(lanes: np.ndarray) -> bool:
+    """Say whether the lanes are next to each other, in order."""
+    return len(lanes) > 0 and lanes[-1] - lanes[0] == len(lanes) - 1 and bool(np.all(np.diff(lanes) == 1))
+
+
+def _lay_out(array: Any, lanes: np.ndarray, out: np.ndarray) -> None:
+    """Write some lanes of an array, or of groups that are filled up, to memory of their shape."""
+    if isinstance(array, Padded):
+        if array.dtype == out.dtype:
+            array.read(lanes, out)
+        else:
+            np.copyto(out, array[lanes], casting="unsafe")
+    elif _is_one_run(lanes):
+        np.copyto(out, array[int(lanes[0]) : int(lanes[-1]) + 1], casting="unsafe")
+    elif array.dtype == out.dtype:
         np.take(array, lanes, axis=0, out=out, mode="clip")
     else:
         np.copyto(out, array[lanes], casting="unsafe")
-    return out

@@ -23,7 +23,7 @@ from mle_jax._trees import named_leaves
 from mle_jax.fitting.batching import solve_lanes
 from mle_jax.fitting.choosing import search_again
 from mle_jax.fitting.elsewhere import REST, better_scaled, may_rescale
-from mle_jax.fitting.lanes import common_weights, lane_weights
+from mle_jax.fitting.lanes import common_weights, lane_weights, split_lanes
 from mle_jax.fitting.native_lanes import LANES, Settled, settle_lanes, suits_native, to_solution
 from mle_jax.fitting.planning import Plan
 from mle_jax.fitting.solution import Solution
@@ -128,16 +128,16 @@ def _natively(
     """Return what native loops settle, and the lanes that they leave."""
     axes, optimizer, names = streams.batch.axes, plan.optimizer, len(plan.coordinates.fixed)
     assert isinstance(optimizer, Newton)
-    run = native_program(model, settle_lanes, axes=axes)
+    shapes = tuple(leaf.shape[1:] for leaf in split_lanes(streams.batch.data, axes)[0])
 
     def settle(piece: Batch, begin: Any, most: int) -> Settled:
-        found: Settled = run(
-            plan.coordinates, piece.data, piece.weights, begin, optimizer.initial_radius, tolerance, most
-        )
+        run = native_program(model, settle_lanes, axes=axes, shapes=shapes, lanes=piece.size)
+        limits = optimizer.initial_radius, tolerance, most
+        found: Settled = run(plan.coordinates, piece.data, piece.firsts, piece.weights, begin, *limits)
         return found
 
     first = lambda piece, _: settle(piece, piece.start, min(FIRST_STEPS, plan.max_steps))  # noqa: E731
-    found = streams.run(first, lanes, name="native", least=LANES, shown=True)
+    found = streams.run(first, lanes, name="native", least=LANES, shown=True, flat=True)
     parts = [_part(some, told, names) for some, told in found]
     left = np.concatenate([some[~told.settled & ~told.unfinished] for some, told in found])
     late = np.concatenate([some[told.unfinished] for some, told in found])
@@ -146,7 +146,7 @@ def _natively(
         for some, told in found:
             reached[some[told.unfinished]] = told.theta[told.unfinished]
         again = lambda piece, some: settle(piece, reached[some], plan.max_steps - FIRST_STEPS)  # noqa: E731
-        for some, told in streams.run(again, late, name="native, on", least=LANES):
+        for some, told in streams.run(again, late, name="native, on", least=LANES, flat=True):
             parts.append(_part(some, told._replace(steps=told.steps + FIRST_STEPS), names))
             left = np.concatenate([left, some[~told.settled]])
     else:

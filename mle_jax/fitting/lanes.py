@@ -3,11 +3,14 @@
 A chunk runs until its slowest lane has finished, so on a CPU chunks are small; the streams above them are in `streams`.
 """
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import jax
 import numpy as np
+from jax import Array
 
 from mle_jax._text import listing
 from mle_jax._trees import NamedLeaves, named_leaves
@@ -78,6 +81,33 @@ def split_lanes(data: Any, axes: tuple[bool, ...]) -> tuple[list[Any], Callable[
         return named.rebuild([next(rest) if d else leaf for leaf, d in zip(named.leaves, axes, strict=True)])
 
     return own, join
+
+
+@dataclass(frozen=True)
+class FlatLanes:
+    """B datasets, those of whose leaves that are not shared are rows of numbers.
+
+    Attributes:
+        data: the leaves.
+        axes: from `lane_axes`.
+        firsts: where the numbers of lane 0 begin in each of these rows.
+        shapes: of a lane's part of each.
+    """
+
+    data: Any
+    axes: tuple[bool, ...]
+    firsts: tuple[Array | int, ...]
+    shapes: tuple[tuple[int, ...], ...]
+
+    def some(self, first: Array | int, lanes: int) -> Any:
+        """Return some lanes, from one on, as data with a leading axis."""
+        flat, join = split_lanes(self.data, self.axes)
+
+        def part(leaf: Array, begin: Array | int, shape: tuple[int, ...]) -> Array:
+            size = math.prod(shape)
+            return jax.lax.dynamic_slice_in_dim(leaf, begin + first * size, lanes * size).reshape(lanes, *shape)
+
+        return join([part(*each) for each in zip(flat, self.firsts, self.shapes, strict=True)])
 
 
 def first_lane(data: Any, axes: tuple[bool, ...]) -> Any:

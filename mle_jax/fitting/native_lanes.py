@@ -13,7 +13,7 @@ from mle_jax._side_by_side import PLAIN_TOGETHER, TOGETHER
 from mle_jax._status import Status
 from mle_jax._trees import named_leaves
 from mle_jax.fitting.certificate import Certificate
-from mle_jax.fitting.lanes import first_lane, lane_weights, split_lanes
+from mle_jax.fitting.lanes import FlatLanes, first_lane, lane_weights, split_lanes
 from mle_jax.fitting.native import Arrived, climb
 from mle_jax.fitting.native_starts import Begin, begin_apart, begin_side_by_side, begins_side_by_side
 from mle_jax.fitting.planning import Plan
@@ -71,6 +71,7 @@ def settle_lanes(
     model: "Model",
     place: Coordinates,
     data: Any,
+    firsts: tuple[Array | int, ...],
     weights: Array | None,
     begin: Begin,
     radius: Array | float,
@@ -78,23 +79,28 @@ def settle_lanes(
     max_steps: Array | int,
     *,
     axes: tuple[bool, ...],
+    shapes: tuple[tuple[int, ...], ...],
+    lanes: int,
 ) -> Settled:
     """Settle as many lanes as a native loop can; or a loop of operations, where the density cannot be part of one.
 
     Args:
         model: the model.
         place: the free coordinates, common to all lanes.
-        data: B datasets, a multiple of `LANES`; `axes` says which leaves have the leading axis of B.
+        data: B datasets, a multiple of `LANES`; those leaves that are not shared by them as rows of numbers.
+        firsts: where the numbers of lane 0 begin in each of these.
         weights: (B, n), (n,) or None.
         begin: where.
         radius: the first trust radius.
         tolerance: of the decrement.
         max_steps: the most steps of every lane here.
         axes: from `lane_axes`.
+        shapes: of a lane's own leaves.
+        lanes: B.
     """
-    own, join = split_lanes(data, axes)
+    datasets = FlatLanes(data, axes, firsts, shapes)
     by_lane = lane_weights(weights)
-    first = first_lane(data, axes)
+    first = first_lane(datasets.some(0, 1), axes)
     limits = jnp.asarray(radius, float), jnp.asarray(tolerance, float), jnp.asarray(max_steps, jnp.int32)
     whole = LaneLikelihood(model, place, first, jnp.zeros(place.size))
 
@@ -103,14 +109,15 @@ def settle_lanes(
         likelihood = whole.in_blocks_of(together)
         common, where = begin if isinstance(begin, tuple) else (None, begin)
 
-        def chunk(lanes: tuple[Any, ...]) -> Arrived:
-            where, some, *own_weights = lanes
-            some_data, some_weights = join(some), own_weights[0] if own_weights else weights
+        def chunk(its: tuple[Any, ...]) -> Arrived:
+            number, where, *own_weights = its
+            some, some_weights = datasets.some(number * many, many), own_weights[0] if own_weights else weights
             values = where if common is None else (common, where)
-            start = begin_side_by_side(model, place, some_data, some_weights, values, axes=axes)
-            row_leaves = _row_leaves(some_data, axes, tuple(model.constants))
+            start = begin_side_by_side(model, place, some, some_weights, values, axes=axes)
             shared = None if weights is None or own_weights else jnp.broadcast_to(weights, (many, len(weights)))
-            rows = likelihood.prepare(row_leaves, own_weights[0] if own_weights else shared)
+            rows = likelihood.prepare(
+                _row_leaves(some, axes, tuple(model.constants)), own_weights[0] if own_weights else shared
+            )
 
             def loop(rows: LaneRows, start: Array, radius: Array, bar: Array, most: Array) -> Arrived:
                 return climb(likelihood, rows, start, radius=radius, tolerance=bar, max_steps=most)
@@ -118,19 +125,18 @@ def settle_lanes(
             return call(loop, rows, start, *limits)
 
         split = lambda leaf: leaf.reshape(len(leaf) // many, many, *leaf.shape[1:])  # noqa: E731 - of every leaf
-        arrived = jax.lax.map(chunk, jax.tree_util.tree_map(split, (where, own, *by_lane)))
+        numbers = jnp.arange(lanes // many)
+        arrived = jax.lax.map(chunk, (numbers, *jax.tree_util.tree_map(split, (where, *by_lane))))
         return jax.tree_util.tree_map(_lanes_first, arrived)
 
-    apart = lambda: begin_apart(model, place, data, weights, begin, axes=axes)  # noqa: E731 - worked out only if need be
-    native = begins_side_by_side(model, place, data, weights, begin, axes=axes, lanes=LANES)
+    apart = lambda: begin_apart(model, place, datasets.some(0, lanes), weights, begin, axes=axes)  # noqa: E731 - if need be
+    native = begins_side_by_side(model, place, datasets.some(0, LANES), weights, begin, axes=axes, lanes=LANES)
     try:
-        flat = climb_all(begin if native else apart(), TOGETHER, LANES, only_in_one_kernel)
+        arrived = climb_all(begin if native else apart(), TOGETHER, LANES, only_in_one_kernel)
     except NotOneKernelError:
-        many = _plain_lanes(first, model, len(own[0]))
-        flat = climb_all(apart(), PLAIN_TOGETHER, many, lambda loop, *inputs: loop(*inputs))
-    scale = loss_scale(model, first, None) if weights is None else jnp.sum(weights, axis=-1)
-    in_axes = (0, 0 if by_lane else None)
-    return jax.vmap(lambda one, scale: _told(place, one, scale, tolerance), in_axes=in_axes)(flat, jnp.asarray(scale))
+        many = _plain_lanes(first, model, lanes)
+        arrived = climb_all(apart(), PLAIN_TOGETHER, many, lambda loop, *inputs: loop(*inputs))
+    return _all_told(model, place, first, weights, arrived, tolerance)
 
 
 def _plain_lanes(dataset: Any, model: "Model", lanes: int) -> int:
@@ -156,6 +162,17 @@ def _lanes_first(leaf: Array) -> Array:
     """Turn (chunks, ..., L) into (B, ...)."""
     moved = jnp.moveaxis(leaf, -1, 1)
     return moved.reshape(-1, *moved.shape[2:])
+
+
+def _all_told(
+    model: "Model", place: Coordinates, first: Any, weights: Array | None, arrived: Arrived, tolerance: Array | float
+) -> Settled:
+    """Judge all lanes; `first` is one dataset."""
+    scale = loss_scale(model, first, None) if weights is None else jnp.sum(weights, axis=-1)
+    in_axes = (0, 0 if lane_weights(weights) else None)
+    return jax.vmap(lambda one, scale: _told(place, one, scale, tolerance), in_axes=in_axes)(
+        arrived, jnp.asarray(scale)
+    )
 
 
 def _told(place: Coordinates, one: Arrived, scale: Array, tolerance: Array | float) -> Settled:

@@ -18,7 +18,7 @@ import numpy as np
 from mle_jax._optional import optional
 from mle_jax._precision import to_numpy
 from mle_jax.data.arrays import let_go
-from mle_jax.data.lane_arrays import Room, read_lanes
+from mle_jax.data.lane_arrays import Room, read_flat, read_lanes
 from mle_jax.fitting.lanes import filled_up, lane_weights, split_lanes
 from mle_jax.fitting.many_rows import cores
 
@@ -46,6 +46,7 @@ class Batch:
         weights: (B, n), of such a kind as well, (n,) or None.
         start: start values by name that all lanes have in common, and those by lane.
         size: B.
+        firsts: of leaves that are rows of numbers (`flat`), where the lanes begin in each.
     """
 
     data: Any
@@ -53,6 +54,7 @@ class Batch:
     weights: Any
     start: tuple[dict[str, Any], dict[str, Any]]
     size: int
+    firsts: tuple[int, ...] = ()
 
     @property
     def bytes_per_lane(self) -> int:
@@ -60,15 +62,25 @@ class Batch:
         own, _ = split_lanes(self.data, self.axes)
         return sum(8 * leaf.size for leaf in (*own, *lane_weights(self.weights))) // self.size + 1
 
-    def take(self, lanes: np.ndarray, room: Room) -> "Batch":
-        """Return some of the lanes; what has to be laid out for it is laid out in the room."""
+    def take(self, lanes: np.ndarray, room: Room, *, flat: bool = False) -> "Batch":
+        """Return some of the lanes; what has to be laid out for it is laid out in the room.
+
+        Args:
+            lanes: their numbers.
+            room: for this piece.
+            flat: the leaves that differ between the lanes as rows of numbers: with less that has to be laid out.
+        """
         own, join = split_lanes(self.data, self.axes)
-        taken = [read_lanes(leaf, lanes, room, number) for number, leaf in enumerate(own)]
+        if flat:
+            rows = [read_flat(leaf, lanes, room, number) for number, leaf in enumerate(own)]
+            taken, firsts = [numbers for numbers, _ in rows], tuple(first for _, first in rows)
+        else:
+            taken, firsts = [read_lanes(leaf, lanes, room, number) for number, leaf in enumerate(own)], ()
         let_go(own)
         weights = [read_lanes(each, lanes, room, len(own)) for each in lane_weights(self.weights)]
         common, by_lane = self.start
         start = common, {name: value[lanes] for name, value in by_lane.items()}
-        return Batch(join(taken), self.axes, weights[0] if weights else self.weights, start, lanes.size)
+        return Batch(join(taken), self.axes, weights[0] if weights else self.weights, start, lanes.size, firsts)
 
 
 class Streams:
@@ -148,6 +160,7 @@ class Streams:
         name: str,
         least: int = 1,
         shown: bool = False,
+        flat: bool = False,
     ) -> list[Any]:
         """Return ``(lanes of a piece, function(piece, lanes))`` of all pieces; a piece is filled up to its full size.
 
@@ -157,6 +170,7 @@ class Streams:
             name: of the program that this calls.
             least: lanes of a piece, which is a multiple of it.
             shown: these lanes are done with, as far as the bar is concerned.
+            flat: as for `Batch.take`.
         """
         size = _in_eighths(min(self._lanes, max(self._share(lanes.size), LEAST_PIECE)))
         size += -size % least
@@ -169,7 +183,7 @@ class Streams:
             filled = filled_up(lanes[first - early : first + size], size)
             with jax.enable_x64(double), self._device(first // size), self._room() as room:  # no thread inherits them
                 # What is found is there before the room is used again.
-                found = to_numpy(function(self.batch.take(filled, room), filled))
+                found = to_numpy(function(self.batch.take(filled, room, flat=flat), filled))
             if shown and self._bar is not None:
                 self._bar.update(these.size)
             return these, jax.tree_util.tree_map(lambda leaf: leaf[early : early + these.size], found)
