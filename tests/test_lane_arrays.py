@@ -2,6 +2,8 @@
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 import mle_jax as mle
@@ -130,12 +132,34 @@ def test_groups_are_filled_up_by_zeros_of_weight_zero(largest, scattered):
             np.testing.assert_array_equal(leaf[int(lane)], have)
 
 
-def test_groups_of_pandas_do_not_change_with_the_table():
-    table = pd.DataFrame({"g": np.repeat([1, 2], 30), "y": RNG.normal(0, 1, 60)})
-    fits = mle.fit_groups(MODEL, table, by="g")
+@pytest.mark.parametrize("kind", ["pandas", "pandas, nullable", "polars", "arrow"])
+def test_groups_do_not_change_with_the_table(kind):
+    """Whatever the table makes of the memory of NumPy's that it was made from."""
+    numbers, keys = RNG.normal(0, 1, 60), np.repeat([1, 2], 30)
+    weights = np.ones(60)
+    table = {
+        "pandas": lambda: pd.DataFrame({"g": keys, "y": numbers, "w": weights}, copy=False),
+        "pandas, nullable": lambda: pd.DataFrame(
+            {"g": keys, "y": pd.arrays.FloatingArray(numbers, np.zeros(60, bool)), "w": weights}, copy=False
+        ),
+        "polars": lambda: pl.DataFrame({"g": keys, "y": numbers, "w": weights}),
+        "arrow": lambda: pa.table({"g": keys, "y": pa.array(numbers), "w": pa.array(weights)}),
+    }[kind]()
+    fits = mle.fit_groups(MODEL, table, by="g", weights="w")
     before = fits[1].covariance("sandwich")
-    table.loc[table["g"] == 2, "y"] *= 5.0
+    numbers[30:] *= 5.0
+    weights[30:] = 0.0
     np.testing.assert_array_equal(fits[1].covariance("sandwich"), before)
+
+
+@pytest.mark.parametrize("kind", [">i8", ">i2", ">f4"])
+def test_keys_of_another_byte_order(kind):
+    table = pd.DataFrame({"g": np.repeat([1, 2], 30).astype(kind), "y": RNG.normal(0, 1, 60)})
+    fits = mle.fit_groups(MODEL, table, by="g")
+    np.testing.assert_array_equal(
+        fits.params["mu"], mle.fit_groups(MODEL, table.astype({"g": int}), by="g").params["mu"]
+    )
+    assert fits.to_pandas()["g"].tolist() == [1, 2]
 
 
 def test_chunks_of_groups_are_fitted_alike_one_by_one_and_together(monkeypatch):

@@ -127,11 +127,16 @@ def load(source: Any, chosen: GroupColumns) -> "pa.Table":
 
 
 def _to_arrow(series: Any) -> Any:
-    """Return a column as arrow has it: a copy of what pandas holds in NumPy arrays, where it can be changed."""
+    """Return a column as arrow has it, which may be the memory of the table."""
     dtype = getattr(series.to_native(), "dtype", None)
-    if isinstance(dtype, np.dtype) and dtype.kind in "fiu" and dtype.itemsize >= SMALLEST_NUMBER:
-        # NaN stays what it is: it means missing anyway, and to look for it takes longer than to copy.
-        return optional("pyarrow", "data", PURPOSE).array(np.array(series.to_numpy()), from_pandas=False)
+    if (
+        isinstance(dtype, np.dtype)
+        and dtype.kind in "fiu"
+        and (dtype.itemsize >= SMALLEST_NUMBER or not dtype.isnative)
+    ):
+        # NaN stays what it is: it means missing anyway, and to look for it takes time. Arrow knows one byte order.
+        numbers = series.to_numpy().astype(dtype.newbyteorder("="), copy=False)
+        return optional("pyarrow", "data", PURPOSE).array(numbers, from_pandas=False)
     return series.to_arrow()
 
 

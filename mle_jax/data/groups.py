@@ -180,6 +180,7 @@ def group_rows(
     groups = group_keys(table, chosen.by)
     # Copies: what arrow holds may be memory of a table that can be changed.
     data = read_table(table, chosen.columns, beside=lambda columns: Beside(tuple(map(np.array, columns))))[0]
+    data = {name: leaf if isinstance(leaf, Beside) else np.array(leaf) for name, leaf in data.items()}
     if kinds is not None:
         data = {name: leaf.astype(kinds[name], copy=False) for name, leaf in data.items()}
     weights = None if chosen.weights is None else read_weights(table, chosen.weights)

@@ -15,8 +15,8 @@ from mle_jax.optimizers._row_blocks import BLOCK, block_of
 
 MOST_COLUMNS = 10
 """Up to so many the normal equations are written out entry by entry."""
-SQUARES = 1e-200, 1e200
-"""Between these, sums of squares have all their digits."""
+OF_RANGE = 0.65
+"""Sums of squares have all their digits between these powers of the smallest and the largest number."""
 
 
 @at_highest_precision
@@ -112,8 +112,9 @@ def _in_native_loop(x: Array, y: Array) -> tuple[Array, Array]:
     sums = summed(products)
     gram = dict(zip(places, sums, strict=False))
     found, sound = _refined(gram, sums[len(places) :], of_residuals)
+    limits = jnp.finfo(x.dtype)
     for i in columns:
-        sound &= (gram[i, i] > SQUARES[0]) & (gram[i, i] < SQUARES[1])
+        sound &= (gram[i, i] > limits.tiny**OF_RANGE) & (gram[i, i] < limits.max**OF_RANGE)
     return jnp.stack(found), sound
 
 
