@@ -162,6 +162,27 @@ def test_lanes_of_a_batch_begin_in_native_loops(monkeypatch: pytest.MonkeyPatch)
     assert not apart
 
 
+@pytest.mark.parametrize("by_lane", [True, False])
+def test_rows_without_weight_do_not_count_in_starts_whoever_has_them(by_lane: bool) -> None:
+    """Rows of leaves in common are left out with those of the lanes."""
+    data, rng = counts(32, 21), np.random.default_rng(8)
+    data["offset"] = rng.normal(0.0, 3.0, 21)
+    weights = rng.integers(0, 2, (32, 21) if by_lane else 21).astype(float)
+    data["y"] = np.where(weights > 0, data["y"], -999.0)
+    if not by_lane:
+        data["offset"] = np.where(weights > 0, data["offset"], np.nan)
+    model = mle.models.poisson_regression()
+    axes = (False, True, True)  # in alphabetical order
+    lane = {"x": data["x"][0], "y": data["y"][0], "offset": data["offset"]}
+    place = coordinates(model_space(model, lane), {})
+    run = lambda data, weights: native_starts.begin_side_by_side(model, place, data, weights, ({}, {}), axes=axes)  # noqa: E731
+    alone = native_starts.begin_apart(model, place, data, weights, ({}, {}), axes=axes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(native_starts, "only_in_one_kernel", lambda function, *inputs, **_: function(*inputs))
+        found = jax.jit(run)(data, weights)
+    np.testing.assert_allclose(found.T, alone, rtol=1e-9)
+
+
 @native
 @pytest.mark.smoke
 def test_starts_that_a_native_loop_cannot_work_out(monkeypatch: pytest.MonkeyPatch) -> None:

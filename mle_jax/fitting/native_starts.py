@@ -50,10 +50,10 @@ def begin_side_by_side(
         return begin.T
     common, by_lane = begin
     if model.start is not None and weights is not None:
-        by_weights = 0 if weights.ndim == 2 else None
-        leaves, join = split_lanes(data, axes)
-        valid = lambda some, own: split_lanes(without_masked_rows(model, join(some), own), axes)[0]  # noqa: E731
-        data = join(jax.vmap(valid, in_axes=(0, by_weights))(leaves, weights))
+        some, whole = split_lanes(data, axes)
+        valid = lambda lane, own: without_masked_rows(model, whole(lane), own)  # noqa: E731 - of one dataset
+        data = jax.vmap(valid, in_axes=(0, 0 if weights.ndim == 2 else None))(some, weights)
+        axes = (True,) * len(axes)  # other rows are left out in every lane, also of leaves in common
     leaves, join = split_lanes(data, axes)
     given, tree = jax.tree_util.tree_flatten(by_lane)
     count = len(leaves)
@@ -103,7 +103,7 @@ def begins_side_by_side(
 
     try:
         jax.eval_shape(one_chunk, chunk)
-    except NotOneKernelError:
+    except Exception:  # if it is the start itself that fails, `begin_apart` says so
         return False
     return True
 

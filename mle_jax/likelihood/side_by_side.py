@@ -118,8 +118,8 @@ def _product(params: Any, left: Array, right: Array) -> Array:
     left, right = jnp.moveaxis(left, left_axis, 0), jnp.moveaxis(right, right_axis, 0)
     fill = (..., *(None,) * (right.ndim - 2), slice(None))
     of = lambda one, other: one[fill] * other  # noqa: E731 - for two ways to sum it
-    if len(left) <= FEW:
-        return total(of(left[i], right[i]) for i in range(len(left)))
-    at = lambda rows, i: jax.lax.dynamic_index_in_dim(rows, i, keepdims=False)  # noqa: E731 - of both
     nothing = jnp.zeros((*left.shape[1:-1], *right.shape[1:]), left.dtype)
+    if len(left) <= FEW:
+        return total(of(left[i], right[i]) for i in range(len(left))) if len(left) else nothing
+    at = lambda rows, i: jax.lax.dynamic_index_in_dim(rows, i, keepdims=False)  # noqa: E731 - of both
     return repeat(len(left), lambda i, so_far: so_far + of(at(left, i), at(right, i)), nothing)
