@@ -113,6 +113,7 @@ def test_products_and_sums() -> None:
             jnp.max(whole) + jnp.sum(whole),
             shared[0],
             jnp.sort(y)[3],
+            jax.lax.dot(big := (10000 * y).astype(jnp.int32), big, preferred_element_type=jnp.int64),
         )
 
     for size in (4, 16, 17, 131):
@@ -181,6 +182,30 @@ def test_rows_without_weight_do_not_count_in_starts_whoever_has_them(by_lane: bo
         patch.setattr(native_starts, "only_in_one_kernel", lambda function, *inputs, **_: function(*inputs))
         found = jax.jit(run)(data, weights)
     np.testing.assert_allclose(found.T, alone, rtol=1e-9)
+
+
+@native
+@pytest.mark.smoke
+def test_large_arrays_that_are_captured_do_not_end_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the start or by the density: they are constants of the program, which a kernel cannot read."""
+    monkeypatch.setattr(batch_engine, "WORTH", 0)
+    table = np.random.default_rng(9).normal(size=5000)
+    for captured in (table, jnp.asarray(table)):
+        data = {"y": np.random.default_rng(7).normal(size=(32, 5000))}
+
+        def density(params: Any, row: Any) -> Any:
+            return -jnp.sqrt(1 + ((row["y"] - params["m"]) / 3) ** 2)
+
+        def reading(params: Any, row: Any, captured: Any = captured) -> Any:
+            place = (jnp.asarray(captured)[0] > 0).astype(int)
+            return density(params, row) * jax.lax.dynamic_slice(jnp.asarray(captured) ** 2 + 1, (place,), (1,))[0]
+
+        start = lambda data, captured=captured: {"m": (captured * data["y"]).sum() / 5000}  # noqa: E731 - of two kinds
+        for model in (mle.Model(density, {"m": mle.Real()}, start=start), mle.Model(reading, {"m": mle.Real()})):
+            fits = mle.fit_batch(model, data)
+            assert fits.converged.all()
+            fit = mle.fit(model, {"y": data["y"][5]})
+            np.testing.assert_allclose(fits.params["m"][5], fit.params["m"], atol=1e-8)
 
 
 @native

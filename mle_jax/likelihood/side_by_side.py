@@ -81,7 +81,7 @@ def _apply(lanes: int, sound: list[Array], equation: Any, values: Sequence[Any])
     if not any(own):
         return apply_equation(equation, values)
     name, params, native = equation.primitive.name, equation.params, native_form(equation)
-    plain = name == "dot_general" and _is_plain_product(params)
+    plain = name == "dot_general" and _is_plain_product(params, equation.invars[0].aval.dtype)
     if native is not None or plain:
         every = [_with_lanes(jnp.asarray(value), one.aval.shape, lanes) for value, one in pairs]
         if native is None:
@@ -106,10 +106,10 @@ def _summed(combine: Callable[[Array, Array], Array], rows: Array) -> Array:
     return reduce(combine, [*(whole[i] for i in range(height)), *(rows[i] for i in range(blocks * height, len(rows)))])
 
 
-def _is_plain_product(params: Any) -> bool:
-    """Say whether it sums over one axis of each factor."""
+def _is_plain_product(params: Any, dtype: Any) -> bool:
+    """Say whether it sums over one axis of each factor, and in their own type."""
     summed, batch = params["dimension_numbers"]
-    return not any(batch) and len(summed[0]) == 1
+    return not any(batch) and len(summed[0]) == 1 and params["preferred_element_type"] in (None, dtype)
 
 
 def _product(params: Any, left: Array, right: Array) -> Array:

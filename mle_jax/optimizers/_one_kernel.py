@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
 from mle_jax._equations import ELEMENTWISE
 from mle_jax._side_by_side import never_true
@@ -32,6 +32,9 @@ R = TypeVar("R")
 TRIED = (0, 10), (0, 12)  # versions of jaxlib
 MOST = 8192  # numbers in one array, or one product: beyond, the loop gains little
 MOST_SUMMED = 2048  # numbers that are summed up: from 4097 on the compiler calls a library
+MOST_CAPTURED = (
+    1000  # numbers of an array that is known while compiling: the compiler lays out large ones in its own way
+)
 LONGEST = 9000  # operations: that many take half a minute to compile
 TYPES = ("bool", "int32", "int64", "uint32", "float32", "float64")
 LAID_OUT = (
@@ -66,7 +69,7 @@ def in_one_kernel(function: Callable[..., R], *args: Any) -> R:
     from jax.experimental.xla_metadata import set_xla_metadata  # experimental: there may be a JAX without it
 
     program, outputs = jax.make_jaxpr(function, return_shape=True)(*args)
-    if not _is_small(program.jaxpr):
+    if not _is_small(program.jaxpr) or _captures_much(program):
         return function(*args)
     compiled = jax.jit(_of_all_that_is_read(program, outputs, _run))
 
@@ -86,7 +89,7 @@ def only_in_one_kernel(function: Callable[..., R], *args: Any, most: int = MOST)
 
     Raises:
         NotOneKernelError: an operation, or the size of an array, is not one that is known to work, or there are so
-            many that they take minutes to compile.
+            many that they take minutes to compile, or a large array is captured.
     """
     from jax.experimental.xla_metadata import set_xla_metadata
 
@@ -97,6 +100,8 @@ def only_in_one_kernel(function: Callable[..., R], *args: Any, most: int = MOST)
     unknown = {step.primitive.name for step in steps if not _is_small_step(step, most)}
     added = count_added(steps)
     operations = len(steps) + added
+    if _captures_much(program):
+        raise NotOneKernelError(f"an array of more than {MOST_CAPTURED} numbers that is no argument")
     if unknown or operations > LONGEST:
         raise NotOneKernelError(f"{operations} operations, among them {sorted(unknown)}")
     whole = jax.jit(_of_all_that_is_read(program, outputs, run_with_vector_functions if added else _run))
@@ -152,6 +157,19 @@ def _reading_all(function: Callable[..., R]) -> Callable[..., R]:
         return found
 
     return reading
+
+
+def _captures_much(program: ClosedJaxpr) -> bool:
+    """Say whether the function captured a large array whose numbers are known while it is compiled.
+
+    That becomes a constant, and the compiler ends the process where a kernel reads a large one of these (see below).
+    """
+    found = [*program.consts]
+    for step in _steps(program.jaxpr):
+        found += [variable.val for variable in step.invars if isinstance(variable, Literal)]
+        inner = jax.tree_util.tree_leaves(list(step.params.values()), is_leaf=lambda leaf: hasattr(leaf, "consts"))
+        found += [const for leaf in inner for const in getattr(leaf, "consts", ())]
+    return any(not isinstance(const, jax.core.Tracer) and jnp.size(const) > MOST_CAPTURED for const in found)
 
 
 def _is_small(jaxpr: Any) -> bool:
