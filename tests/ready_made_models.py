@@ -8,6 +8,7 @@ gradient, start and recovery, `test_inference_self_test` that the density is one
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 from scipy.special import expit, ndtr
 
 from mle_jax import models
@@ -21,6 +22,11 @@ SHARE = np.column_stack([np.ones(N), RNG.uniform(size=N)])
 """An intercept and a covariate between 0 and 1, for links whose predictors must be positive."""
 ALONE = {"y": np.ones(N)}
 W = {"w": np.array([0.4, -0.7])}
+
+
+def quick(names):
+    """Leave the rows of less usual links and options to the slow tests: every row compiles for seconds."""
+    return [pytest.param(name, marks=pytest.mark.slow if "(" in name else ()) for name in names]
 
 
 class Ready(NamedTuple):

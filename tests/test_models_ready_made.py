@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from ready_made_models import READY, N
+from ready_made_models import READY, N, quick
 from scipy.stats import chi2
 
 import mle_jax as mle
@@ -25,11 +25,6 @@ X_EXTREMES = {
     "a row that is far away": lambda x: np.where(np.arange(N)[:, None] == 1, 1.0, x * [1.0, *[1e3] * (x.shape[1] - 1)]),
 }
 NAMES = list(READY)
-
-
-def quick(names):
-    """Leave the rows of less usual links and options to the slow tests: every row compiles for seconds."""
-    return [pytest.param(name, marks=pytest.mark.slow if "(" in name else ()) for name in names]
 
 
 def with_options(name):

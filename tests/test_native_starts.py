@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from ready_made_models import READY, N
+from ready_made_models import READY, N, quick
 
 import mle_jax as mle
 from mle_jax.fitting import batch_engine, native_lanes, native_starts
@@ -45,11 +45,6 @@ def side_by_side(function: Any, lanes: list[Any]) -> tuple[Any, np.ndarray]:
     run = jax.jit(lambda *values: lanes_last(program, dict(zip(read, values, strict=True))))
     found, sound = run(*(stacked[i] for i in read))
     return [np.moveaxis(leaf, -1, 0) for leaf in map(np.asarray, found)], np.asarray(sound)
-
-
-def quick(names: list[str]) -> list[Any]:
-    """Leave less usual links and options to the slow tests."""
-    return [pytest.param(name, marks=pytest.mark.slow if "(" in name else ()) for name in names]
 
 
 # The start of a multinomial model is zero whatever the data are.

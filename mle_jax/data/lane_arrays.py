@@ -125,9 +125,7 @@ def _marks(leaf: np.ndarray) -> np.ndarray:
     whole = leaf.reshape(lanes, -1)
     words = whole.shape[1] * leaf.dtype.itemsize % 8 == 0
     bits = whole.view("u8" if words else f"u{min(leaf.dtype.itemsize, 4)}")
-    keys, more = np.random.default_rng(0).integers(0, 2**63, (2, bits.shape[1]), np.uint64) * np.uint64(2) + np.uint64(
-        1
-    )
+    whole_keys, keys = np.random.default_rng(0).integers(0, 2**63, (2, bits.shape[1]), np.uint64) | np.uint64(1)
     marks = np.empty(lanes, np.uint64)
     step = max(MARKED_AT_ONCE // max(bits.shape[1], 1), 1)
 
@@ -135,14 +133,11 @@ def _marks(leaf: np.ndarray) -> np.ndarray:
         scratch = np.empty((step, bits.shape[1]), np.uint64)
         for begin in range(part.start, part.stop, step):
             some = bits[begin : min(begin + step, part.stop)]
-            wide = scratch[: len(some)]
+            wide = np.right_shift(some, np.uint64(32 if words else 0), out=scratch[: len(some)])
+            found = marks[begin : begin + len(some)]
+            np.einsum("ij,j->i", wide, keys, out=found)
             if words:
-                np.right_shift(some, np.uint64(32), out=wide)
-                found = np.einsum("ij,j->i", some, keys) + np.einsum("ij,j->i", wide, more)
-            else:
-                np.copyto(wide, some)
-                found = np.einsum("ij,j->i", wide, keys)
-            marks[begin : begin + len(some)] = found
+                found += np.einsum("ij,j->i", some, whole_keys)
 
     if lanes <= step:
         mark(slice(0, lanes))
@@ -287,9 +282,9 @@ def read_lanes(leaf: Any, lanes: np.ndarray, room: Room, number: int) -> np.ndar
     """
     dtype = wide_dtype(leaf.dtype)
     array = leaf.array if isinstance(leaf, Watched) else leaf
-    if type(array) is np.ndarray and _is_one_run(lanes):
-        part = array[int(lanes[0]) : int(lanes[-1]) + 1]
-        if part.flags.c_contiguous and part.dtype == dtype and part.ctypes.data % ALIGNED == 0:
+    if _is_in_one_piece(array, lanes, dtype):
+        part: np.ndarray = array[int(lanes[0]) : int(lanes[-1]) + 1]
+        if part.ctypes.data % ALIGNED == 0:
             return part
     out = room.of(number, (len(lanes), *leaf.shape[1:]), dtype)
     _lay_out(array, lanes, out)
@@ -311,7 +306,7 @@ def read_flat(leaf: Any, lanes: np.ndarray, room: Room, number: int) -> tuple[np
     shape, dtype = (len(lanes), *leaf.shape[1:]), wide_dtype(leaf.dtype)
     size, spare = math.prod(shape), ALIGNED // dtype.itemsize
     array = leaf.array if isinstance(leaf, Watched) else leaf
-    if type(array) is np.ndarray and array.dtype == dtype and array.flags.c_contiguous and _is_one_run(lanes):
+    if _is_in_one_piece(array, lanes, dtype):
         numbers = array.reshape(-1)
         first = int(lanes[0]) * (size // len(lanes))
         before, rest = divmod((array.ctypes.data + first * dtype.itemsize) % ALIGNED, dtype.itemsize)
@@ -321,6 +316,12 @@ def read_flat(leaf: Any, lanes: np.ndarray, room: Room, number: int) -> tuple[np
     flat = room.of(number, (size + spare,), dtype)
     _lay_out(array, lanes, flat[:size].reshape(shape))
     return flat, 0
+
+
+def _is_in_one_piece(array: Any, lanes: np.ndarray, dtype: np.dtype[Any]) -> bool:
+    """Say whether the lanes lie next to each other in memory, in order, as numbers of this type."""
+    plain = type(array) is np.ndarray and array.dtype == dtype and array.flags.c_contiguous
+    return plain and _is_one_run(lanes)
 
 
 def _is_one_run(lanes: np.ndarray) -> bool:

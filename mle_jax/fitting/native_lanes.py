@@ -114,10 +114,8 @@ def settle_lanes(
             some, some_weights = datasets.some(number * many, many), own_weights[0] if own_weights else weights
             values = where if common is None else (common, where)
             start = begin_side_by_side(model, place, some, some_weights, values, axes=axes)
-            shared = None if weights is None or own_weights else jnp.broadcast_to(weights, (many, len(weights)))
-            rows = likelihood.prepare(
-                _row_leaves(some, axes, tuple(model.constants)), own_weights[0] if own_weights else shared
-            )
+            by_row = None if some_weights is None else jnp.broadcast_to(some_weights, (many, some_weights.shape[-1]))
+            rows = likelihood.prepare(_row_leaves(some, axes, tuple(model.constants)), by_row)
 
             def loop(rows: LaneRows, start: Array, radius: Array, bar: Array, most: Array) -> Arrived:
                 return climb(likelihood, rows, start, radius=radius, tolerance=bar, max_steps=most)
@@ -130,7 +128,7 @@ def settle_lanes(
         return jax.tree_util.tree_map(_lanes_first, arrived)
 
     apart = lambda: begin_apart(model, place, datasets.some(0, lanes), weights, begin, axes=axes)  # noqa: E731 - if need be
-    native = begins_side_by_side(model, place, datasets.some(0, LANES), weights, begin, axes=axes, lanes=LANES)
+    native = begins_side_by_side(model, place, datasets.some(0, LANES), weights, begin, axes=axes)
     try:
         arrived = climb_all(begin if native else apart(), TOGETHER, LANES, only_in_one_kernel)
     except NotOneKernelError:

@@ -57,7 +57,6 @@ def begin_side_by_side(
     leaves, join = split_lanes(data, axes)
     given, tree = jax.tree_util.tree_flatten(by_lane)
     count = len(leaves)
-
     values = [jnp.moveaxis(jnp.asarray(leaf), 0, -1) for leaf in (*leaves, *given)]
 
     def one(*values: Array) -> Array:
@@ -86,23 +85,15 @@ def begins_side_by_side(
     begin: Begin,
     *,
     axes: tuple[bool, ...],
-    lanes: int,
 ) -> bool:
-    """Say whether B lanes, of so many side by side, can begin in this way; arguments as above."""
+    """Say whether lanes can begin in this way; arguments as above, but weights and begin of B >= L lanes."""
     if isinstance(begin, Array):
         return True
-    own, join = split_lanes(data, axes)
-    common, values = begin
-    chunk = jax.tree_util.tree_map(lambda leaf: leaf[:lanes], (own, lane_weights(weights), values))
-
-    def one_chunk(chunk: Any) -> Array:
-        own, by_lane, values = chunk
-        return begin_side_by_side(
-            model, place, join(own), by_lane[0] if by_lane else weights, (common, values), axes=axes
-        )
-
+    lanes, (common, by_lane) = count_lanes(data, axes), begin
+    some_weights = weights[:lanes] if weights is not None and weights.ndim == 2 else weights
+    values = common, {name: value[:lanes] for name, value in by_lane.items()}
     try:
-        jax.eval_shape(one_chunk, chunk)
+        jax.eval_shape(lambda: begin_side_by_side(model, place, data, some_weights, values, axes=axes))
     except Exception:  # if it is the start itself that fails, `begin_apart` says so
         return False
     return True

@@ -32,9 +32,7 @@ R = TypeVar("R")
 TRIED = (0, 10), (0, 12)  # versions of jaxlib
 MOST = 8192  # numbers in one array, or one product: beyond, the loop gains little
 MOST_SUMMED = 2048  # numbers that are summed up: from 4097 on the compiler calls a library
-MOST_CAPTURED = (
-    1000  # numbers of an array that is known while compiling: the compiler lays out large ones in its own way
-)
+MOST_CAPTURED = 1000  # numbers of an array that is known while compiling: of large ones the compiler makes no input
 LONGEST = 9000  # operations: that many take half a minute to compile
 TYPES = ("bool", "int32", "int64", "uint32", "float32", "float64")
 LAID_OUT = (
@@ -162,13 +160,12 @@ def _reading_all(function: Callable[..., R]) -> Callable[..., R]:
 def _captures_much(program: ClosedJaxpr) -> bool:
     """Say whether the function captured a large array whose numbers are known while it is compiled.
 
-    That becomes a constant, and the compiler ends the process where a kernel reads a large one of these (see below).
+    That becomes a constant, and the compiler ends the process where a kernel reads a large one (as in `_reading_all`).
     """
     found = [*program.consts]
     for step in _steps(program.jaxpr):
         found += [variable.val for variable in step.invars if isinstance(variable, Literal)]
-        inner = jax.tree_util.tree_leaves(list(step.params.values()), is_leaf=lambda leaf: hasattr(leaf, "consts"))
-        found += [const for leaf in inner for const in getattr(leaf, "consts", ())]
+        found += [const for inner in _inner(step) for const in getattr(inner, "consts", ())]
     return any(not isinstance(const, jax.core.Tracer) and jnp.size(const) > MOST_CAPTURED for const in found)
 
 
@@ -181,9 +178,14 @@ def _steps(jaxpr: Any) -> Iterator[Any]:
     """Go through the operations of a program, those of its loops, branches and functions included."""
     for step in jaxpr.eqns:
         yield step
-        for inner in jax.tree_util.tree_leaves(list(step.params.values()), is_leaf=lambda leaf: hasattr(leaf, "eqns")):
-            if hasattr(inner, "eqns"):
-                yield from _steps(inner)
+        for inner in _inner(step):
+            yield from _steps(inner)
+
+
+def _inner(step: Any) -> list[Any]:
+    """Return the programs that an operation holds."""
+    found = jax.tree_util.tree_leaves(list(step.params.values()), is_leaf=lambda leaf: hasattr(leaf, "eqns"))
+    return [leaf for leaf in found if hasattr(leaf, "eqns")]
 
 
 def _is_small_step(step: Any, most: int = MOST) -> bool:
