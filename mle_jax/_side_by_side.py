@@ -63,10 +63,9 @@ def sum_blocks(
     block = lambda leaf, i: jax.lax.dynamic_slice_in_dim(leaf, i * height, height)  # noqa: E731
 
     def add(sums: list[Array], some: T, height: int) -> list[Array]:
-        return [
-            so_far + jnp.sum(jnp.broadcast_to(more, (height, *like.shape)), axis=0)
-            for so_far, more in zip(sums, function(some), strict=True)
-        ]
+        # Row by row: of a sum over an axis the compiler makes vectors across rows, which are not side by side.
+        every = [jnp.broadcast_to(more, (height, *like.shape)) for more in function(some)]
+        return [so_far + total(one[r] for r in range(height)) for so_far, one in zip(sums, every, strict=True)]
 
     def add_block(i: Array, sums: list[Array]) -> list[Array]:
         return add(sums, jax.tree_util.tree_map(lambda leaf: block(leaf, i), rows), height)

@@ -1,5 +1,6 @@
 """Leaves of a batch that are not copied: watched arrays, groups filled up where they are read, rooms used again."""
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -67,6 +68,19 @@ def test_what_is_small_or_cannot_be_watched_is_copied(monkeypatch):
     for given in (y[:, ::2], np.asfortranarray(y), y.astype(np.longdouble), locked, y.tolist(), np.ma.array(y)):
         assert in_place("y", given, resident=()) is None
     assert in_place("x.a", y, resident=("x",)) is None and in_place("x", y, resident=("x",)) is None
+
+
+def test_arrays_of_jax_are_read_where_they_are(monkeypatch):
+    y = RNG.normal(50, 9, (40, 30))
+    copied = mle.fit_batch(MODEL, {"y": y.astype(np.float32)})
+    monkeypatch.setattr(lane_arrays, "LARGE_BATCH", 1)
+    given = jnp.asarray(y, jnp.float32)
+    fits = mle.fit_batch(MODEL, {"y": given})
+    watched = fits._record.data["y"]
+    assert isinstance(watched, Watched) and np.shares_memory(watched.array, np.asarray(given))
+    del given
+    np.testing.assert_array_equal(fits.params["mu"], copied.params["mu"])
+    assert fits[3].params["mu"] == copied[3].params["mu"]
 
 
 def test_changes_of_sign_and_exchanges_of_round_numbers_are_noticed():

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import Array
 from ready_made_models import READY, N, quick
 
 import mle_jax as mle
@@ -73,6 +74,25 @@ def test_starts_of_ready_made_models(name: str) -> None:
             if min(found[lane].min(), expected.min()) < -25.0:
                 continue  # fitted perfectly: the logarithm of the scale is that of rounding, or a number in its place
             np.testing.assert_allclose(found[lane], expected, rtol=1e-7, atol=1e-8 * np.abs(expected).max())
+
+
+def test_numbers_that_a_lane_and_others_have_in_common_meet() -> None:
+    """Where a scalar chooses for a matrix, or a vector of rows meets columns, or a number is no lane's own."""
+    rng = np.random.default_rng(2)
+    lanes = [{"x": rng.normal(size=(20, 3)), "y": rng.normal(size=20), "low": rng.normal()} for _ in range(5)]
+    in_common = jnp.arange(3.0)
+
+    def function(data: Any) -> tuple[Array, ...]:
+        x, y = data["x"], data["y"]
+        chosen = jax.lax.select_n(jnp.asarray(data["low"]) > 0, x, 2 * x)
+        clipped = jax.lax.clamp(jnp.asarray(data["low"]), y, jnp.asarray(data["low"]) + 1)
+        return chosen, clipped, x * y[:, None] + in_common, jnp.where(y[:, None] > 0, in_common, x), y - 1
+
+    found, sound = side_by_side(function, lanes)
+    assert sound.all()
+    for lane, data in enumerate(lanes):
+        for one, alone in zip(found, jax.jit(function)(data), strict=True):
+            np.testing.assert_allclose(one[lane], alone, rtol=1e-15)
 
 
 def test_least_squares_says_which_lanes_need_more() -> None:

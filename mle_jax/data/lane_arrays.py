@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import jax
 import numpy as np
 
 from mle_jax.data.arrays import ALIGNED, aligned, by_all_cores, lock, wide_dtype
@@ -109,10 +110,19 @@ def in_place(name: str, leaf: Any, *, resident: Sequence[str]) -> Any:
         return None
     if isinstance(leaf, np.memmap | Padded):
         return leaf
-    plain = type(leaf) is np.ndarray and leaf.ndim > 0 and leaf.flags.c_contiguous and leaf.flags.writeable
-    if not plain or leaf.nbytes < LARGE_BATCH or leaf.dtype.itemsize > MOST_BYTES:
+    read_only = _is_in_memory(leaf)  # by JAX; it may share the memory with an array that is not
+    array = np.asarray(leaf) if read_only else leaf
+    plain = type(array) is np.ndarray and array.ndim > 0 and array.flags.c_contiguous
+    if not plain or array.nbytes < LARGE_BATCH or array.dtype.itemsize > MOST_BYTES:
         return None
-    return Watched(name, leaf, _marks(leaf))
+    return Watched(name, array, _marks(array)) if read_only or array.flags.writeable else None
+
+
+def _is_in_memory(leaf: Any) -> bool:
+    """Say whether it is an array of JAX that NumPy can read where it is."""
+    if not isinstance(leaf, jax.Array) or isinstance(leaf, jax.core.Tracer):
+        return False
+    return [device.platform for device in leaf.devices()] == ["cpu"]
 
 
 def _marks(leaf: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 from jax import Array
 from jax.extend.core import Literal
 
-from mle_jax._equations import apply_equation
+from mle_jax._equations import ELEMENTWISE, apply_equation
 from mle_jax._lapack import native_form
 from mle_jax._side_by_side import TOGETHER, height_of_block, repeat, total
 from mle_jax.likelihood.traced import Program, numbers, steps_to, work_out
@@ -91,6 +91,14 @@ def _apply(lanes: int, sound: list[Array], equation: Any, values: Sequence[Any])
         return jax.tree_util.tree_leaves(found)
     if name in COMBINED and len(params["axes"]) == 1 and values[0].shape[params["axes"][0]] > FEW:
         return [_summed(COMBINED[name], jnp.moveaxis(values[0], params["axes"][0], 0))]
+    if name in ELEMENTWISE:
+        # Under `vmap` lanes would come first where operands differ in shape, and be laid out anew.
+        shape = equation.outvars[0].aval.shape
+        every = [_with_lanes(jnp.asarray(value), one.aval.shape, lanes) for value, one in pairs]
+        return apply_equation(equation, [jnp.broadcast_to(value, (*shape, lanes)) for value in every])
+    if name == "broadcast_in_dim":
+        shape, places = params["shape"], params["broadcast_dimensions"]
+        return [jax.lax.broadcast_in_dim(values[0], (*shape, lanes), (*places, len(shape)))]
     axes = tuple(-1 if differs else None for differs in own)
     outputs = len(equation.outvars)
     found = jax.vmap(lambda *one: tuple(apply_equation(equation, one)), in_axes=axes, out_axes=(-1,) * outputs)(*values)

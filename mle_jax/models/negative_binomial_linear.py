@@ -24,6 +24,8 @@ from mle_jax.parameters.declared import as_float
 
 DISPERSIONS = (0.1, 10.0)
 """Start values of the dispersion stay between these."""
+MOST_SURPRISING = 3.0
+"""How many means a count may exceed its mean by, as far as start values are concerned."""
 
 
 @functools.cache
@@ -86,14 +88,20 @@ def gradient(params: Any, data: Any) -> Any:
 
 
 def start(data: Any) -> Any:
-    """Return least squares through log(y + 1/2), and the dispersion that gives the residuals their variance."""
+    """Return least squares through log(y + 1/2), weighted anew once, and the dispersion of the weighted residuals.
+
+    The second least squares are a step of Fisher scoring for dispersion 1, a surprising count being taken for one that
+    surprises less. A step costs a fraction of one of Newton's method, of which this saves one or two.
+    """
     y = as_float(data["y"])
-    w = start_line(jnp.log(y + 0.5), data)
+    linear = predictor(data, start_line(jnp.log(y + 0.5), data))
+    m = bounded_exp(linear)
+    w = start_line(linear + jnp.minimum((y - m) / m, MOST_SURPRISING), data, m / (1 + m))
     m = bounded_exp(predictor(data, w))
-    # Relative to the largest mean, whose square may overflow.
-    largest = jnp.maximum(jnp.max(m), 1.0)
-    r, s = (y - m) / largest, m / largest
-    moment = jnp.sum(r**2 - s / largest) / jnp.maximum(jnp.sum(s**2), jnp.finfo(y.dtype).tiny)
+    # The expected square of y - m is m + dispersion m^2; the weights are the inverse squares of m (1 + m).
+    grown = 1 + m
+    residual, mean = (y - m) / grown, m / grown
+    moment = jnp.sum(residual**2 - mean / grown) / jnp.maximum(jnp.sum(mean**2), jnp.finfo(y.dtype).tiny)
     return {"w": w, "dispersion": jnp.clip(jnp.where(jnp.isfinite(moment), moment, 1.0), *DISPERSIONS)}
 
 
