@@ -143,6 +143,11 @@ def test_a_native_loop_settles_maxima_and_leaves_the_rest() -> None:
 
         found = solve(list(data.values()), jnp.asarray(start), 8)
         later = solve(list(data.values()), jnp.asarray(start), 100)
+        # Where no lane has a step to go, and one without a maximum is so far out that its score is nearly 0.
+        at_top = later.point.at[:, 1].set(jnp.array([-40.0, 0.0]))
+        again = solve(list(data.values()), at_top, 0)
+    assert again.clear.tolist() == [True, False, False, True, True]
+    assert again.steps[np.array([0, 1, 3, 4])].tolist() == [0] * 4 and float(again.decrement[1]) < 1e-6
     assert found.clear.tolist() == [True, False, False, False, True]
     assert found.unfinished.tolist() == [False, True, False, True, False]
     assert later.clear.tolist() == [True, False, False, True, True]

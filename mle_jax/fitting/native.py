@@ -5,8 +5,8 @@ eigendecomposition there takes a Cholesky factor here, written out; and where th
 until it is not (Gershgorin), instead of turned around. A lane is let go as `done` only where all that a certificate
 asks for is clear:
 
-- the decrement is below the tolerance, after a step that shrank it tenfold, so that value, gradient and Hessian belong
-  together; then comes one last step, kept if it brings the maximum nearer;
+- the decrement is below the tolerance, at the start or after a step that shrank it tenfold, so that value, gradient and
+  Hessian belong together; then comes one last step, kept if it brings the maximum nearer;
 - the information, scaled by its diagonal, is far from singular: 1 / trace of its inverse, which is no more than its
   smallest eigenvalue, is above k sqrt(eps);
 - over one standard error along the step, along the weakest direction both ways, and along what all rows have in common
@@ -168,10 +168,11 @@ def _step(now: Climb, found: Here, *, bar: Array, max_steps: Array) -> Climb:
     along = dot(slope, move)
 
     steps = now.steps + jnp.where(last | (now.stage >= DONE), 0, 1)
-    near = (decrement < bar) & ~now.first
+    near = decrement < bar
     trial = [p - m / d for p, m, d in zip(there.point, move, scales, strict=True)]
     changes = _any([jnp.abs(t - p) > LAST_DIGITS * eps * jnp.abs(p) for t, p in zip(trial, there.point, strict=True)])
     quadratic = accepted & jnp.isfinite(now.decrement) & (decrement < QUADRATIC * now.decrement)
+    quadratic = jnp.where(now.first, usable, quadratic)  # nothing is known of how a lane got to where it begins
     # Where nothing is gained any more although the decrement is not small, others must judge.
     idle = ~now.first & tie & ~accepted
     stage = jnp.where(near & quadratic, jnp.where(changes, LAST, DONE), RUNNING)
