@@ -41,9 +41,10 @@ def total(terms: Iterable[Array]) -> Array:
 
 
 def height_of_block(rows: int, lanes: int, together: int) -> int:
-    """Return how many rows are summed at once: not many more numbers, and without a rest if that can be had."""
+    """Return how many rows are summed at once: without a rest if that can be had by half or twice as many numbers."""
     most = max(min(together // lanes, rows), 1)
-    return next((height for height in range(most, most // 2, -1) if rows % height == 0), most)
+    heights = *range(most, most // 2, -1), *range(most + 1, 2 * most)
+    return next((height for height in heights if rows % height == 0), most)
 
 
 def sum_blocks(
@@ -56,7 +57,7 @@ def sum_blocks(
         rows: pytree of arrays (n, ...).
         like: (L,), which shows the type.
         together: numbers of a vector operation, at most: rows of a block times lanes.
-        blocks: how many, a scalar, where n is a multiple of `height_of_block`; None for all rows.
+        blocks: how many, a scalar; None for all rows. The last of them begins earlier where it would go beyond the end.
     """
     size = jax.tree_util.tree_leaves(rows)[0].shape[0]
     height = height_of_block(size, like.shape[0], together)

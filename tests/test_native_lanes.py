@@ -113,14 +113,16 @@ def test_what_the_data_alone_decide_is_worked_out_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "lanes"), [(1, 32), (3, 32), (4, 32), (7, 16), (49, 16), (200, 32), (201, 32), (9, 500)]
+    ("rows", "lanes"),
+    [(1, 32), (3, 32), (4, 32), (7, 16), (49, 16), (49, 32), (200, 32), (201, 32), (211, 32), (9, 500)],
 )
 def test_blocks_are_short_and_cover_the_rows_without_a_rest_where_they_can(rows: int, lanes: int) -> None:
-    """A block holds 128 numbers at most, unless the lanes alone are more."""
+    """A block holds 128 numbers at most, unless the lanes alone are more, or up to 255 leave no rest."""
     height = height_of_block(rows, lanes, 128)
     assert 1 <= height <= rows
-    assert height * lanes <= max(128, lanes)
-    if any(rows % h == 0 and 2 * h > max(min(128 // lanes, rows), 1) for h in range(1, height + 1)):
+    usual = max(min(128 // lanes, rows), 1)
+    assert height <= usual or (height < 2 * usual and rows % height == 0)
+    if any(rows % h == 0 for h in range(usual // 2 + 1, 2 * usual)):
         assert rows % height == 0
 
 
@@ -219,6 +221,22 @@ def test_a_batch_equals_numpy_whatever_the_pieces_and_the_order_of_the_lanes(mon
     np.testing.assert_allclose(
         turned.params["w"][turned.converged], fits.params["w"][order][turned.converged], rtol=1e-13
     )
+
+
+@pytest.mark.smoke
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("rows", [1009, 4099])
+def test_datasets_of_a_thousand_rows_and_more_whose_number_is_prime(rows: int) -> None:
+    """They have no whole blocks; weights that the compiler knows would end the process."""
+    rng = np.random.default_rng(4)
+    y = rng.poisson(3.0, (40, rows)).astype(float)
+    model = mle.Model(lambda p, r: r["y"] * jnp.log(p["mu"]) - p["mu"], {"mu": mle.Positive()})
+    fits = mle.fit_batch(model, {"y": y})
+    assert np.asarray(fits.converged).all()
+    # The mean; sums of some thousand numbers, and a last step of Newton's method in log(mu).
+    np.testing.assert_allclose(fits.params["mu"], y.mean(axis=1), rtol=1e-12)
+    exact = np.sum(y * np.log(y.mean(axis=1, keepdims=True)) - y.mean(axis=1, keepdims=True), axis=1)
+    np.testing.assert_allclose(fits.log_likelihood, exact, rtol=1e-12)
 
 
 @pytest.mark.smoke
@@ -459,9 +477,9 @@ def test_rows_filled_in_behind_the_longest_lane_are_not_gone_through() -> None:
     with jax.enable_x64(True):
         one = {key: leaf[0] for key, leaf in data.items()}
         place = coordinates(model_space(POISSON, one), None)
-        likelihood = LaneLikelihood(POISSON, place, one, jnp.zeros(2)).in_blocks_of(6)  # two rows of three lanes
+        likelihood = LaneLikelihood(POISSON, place, one, jnp.zeros(2)).in_blocks_of(9)  # three rows of three lanes
         rows = likelihood.prepare([jnp.asarray(data["x"]), jnp.asarray(data["y"])], jnp.asarray(weights))
-        assert int(rows.blocks) == 7
+        assert int(rows.blocks) == 5
         found = likelihood.value(rows, [jnp.full(3, 0.5), jnp.full(3, -0.1)])
     for lane, size in enumerate((5, 14, 9)):
         part = {key: leaf[lane, :size] for key, leaf in data.items()}

@@ -171,8 +171,7 @@ def _step(now: Climb, found: Here, *, bar: Array, max_steps: Array) -> Climb:
     near = decrement < bar
     trial = [p - m / d for p, m, d in zip(there.point, move, scales, strict=True)]
     changes = _any([jnp.abs(t - p) > LAST_DIGITS * eps * jnp.abs(p) for t, p in zip(trial, there.point, strict=True)])
-    quadratic = accepted & jnp.isfinite(now.decrement) & (decrement < QUADRATIC * now.decrement)
-    quadratic = jnp.where(now.first, usable, quadratic)  # nothing is known of how a lane got to where it begins
+    quadratic = (accepted & jnp.isfinite(now.decrement) & (decrement < QUADRATIC * now.decrement)) | now.first
     # Where nothing is gained any more although the decrement is not small, others must judge.
     idle = ~now.first & tie & ~accepted
     stage = jnp.where(near & quadratic, jnp.where(changes, LAST, DONE), RUNNING)

@@ -120,8 +120,9 @@ class LaneLikelihood:
         height = height_of_block(size, lanes, self._together)
         if weights is None:
             # Their number is no secret, but a loop of one trip (`_kept`) must stay one for the compiler.
-            blocks = jnp.int32(-(-size // height)) + never_true(next(leaf for leaf in leaves if leaf.size))
-            return LaneRows(_filled_up(self._laid_out(leaves, None), height), jnp.asarray(float(size)), blocks)
+            never = never_true(next(leaf for leaf in leaves if leaf.size))
+            rows = _in_whole_blocks(self._laid_out(leaves, None), height, never)
+            return LaneRows(rows, jnp.asarray(float(size)), jnp.int32(-(-size // height)) + never)
         # Groups of several sizes are filled up at the end: what no lane of these has need not be gone through.
         place, there = jnp.arange(size, dtype=jnp.int32), weights > 0
         used = jnp.max(jnp.where(there, place + 1, 0))
@@ -301,16 +302,20 @@ def _with_valid_rows(leaf: Array, weights: Array, valid: Array) -> Array:
     return jnp.where(masked, valid, leaf)
 
 
-def _filled_up(rows: Rows, height: int) -> Rows:
-    """Repeat the last row, with weight zero, until the blocks are whole."""
+def _in_whole_blocks(rows: Rows, height: int, never: Array) -> Rows:
+    """Give weights to rows whose number is no multiple of the height.
+
+    The last block begins earlier, as a slice does that goes beyond the end; what the one before had weighs nothing.
+    `never` is False: weights that the compiler knows become a constant, which ends the process where it is long and
+    read by a native loop.
+    """
     size = jax.tree_util.tree_leaves(rows)[0].shape[0]
-    rest = -size % height
+    rest = size % height
     if rest == 0:
         return rows
-    repeat = lambda leaf: jnp.concatenate([leaf, jnp.broadcast_to(leaf[-1:], (rest, *leaf.shape[1:]))])  # noqa: E731
-    weights = jnp.ones((size, 1)) if rows.weights is None else rows.weights
-    weights = jnp.concatenate([weights, jnp.zeros((rest, weights.shape[1]))])
-    return jax.tree_util.tree_map(repeat, rows._replace(weights=None))._replace(weights=weights)
+    place = jnp.arange(size - rest + height)
+    again = (place >= size - rest) & (place < size - rest + height - rest)
+    return rows._replace(weights=jnp.where(again | never, 0.0, 1.0)[:, None])
 
 
 def _over_rows(
