@@ -269,3 +269,26 @@ def test_a_density_of_operations_one_by_one_begins_apart(monkeypatch: pytest.Mon
     assert fits.converged.all()
     fit = mle.fit(model, {name: leaf[9] for name, leaf in data.items()})
     np.testing.assert_allclose(fits.params["w"][9], fit.params["w"], rtol=1e-8)
+
+
+@native
+@pytest.mark.smoke
+@pytest.mark.parametrize("rows", [2047, 5003])
+def test_starts_that_work_on_all_of_many_rows(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a megabyte and more in one operation, which the compiler would share among threads; no whole blocks."""
+    monkeypatch.setattr(batch_engine, "WORTH", 0)
+    y = np.random.default_rng(8).poisson(3.0, (40, rows)).astype(float)
+
+    def density(params: Any, row: Any) -> Any:
+        return row["y"] * jnp.log(params["mu"]) - params["mu"]
+
+    starts = {
+        "twice": lambda data: {"mu": jnp.mean(jnp.concatenate([data["y"], data["y"]]))},
+        "by number": lambda data: {"mu": 3 + 1e-9 * jnp.sum(data["y"] * jnp.arange(rows))},
+        "every other": lambda data: {"mu": jnp.mean(jnp.where(jnp.arange(rows) % 2 == 0, data["y"], 3.0))},
+    }
+    for name, start in starts.items():
+        fits = mle.fit_batch(mle.Model(density, {"mu": mle.Positive()}, start=start, name=name), {"y": y})
+        assert fits.converged.all()
+        # The mean; sums of some thousand numbers, and a last step of Newton's method in log(mu).
+        np.testing.assert_allclose(fits.params["mu"], y.mean(axis=1), rtol=1e-12)

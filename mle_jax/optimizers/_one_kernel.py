@@ -71,10 +71,10 @@ def in_one_kernel(function: Callable[..., R], *args: Any) -> R:
         return function(*args)
     compiled = jax.jit(_of_all_that_is_read(program, outputs, _run))
 
-    def alone(*args: Any) -> R:
+    def alone(*args: Any) -> tuple[Any, R]:
         return set_xla_metadata(compiled(*args), xla_cpu_small_call="true", inlineable="false")
 
-    return jax.lax.platform_dependent(program.consts, *args, cpu=alone, default=compiled)
+    return _unless(*jax.lax.platform_dependent(program.consts, *args, cpu=alone, default=compiled))
 
 
 def only_in_one_kernel(function: Callable[..., R], *args: Any, most: int = MOST) -> R:
@@ -103,7 +103,7 @@ def only_in_one_kernel(function: Callable[..., R], *args: Any, most: int = MOST)
     if unknown or operations > LONGEST:
         raise NotOneKernelError(f"{operations} operations, among them {sorted(unknown)}")
     whole = jax.jit(_of_all_that_is_read(program, outputs, run_with_vector_functions if added else _run))
-    found: R = set_xla_metadata(whole(program.consts, *args), xla_cpu_small_call="true", inlineable="false")
+    found: R = _unless(*set_xla_metadata(whole(program.consts, *args), xla_cpu_small_call="true", inlineable="false"))
     return found
 
 
@@ -113,8 +113,8 @@ class NotOneKernelError(Exception):
 
 def _of_all_that_is_read(
     program: ClosedJaxpr, outputs: Any, run: Callable[[ClosedJaxpr, Sequence[Any]], Sequence[Any]]
-) -> Callable[..., Any]:
-    """Return a traced function as one of what it captured, a list, and its arguments; it reads all of them.
+) -> Callable[..., tuple[Any, Any]]:
+    """Return a traced function as one of what it captured, a list, and its arguments; see `_reading_all`.
 
     Args:
         program: the traced function.
@@ -136,25 +136,32 @@ def _run(program: ClosedJaxpr, values: Sequence[Any]) -> list[Any]:
     return found
 
 
-def _reading_all(function: Callable[..., R]) -> Callable[..., R]:
-    """Let one result depend on every input, in a way that the compiler cannot see through.
+def _reading_all(function: Callable[..., R]) -> Callable[..., tuple[Any, R]]:
+    """Return the function with False before its result, which depends on every input; the compiler cannot tell.
 
     Where it finds that an input is not needed, such as an integer times 0, it leaves it out, and then ends the process
-    (jaxlib 0.10 to 0.12): "All or none of the slices should have an explicit index".
+    (jaxlib 0.10 to 0.12): "All or none of the slices should have an explicit index". And where the only result is an
+    array, and is worked out from a large one, it wants to share this work among threads, and fails: "Incorrect number
+    of arguments passed to called function".
     """
 
-    def reading(*args: Any) -> R:
+    def reading(*args: Any) -> tuple[Any, R]:
         never = jnp.asarray(False)
         for leaf in map(jnp.asarray, jax.tree_util.tree_leaves(args)):
             if leaf.size == 0 or leaf.dtype.name not in TYPES:
                 continue
             never |= never_true(leaf)
-        leaves, tree = jax.tree_util.tree_flatten(function(*args))
-        leaves[:1] = [jnp.where(never, jnp.zeros_like(leaf), leaf) for leaf in leaves[:1]]
-        found: R = jax.tree_util.tree_unflatten(tree, leaves)
-        return found
+        return never, function(*args)
 
     return reading
+
+
+def _unless(never: Any, found: R) -> R:
+    """Return what was found, such that False is needed for it."""
+    leaves, tree = jax.tree_util.tree_flatten(found)
+    leaves[:1] = [jnp.where(never, jnp.zeros_like(leaf), leaf) for leaf in leaves[:1]]
+    needing: R = jax.tree_util.tree_unflatten(tree, leaves)
+    return needing
 
 
 def _captures_much(program: ClosedJaxpr) -> bool:
