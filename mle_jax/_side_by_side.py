@@ -7,6 +7,7 @@ product: what a native loop can be made of (`optimizers._one_kernel`).
 import functools
 import operator
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import jax
@@ -21,6 +22,9 @@ TOGETHER = 128
 """Numbers of a vector operation of a native loop, at most: rows of a block times lanes."""
 PLAIN_TOGETHER = 2**15
 """The same where operations of usual size are compiled one by one, each of which costs some microseconds by itself."""
+
+FEW = 16
+"""Rows that are written out, one after the other; of more there is a loop, or a sum over an axis."""
 
 Vector = list[Array]
 """Entries, each a vector over the lanes."""
@@ -64,9 +68,10 @@ def sum_blocks(
     block = lambda leaf, i: jax.lax.dynamic_slice_in_dim(leaf, i * height, height)  # noqa: E731
 
     def add(sums: list[Array], some: T, height: int) -> list[Array]:
-        # Row by row: of a sum over an axis the compiler makes vectors across rows, which are not side by side.
         every = [jnp.broadcast_to(more, (height, *like.shape)) for more in function(some)]
-        return [so_far + total(one[r] for r in range(height)) for so_far, one in zip(sums, every, strict=True)]
+        # Row by row: of a sum over an axis the compiler makes vectors across rows, which are not side by side.
+        over_rows = (lambda one: total(one[r] for r in range(height))) if height <= FEW else partial(jnp.sum, axis=0)
+        return [so_far + over_rows(one) for so_far, one in zip(sums, every, strict=True)]
 
     def add_block(i: Array, sums: list[Array]) -> list[Array]:
         return add(sums, jax.tree_util.tree_map(lambda leaf: block(leaf, i), rows), height)

@@ -67,6 +67,7 @@ def test_what_is_small_or_cannot_be_watched_is_copied(monkeypatch):
     locked.flags.writeable = False
     for given in (y[:, ::2], np.asfortranarray(y), y.astype(np.longdouble), locked, y.tolist(), np.ma.array(y)):
         assert in_place("y", given, resident=()) is None
+    assert in_place("y", jnp.asarray(y, jnp.bfloat16), resident=()) is None
     assert in_place("x.a", y, resident=("x",)) is None and in_place("x", y, resident=("x",)) is None
 
 

@@ -9,7 +9,7 @@ import pytest
 from jax.scipy.special import gammaln
 
 import mle_jax as mle
-from mle_jax._side_by_side import height_of_block
+from mle_jax._side_by_side import height_of_block, sum_blocks
 from mle_jax.fitting import batch_engine, native_lanes, streams
 from mle_jax.fitting.native import climb
 from mle_jax.inference.covariances import inverse_root
@@ -124,6 +124,13 @@ def test_blocks_are_short_and_cover_the_rows_without_a_rest_where_they_can(rows:
     assert height <= usual or (height < 2 * usual and rows % height == 0)
     if any(rows % h == 0 for h in range(usual // 2 + 1, 2 * usual)):
         assert rows % height == 0
+
+
+def test_sums_over_high_blocks_are_not_written_out() -> None:
+    """Row by row they would take minutes to compile."""
+    rows = jnp.zeros((3000, 32))
+    sums = lambda rows: sum_blocks(lambda block: [block, 2 * block], rows, rows[0], 2**15)  # noqa: E731 - traced
+    assert len(str(jax.make_jaxpr(sums)(rows)).splitlines()) < 100
 
 
 def test_a_native_loop_settles_maxima_and_leaves_the_rest() -> None:

@@ -1,5 +1,6 @@
 """Starts of many lanes side by side, held against those of one dataset after the other."""
 
+import warnings
 from functools import partial
 from typing import Any
 
@@ -292,3 +293,40 @@ def test_starts_that_work_on_all_of_many_rows(rows: int, monkeypatch: pytest.Mon
         assert fits.converged.all()
         # The mean; sums of some thousand numbers, and a last step of Newton's method in log(mu).
         np.testing.assert_allclose(fits.params["mu"], y.mean(axis=1), rtol=1e-12)
+
+
+def test_negative_binomial_starts_are_finite_where_means_overflow() -> None:
+    """One row, or all of them, with an offset of 1000: the product of dispersion and mean must not overflow."""
+    rng = np.random.default_rng(0)
+    x = np.stack([np.ones(40), rng.standard_normal(40)], axis=1)
+    y = rng.poisson(3.0, 40).astype(float)
+    model = mle.models.negative_binomial_regression()
+    for design, offset in ((x, np.where(np.arange(40) == 5, 1000.0, 0.0)), (x[:, 1:], np.full(40, 1000.0))):
+        data = {"x": design, "y": y, "offset": offset}
+        assert np.isfinite(model.log_likelihood(model.start(data), data))
+
+
+@native
+@pytest.mark.smoke
+def test_lanes_without_a_maximum_are_not_certified_however_far_out_they_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows of one column have no counts; so far out, all that is left of its score is rounding."""
+    monkeypatch.setattr(batch_engine, "WORTH", 0)
+    rng = np.random.default_rng(0)
+    x, y = np.zeros((33, 40, 3)), np.zeros((33, 40))
+    x[:, 10:, 0], x[:, :10, 2] = 1.0, 1.0
+    x[:, 10:, 1] = 2 + 0.3 * rng.standard_normal((33, 30))
+    y[:, 10:] = rng.poisson(3, (33, 30))
+
+    def log_density(params: Any, row: Any) -> Any:
+        eta = row["x"] @ params["w"]
+        return row["y"] * eta - jnp.exp(eta)
+
+    usual = {"x": x[:, 10:, :2], "y": y[:, 10:]}
+    top = mle.fit_batch(mle.Model(log_density, {"w": mle.Real(2)}), usual).params["w"]
+    model = mle.Model(log_density, {"w": mle.Real(3)})
+    for out in (-60.0, -80.0, -100.0):
+        start = {"w": np.concatenate([top, np.full((33, 1), out)], axis=1)}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", mle.ConvergenceWarning)
+            fits = mle.fit_batch(model, {"x": x, "y": y}, start=start)
+        assert not np.asarray(fits.converged).any()

@@ -112,7 +112,7 @@ def in_place(name: str, leaf: Any, *, resident: Sequence[str]) -> Any:
         return leaf
     read_only = _is_in_memory(leaf)  # by JAX; it may share the memory with an array that is not
     array = np.asarray(leaf) if read_only else leaf
-    plain = type(array) is np.ndarray and array.ndim > 0 and array.flags.c_contiguous
+    plain = type(array) is np.ndarray and array.ndim > 0 and array.flags.c_contiguous and array.dtype.kind in "biuf"
     if not plain or array.nbytes < LARGE_BATCH or array.dtype.itemsize > MOST_BYTES:
         return None
     return Watched(name, array, _marks(array)) if read_only or array.flags.writeable else None

@@ -9,6 +9,8 @@ asks for is clear:
   Hessian belong together; then comes one last step, kept if it brings the maximum nearer;
 - the information, scaled by its diagonal, is far from singular: 1 / trace of its inverse, which is no more than its
   smallest eigenvalue, is above k sqrt(eps);
+- no coordinate is seen through rows alone whose curvature is nothing beside that of others: their predictor is on its
+  way to infinity, where all that is left of a score is rounding;
 - over one standard error along the step, along the weakest direction both ways, and along what all rows have in common
   (a dispersion, which may run to a boundary), the log-likelihood falls by what a quadratic says to a factor of two.
 
@@ -33,6 +35,7 @@ SECULAR_STEPS = 4  # for the damping: only its order of magnitude matters
 SHIFT = 0.1  # of the scaled curvature, beyond what makes it positive definite
 POWERS = 8  # of the inverse: enough to tell the weakest direction
 ROUNDING_OF_LAST = 1000  # rounding units of the mean absolute contribution
+FADED = 1e-20  # of the curvature of other rows: nothing, whatever the units of several predictors
 CLEAR_FALL = 0.25, 1.0  # over one standard error, where a quadratic falls by 0.5
 
 
@@ -271,6 +274,7 @@ def _look_around(likelihood: LaneLikelihood, rows: LaneRows, end: Climb, scale: 
     regular = (
         factor.definite & _all([d > 0 for d in diagonal]) & (trace * size * jnp.sqrt(jnp.finfo(trace.dtype).eps) < 1)
     )
+    regular &= _is_even([d * scale for d in diagonal], likelihood.squares(rows, zero))
     whole = jnp.stack([jnp.stack([here.hessian[max(i, j), min(i, j)] for j in range(size)]) for i in range(size)])
     return Arrived(
         point=jnp.stack(here.point),
@@ -313,6 +317,21 @@ def _weakest(factor: Factor, size: int) -> tuple[Vector, Array, Array]:
 
     weakest, reciprocal = repeat(POWERS, power, (weakest, one))
     return unit(weakest), reciprocal, trace
+
+
+def _is_even(diagonal: Vector, squares: Vector) -> Array:
+    """Say whether the curvatures of predictors, averaged over the rows that each coordinate is seen through, compare.
+
+    Args:
+        diagonal: of the information.
+        squares: what it would be if every curvature were 1; empty where no predictor is a row's own.
+    """
+    seen = [jnp.where(square > 0, d / square, jnp.nan) for d, square in zip(diagonal, squares, strict=False)]
+    even = diagonal[0] == diagonal[0]
+    for one in seen:
+        for other in seen:
+            even &= ~(one < FADED * other)
+    return even
 
 
 def _square(vector: Vector) -> Array:

@@ -199,6 +199,19 @@ class LaneLikelihood:
 
         return sum_blocks(of_block, rows.rows, at[0], self._together, rows.blocks)[0]
 
+    def squares(self, rows: LaneRows, like: Array) -> list[Array]:
+        """Return the sums of squared slopes of the rows' own predictors, k vectors over the lanes; [] if there are none."""
+        own = range(self.split.sizes[0])
+        if not own:
+            return []
+
+        def of_block(block: Rows) -> list[Array]:
+            assert block.through is not None
+            through = block.through
+            return _weighted(block, [total(through[:, a, i] ** 2 for a in own) for i in range(self.size)])
+
+        return sum_blocks(of_block, rows.rows, like, self._together, rows.blocks)
+
     def slopes_in_common(self, like: Array) -> list[Vector]:
         """Return the gradients of the predictors in common (scales, shapes), each k vectors over the lanes."""
         places, ahead = range(self.size), range(self.split.sizes[1])

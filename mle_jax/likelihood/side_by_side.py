@@ -17,7 +17,7 @@ from jax.extend.core import Literal
 
 from mle_jax._equations import ELEMENTWISE, apply_equation
 from mle_jax._lapack import native_form
-from mle_jax._side_by_side import TOGETHER, height_of_block, repeat, total
+from mle_jax._side_by_side import FEW, TOGETHER, height_of_block, repeat, total
 from mle_jax.likelihood.traced import Program, numbers, steps_to, work_out
 
 COMBINED = {
@@ -28,8 +28,6 @@ COMBINED = {
     "reduce_or": jnp.logical_or,
 }
 """What makes one of two numbers that are summed up, by the name of JAX's operation."""
-FEW = 16
-"""Rows that are written out, one after the other; of more there is a loop."""
 
 
 def read_by(program: Program, arguments: Iterable[int]) -> list[int]:

@@ -102,7 +102,9 @@ def start(data: Any) -> Any:
     grown = 1 + m
     residual, mean = (y - m) / grown, m / grown
     moment = jnp.sum(residual**2 - mean / grown) / jnp.maximum(jnp.sum(mean**2), jnp.finfo(y.dtype).tiny)
-    return {"w": w, "dispersion": jnp.clip(jnp.where(jnp.isfinite(moment), moment, 1.0), *DISPERSIONS)}
+    dispersion = jnp.clip(jnp.where(jnp.isfinite(moment), moment, 1.0), *DISPERSIONS)
+    # Its product with no mean may overflow.
+    return {"w": w, "dispersion": jnp.minimum(dispersion, DISPERSIONS[0] * jnp.finfo(m.dtype).max / jnp.max(m))}
 
 
 def simulate(key: Array, params: Any, row: Any) -> Any:
