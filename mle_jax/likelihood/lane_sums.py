@@ -200,7 +200,7 @@ class LaneLikelihood:
         return sum_blocks(of_block, rows.rows, at[0], self._together, rows.blocks)[0]
 
     def squares(self, rows: LaneRows, like: Array) -> list[Array]:
-        """Return the sums of squared slopes of the rows' own predictors, k vectors over the lanes; [] if there are none."""
+        """Return the sums of squared slopes of the rows' own predictors, k of (L,); [] if there is none."""
         own = range(self.split.sizes[0])
         if not own:
             return []
