@@ -7,7 +7,6 @@ product: what a native loop can be made of (`optimizers._one_kernel`).
 import functools
 import operator
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import NamedTuple, TypeVar
 
 import jax
@@ -70,7 +69,8 @@ def sum_blocks(
     def add(sums: list[Array], some: T, height: int) -> list[Array]:
         every = [jnp.broadcast_to(more, (height, *like.shape)) for more in function(some)]
         # Row by row: of a sum over an axis the compiler makes vectors across rows, which are not side by side.
-        over_rows = (lambda one: total(one[r] for r in range(height))) if height <= FEW else partial(jnp.sum, axis=0)
+        written_out = lambda one: total(one[r] for r in range(height))  # noqa: E731 - of every sum
+        over_rows = written_out if height <= FEW else functools.partial(jnp.sum, axis=0)
         return [so_far + over_rows(one) for so_far, one in zip(sums, every, strict=True)]
 
     def add_block(i: Array, sums: list[Array]) -> list[Array]:

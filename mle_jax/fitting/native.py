@@ -326,12 +326,12 @@ def _is_even(diagonal: Vector, squares: Vector) -> Array:
         diagonal: of the information.
         squares: what it would be if every curvature were 1; empty where no predictor is a row's own.
     """
-    seen = [jnp.where(square > 0, d / square, jnp.nan) for d, square in zip(diagonal, squares, strict=False)]
-    even = diagonal[0] == diagonal[0]
-    for one in seen:
-        for other in seen:
-            even &= ~(one < FADED * other)
-    return even
+    if not squares:
+        return diagonal[0] == diagonal[0]
+    pairs = list(zip(diagonal, squares, strict=True))
+    smallest = _least([jnp.where(square > 0, d / square, jnp.inf) for d, square in pairs])
+    largest = -_least([jnp.where(square > 0, -d / square, 0.0) for d, square in pairs])
+    return ~(smallest < FADED * largest)
 
 
 def _square(vector: Vector) -> Array:

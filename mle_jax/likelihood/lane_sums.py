@@ -326,8 +326,9 @@ def _in_whole_blocks(rows: Rows, height: int, never: Array) -> Rows:
     rest = size % height
     if rest == 0:
         return rows
-    place = jnp.arange(size - rest + height)
-    again = (place >= size - rest) & (place < size - rest + height - rest)
+    whole = size - rest + height
+    place = jnp.arange(whole)
+    again = (place >= whole - height) & (place < whole - rest)
     return rows._replace(weights=jnp.where(again | never, 0.0, 1.0)[:, None])
 
 

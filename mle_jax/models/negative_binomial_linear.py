@@ -103,7 +103,7 @@ def start(data: Any) -> Any:
     residual, mean = (y - m) / grown, m / grown
     moment = jnp.sum(residual**2 - mean / grown) / jnp.maximum(jnp.sum(mean**2), jnp.finfo(y.dtype).tiny)
     dispersion = jnp.clip(jnp.where(jnp.isfinite(moment), moment, 1.0), *DISPERSIONS)
-    # Its product with no mean may overflow.
+    # Its product with a mean must not overflow.
     return {"w": w, "dispersion": jnp.minimum(dispersion, DISPERSIONS[0] * jnp.finfo(m.dtype).max / jnp.max(m))}
 
 
