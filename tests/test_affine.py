@@ -21,6 +21,10 @@ def bernoulli(params, row):
     return row["y"] * eta - jnp.logaddexp(0.0, eta)  # two uses of one predictor
 
 
+def written_twice(params, row):  # the same predictor, as users write it
+    return row["y"] * (row["x"] @ params["w"]) - jnp.exp(row["x"] @ params["w"])
+
+
 def gaussian(params, row):
     return norm.logpdf(row["y"], row["x"] @ params["w"] + 1.0, params["s"])
 
@@ -52,6 +56,7 @@ def flat_line(params, row):
 W = {"w": mle.Real(4)}
 SPLITS = [  # log density, declaration, entries of the predictors of the row and in common; None where it does not pay
     (bernoulli, W, (1, 0)),
+    (written_twice, W, (1, 0)),
     (gaussian, W | {"s": mle.Positive()}, (1, 1)),
     (two_lines, W | {"v": mle.Real(2)}, (2, 0)),
     (groups, W | {"a": mle.Real(9), "s": mle.Positive()}, (1, 1)),

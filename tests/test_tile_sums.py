@@ -17,7 +17,8 @@ from mle_jax.likelihood.stages import values_by_row
 from mle_jax.likelihood.tile_sums import Tiles
 from mle_jax.optimizers._one_kernel import is_known, only_in_one_kernel
 
-N, P = 5000, 7
+N, P = 5000, 11  # columns: products of rows in whole groups, and a rest
+SHARES = np.linspace(1.0, 0.5, 11)  # points: a whole group, and a rest
 # Sums of 5000 terms of size 1 to 10, in another order: some hundred rounding units of the sum of their sizes.
 CLOSE = {"rtol": 1e-12, "atol": 1e-9}
 
@@ -59,7 +60,7 @@ def by_native_loops(density, theta, data, weights, begin, end):
         model, flat = mle.Model(density, {"w": mle.Real(theta.size)}), Flat(lambda at: at)
         run = jax.jit(partial(part_derivatives, model, flat, call=call), static_argnames=("begin", "end"))
         run = partial(run, jnp.asarray(theta), data, weights, begin, end)
-        points = jnp.stack([theta, 0.5 * theta])
+        points = jnp.asarray(SHARES[:, None] * theta)
         values = part_values(model, flat, points, data, weights, begin, end, call=call)
         return [np.asarray(leaf) for leaf in (*run(), values)]
 
@@ -88,7 +89,7 @@ def test_logistic_sums(data, kind, begin, end):
     np.testing.assert_allclose(magnitude, np.abs(total(theta)).sum(), **CLOSE)
     np.testing.assert_allclose(gradient, -x.T @ (w * (y - p)), **CLOSE)
     np.testing.assert_allclose(hessian, (x.T * (w * p * (1 - p))) @ x, **CLOSE)
-    np.testing.assert_allclose(values, [-total(theta).sum(), -total(0.5 * theta).sum()], **CLOSE)
+    np.testing.assert_allclose(values, [-total(share * theta).sum() for share in SHARES], **CLOSE)
 
 
 def test_two_predictors_of_a_row(data):
@@ -142,7 +143,7 @@ def test_a_density_whose_value_alone_keeps_something_for_several_uses(data):
         return stats.nbinom.logpmf(counts["y"], size, size / (size + mean)).sum()
 
     # SciPy's logarithm of a probability loses some digits by its gamma functions.
-    np.testing.assert_allclose(values, [-total(theta), -total(0.5 * theta)], rtol=1e-11)
+    np.testing.assert_allclose(values, [-total(share * theta) for share in SHARES], rtol=1e-11)
     np.testing.assert_allclose(value, values[0], **CLOSE)
 
 

@@ -21,7 +21,7 @@ from jax import Array
 from jax.extend.core import Literal
 
 from mle_jax.likelihood.separate import separated
-from mle_jax.likelihood.traced import Program, Step, depends, numbers, steps_to, trace, work_out
+from mle_jax.likelihood.traced import Program, Step, depends, numbers, steps_to, trace, without_repetitions, work_out
 
 # Outputs are affine where one operand is affine and the others do not depend on the parameters.
 OF_ONE = {"mul", "dot_general"}
@@ -93,7 +93,8 @@ def split_affine(function: Callable[..., Array], theta: Array, leaves: Sequence[
 
 def split_always(function: Callable[..., Array], theta: Array, leaves: Sequence[Any]) -> Split:
     """Do the same; where the predictors are not fewer than the coordinates, these are the predictors, all in common."""
-    program = trace(function, theta, *leaves)
+    # Users write x @ w twice: one predictor, with one second derivative instead of three.
+    program = without_repetitions(trace(function, theta, *leaves))
     kinds, by_row = _classify(program, len(leaves))
     cut = _smallest_cut(program, kinds)
     if sum(program.size(value) for value in cut) >= program.shapes[0][0]:

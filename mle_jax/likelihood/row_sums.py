@@ -24,7 +24,7 @@ from mle_jax.likelihood.affine import Split, split_affine
 from mle_jax.likelihood.evaluation import weigh
 from mle_jax.likelihood.rows import row_layout
 from mle_jax.likelihood.terms import Terms, plus
-from mle_jax.likelihood.tile_sums import MOST_POINTS, Call, Tiles
+from mle_jax.likelihood.tile_sums import Call, Tiles
 
 if TYPE_CHECKING:
     from mle_jax.likelihood.model import Model
@@ -88,7 +88,7 @@ class RowSums:
 
     def values(self, thetas: Array) -> Array:
         """Return the totals at several points (m, k), shape (m,)."""
-        if self._tiles is not None and 0 < len(thetas) <= MOST_POINTS:
+        if self._tiles is not None and len(thetas):
             split = self._split(thetas[0])
             if self._tiles.suits(split, thetas[0]):
                 return self._tiles.values(split, thetas)

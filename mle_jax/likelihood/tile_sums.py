@@ -31,6 +31,8 @@ TILE = 32
 """Rows whose derivatives are worked out together: some vectors, but all of them in the nearest cache."""
 TOGETHER = 8
 """Rows added to the Hessian at once, predictors of their own times rows: their factors fill half of the registers."""
+APART = 4
+"""Sums that a scalar product of a row consists of: each number waits for the one before only within its own sum."""
 STRIP = 4
 """Rows of the Hessian that end in the same column."""
 BLOCK = 4096
@@ -42,8 +44,8 @@ MOST_IN_COMMON = 4
 LONGEST = 9000
 """Operations for a row and its derivatives, guessed from those for its log density alone: they take seconds to trace,
 and more to compile than they save."""
-MOST_POINTS = 8
-"""Points at which the sums are evaluated in one pass; each is written out."""
+POINTS = 8
+"""Points at which the sums are evaluated in one pass, side by side: a vector."""
 
 
 class Products(NamedTuple):
@@ -95,22 +97,33 @@ class Tiles:
 
     def values(self, split: Split, thetas: Array) -> Array:
         """Return the log-likelihoods at several points (m, k), shape (m,)."""
+        many, size = thetas.shape
         stages = values_by_row(split, *self._descriptions(split, thetas.dtype))
-        points = list(thetas)
-        ahead = [stages.first(_numbers(split.shared(point))) for point in points]
 
-        def of_tile(begin: Array, weights: Array, sums: list[Array], tools: Any, once: Array) -> list[Array]:
+        def of_tile(begin: Array, weights: Array, sums: Array, tools: Any, once: Array) -> Array:
             rows, points, ahead = tools
             leaves = _some(rows, begin, TILE, weights)
-            found = []
-            for early, point in zip(ahead, points, strict=True):
-                seen = _predictors(split, point, leaves)
-                known = work_out_between(stages, partial(_of_rows, split, early, seen, leaves), once)
-                found.append(_of_rows(split, early, seen, leaves, stages.second, known))
-            return [so_far + weigh(weights, value) for so_far, value in zip(sums, found, strict=True)]
+            computed = kept(lambda: jax.vmap(lambda *row: split.of_data(row))(*leaves), once)
+            seen = kept(partial(_predictors_at_points, split, points, leaves), once)
 
-        nothing = [jnp.zeros(TILE, thetas.dtype) for _ in points]
-        return jnp.stack([jnp.sum(found) for found in self._summed(of_tile, nothing, points, ahead)])
+            def of_rows(stage: Callable[..., Any], known: list[Array]) -> Any:
+                def of_row(ahead: Any, known: Any, own: Any, *rest: Any) -> Any:
+                    return stage([*ahead, *known], (own, *rest))
+
+                of_points = jax.vmap(of_row, in_axes=(-1, -1, -1, None, None), out_axes=-1)
+                return jax.vmap(of_points, in_axes=(None, 0, 0, 0, 0))(ahead, known, seen, leaves, computed)
+
+            known = work_out_between(stages, of_rows, once)
+            return sums + weigh(weights, of_rows(stages.second, known))
+
+        def of_group(points: Array) -> Array:
+            ahead = jax.vmap(lambda point: stages.first(_numbers(split.shared(point))), out_axes=-1)(points)
+            nothing = jnp.zeros((TILE, POINTS), thetas.dtype)
+            return jnp.sum(self._summed(of_tile, nothing, points.T, ahead), axis=0)
+
+        missing = -many % POINTS
+        groups = jnp.pad(thetas, ((0, missing), (0, 0)), mode="edge").reshape(-1, POINTS, size)
+        return jax.lax.map(of_group, groups).reshape(-1)[:many]
 
     def terms(self, split: Split, theta: Array, common: Array | None) -> Terms:
         """Return all sums; the arguments are those of `RowSums`."""
@@ -124,7 +137,7 @@ class Tiles:
             rows, theta, ahead = tools
 
             some = _some(rows, begin, TILE, weights)
-            seen = kept(partial(_predictors, split, theta, some), once)
+            seen = kept(partial(_predictors, split, theta, some, once), once)
             known = work_out_between(stages, partial(_of_rows, split, ahead, seen, some), once)
 
             def work_out() -> list[Array]:
@@ -246,9 +259,18 @@ def _some(rows: Any, begin: Array, height: int, weights: Array) -> list[Array]:
     ]
 
 
-def _predictors(split: Split, theta: Array, leaves: list[Array]) -> list[Array]:
+def _predictors(split: Split, theta: Array, leaves: list[Array], once: Array) -> list[Array]:
     """Return the rows' own predictors, (rows,) each."""
-    return jax.vmap(lambda *row: _numbers(split.of_row(theta, row)))(*leaves)
+    of_row = _multiplying(lambda theta, *row: _numbers(split.of_row(theta, row)), theta, leaves, partial(_dot, once))
+    return jax.vmap(partial(of_row, theta))(*leaves)
+
+
+def _predictors_at_points(split: Split, points: Array, leaves: list[Array]) -> list[Array]:
+    """Return the same at several points (k, m), (rows, m) each."""
+    every = [None] * len(leaves)
+    of_row = _multiplying(lambda theta, *row: _numbers(split.of_row(theta, row)), points[:, 0], leaves, _term_by_term)
+    of_points = jax.vmap(of_row, in_axes=(-1, *every), out_axes=-1)
+    return jax.vmap(of_points, in_axes=(None, *[0] * len(leaves)))(points, *leaves)
 
 
 def _of_rows(
@@ -274,19 +296,50 @@ def _jacobians(split: Split, theta: Array, leaves: list[Array]) -> list[Array]:
         predictors, pull = jax.vjp(lambda at: split.of_row(at, row), theta)
         return tuple(pull(direction)[0] for direction in jnp.eye(split.sizes[0], dtype=predictors.dtype))
 
-    program = trace(of_row, theta, *(jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in leaves))
-
-    def simply(*row: Array) -> list[Array]:
-        return work_out(program, dict(enumerate((theta, *row))), program.results, apply=_multiplying)
-
-    return jax.vmap(simply)(*leaves)
+    return jax.vmap(partial(_multiplying(of_row, theta, leaves, _scaled), theta))(*leaves)
 
 
-def _multiplying(equation: Any, values: Sequence[Any]) -> list[Any]:
-    """Apply an equation; a product with a number, which is what a scalar product is backward, as a multiplication."""
-    if equation.primitive.name == "dot_general" and min(jnp.ndim(value) for value in values) == 0:
-        return [values[0] * values[1]]
-    return apply_equation(equation, values)
+def _multiplying(
+    function: Callable[..., Any], theta: Array, leaves: list[Array], product: Callable[[Array, Array], Array | None]
+) -> Callable[..., list[Array]]:
+    """Return a function of a point and a row, in which products are done in another way.
+
+    Args:
+        function: ``(theta, *row) -> arrays``.
+        theta: a point, which shows the type.
+        leaves: some rows.
+        product: of two factors; returns None for those that it leaves to JAX.
+    """
+    program = trace(function, theta, *(jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in leaves))
+
+    def apply(equation: Any, values: Sequence[Any]) -> list[Any]:
+        found = product(*values) if equation.primitive.name == "dot_general" else None
+        return apply_equation(equation, values) if found is None else [found]
+
+    return lambda *at: work_out(program, dict(enumerate(at)), program.results, apply=apply)
+
+
+def _scaled(left: Array, right: Array) -> Array | None:
+    """Multiply by a number, which is what a scalar product is backward."""
+    return left * right if min(jnp.ndim(left), jnp.ndim(right)) == 0 else None
+
+
+def _term_by_term(left: Array, right: Array) -> Array | None:
+    """Return a scalar product written out."""
+    if jnp.ndim(left) != 1 or jnp.ndim(right) != 1:
+        return None
+    return total(left[i] * right[i] for i in range(left.shape[0]))
+
+
+def _dot(once: Array, left: Array, right: Array) -> Array | None:
+    """Return a scalar product as some sums that do not wait for each other."""
+    size = jnp.size(left)
+    if jnp.ndim(left) != 1 or jnp.ndim(right) != 1 or size < 2 * APART:
+        return _term_by_term(left, right)
+    some = lambda leaf, i: jax.lax.slice(leaf, (i,), (i + APART,))  # noqa: E731 - of both
+    rest = size - size % APART
+    sums = kept(lambda: total(some(left, i) * some(right, i) for i in range(0, rest, APART)), once)
+    return total([*_numbers(sums), *(left[i] * right[i] for i in range(rest, size))])
 
 
 def _numbers(vector: Array) -> list[Array]:
