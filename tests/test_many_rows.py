@@ -27,7 +27,8 @@ def small_pieces(monkeypatch):
         monkeypatch.setattr(module, "MANY_ROWS", 1_000)
     monkeypatch.setattr(row_sums, "MANY", 500)
     monkeypatch.setattr(pieces, "HEIGHT", 1_024)
-    monkeypatch.setattr(pieces, "LEAST_SAMPLE", 100)
+    for least in ("LEAST_SAMPLE", "LEAST_PART", "LEAST_PIECE"):
+        monkeypatch.setattr(pieces, least, 100)
 
 
 @pytest.fixture(scope="module")

@@ -171,7 +171,6 @@ def test_a_fit_of_many_rows_goes_through_them(monkeypatch):
         return only_in_one_kernel(*args)
 
     monkeypatch.setattr(many_rows, "only_in_one_kernel", counted)
-    monkeypatch.setattr(many_rows, "NATIVE_ROWS", 100_000)
     fit = mle.fit(mle.models.logistic_regression(), data)
     assert called and fit.converged
     p = 1 / (1 + np.exp(-x @ fit.params["w"]))
@@ -193,7 +192,6 @@ def test_a_last_piece_of_fewer_rows_is_summed_by_the_same_program(monkeypatch):
         return part_derivatives(*args, call=call)
 
     monkeypatch.setattr(many_rows, "part_derivatives", seen)
-    monkeypatch.setattr(many_rows, "NATIVE_ROWS", 120_000)
     assert mle.fit(mle.models.poisson_regression(), {"x": x, "y": rng.poisson(1.0, 120_000).astype(float)}).converged
     assert calls == {only_in_one_kernel}
 
@@ -246,8 +244,8 @@ def test_what_a_native_loop_might_stumble_over_is_fitted_all_the_same(data, case
     model = mle.Model(density, {"w": mle.Real(P)}, constants=tuple(set(more) & {"k", "flag"}))
     monkeypatch.setattr(many_rows, "MANY_ROWS", 1000)
     fits = []
-    for least in (1000, 10**9):
-        monkeypatch.setattr(many_rows, "NATIVE_ROWS", least)
+    for natively in (is_known(), False):
+        monkeypatch.setattr(many_rows, "is_known", lambda natively=natively: natively)
         fits.append(mle.fit(model, {**data, **more}))
     one, other = fits
     assert one.converged and other.converged

@@ -138,7 +138,13 @@ def _copied(leaf: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
 def _is_finite(leaf: np.ndarray) -> bool:
     if leaf.nbytes < LARGE or not leaf.ndim:
         return bool(np.isfinite(leaf).all())
-    return all(by_all_cores(lambda part: bool(np.isfinite(leaf[part]).all()), len(leaf)))
+    return all(by_all_cores(lambda part: _has_finite_sum(leaf[part]) or bool(np.isfinite(leaf[part]).all()), len(leaf)))
+
+
+def _has_finite_sum(leaf: np.ndarray) -> bool:
+    """Say whether the sum is finite, which it is only of finite numbers: it reads them twice as fast."""
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(leaf.sum()))
 
 
 def clean_data(

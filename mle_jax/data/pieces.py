@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import numpy as np
 
+from mle_jax._machine import cores
 from mle_jax._optional import optional
 from mle_jax._text import listing
 from mle_jax._trees import named_leaves
@@ -24,7 +25,9 @@ from mle_jax.likelihood.rows import RowLayout, row_layout
 HEIGHT = 2**17
 """Rows of a piece read from a file: a few megabytes for an ordinary regression."""
 PIECES = 16
-"""Pieces of rows in memory, of each device: none of the cores waits long for the others."""
+"""Pieces of rows in memory, of each device, at most: none of the cores waits long for the others."""
+LEAST_PIECE = 2**19
+"""Numbers in a piece that a core sums: four megabytes. To ask for fewer takes longer than to sum them."""
 LINE = 8
 """Numbers of float64 in a line of the cache."""
 SPREAD = 16
@@ -32,10 +35,13 @@ SPREAD = 16
 SHARE = 16
 """A sample holds one row of so many."""
 LEAST_SAMPLE = 4096
-PARTS = 4
-"""Pieces of a sample."""
+LEAST_PART = 2**17
+"""Numbers in a part of a sample that a core sums: fewer are not worth a thread."""
 START_ROWS = 4_000
-"""Rows from which start values are computed."""
+"""Rows from which start values are computed, at most."""
+START_NUMBERS = 2**13
+"""Numbers in these rows, if they are then still eight times as many as the numbers of a row: for more, LAPACK's threads
+set in, which then wait for more work for a tenth of a second, on the cores that are to sum the rows."""
 
 
 class Piece(NamedTuple):
@@ -104,8 +110,13 @@ class RowsInMemory:
     def _pieces(self) -> tuple[Fetch, ...]:
         devices = self._devices
         # An accelerator sums all of its rows by itself; a core takes one piece after another.
-        count = PIECES * len(devices) if devices[0].platform == "cpu" else len(devices)
         size = self._layout.size
+        if devices[0].platform == "cpu":
+            large = -(-size * _width(self._layout) // LEAST_PIECE)
+            some = max(min(large, PIECES), len(devices))
+            count = -(-some // cores()) * cores()  # so that all end at the same time
+        else:
+            count = len(devices)
         # As many rows as whole lines of a cache hold, so that a CPU works on the arrays where they are.
         height = min(-(-size // (count * LINE)) * LINE, size)
         fetches = []
@@ -138,7 +149,8 @@ class RowsInMemory:
         rows = self._layout.with_rows([gather(leaf) for leaf in self._layout.rows])
         # To a device by name, like the pieces: otherwise the same program is compiled a second time.
         held = jax.device_put((rows, weights), self._devices[0])
-        edges = np.linspace(0, height, PARTS + 1).astype(int)
+        parts = min(max(height * _width(self._layout) // LEAST_PART, 1), cores())
+        edges = np.linspace(0, height, parts + 1).astype(int)
         return tuple(partial(Piece, held[0], held[1], begin, end) for begin, end in itertools.pairwise(edges.tolist()))
 
     def some_rows(self) -> tuple[Any, np.ndarray | None]:
@@ -193,6 +205,11 @@ class RowsInFiles:
         return Piece(rows, weights, first - begin, height if _has_valid(weights) else first - begin)
 
 
+def _width(layout: RowLayout) -> int:
+    """Return how many numbers a row holds."""
+    return sum(int(np.prod(leaf.shape[1:], dtype=int)) for leaf in layout.rows)
+
+
 def _has_valid(weights: np.ndarray | None) -> bool:
     """Say whether a row counts: else nothing is valid that could stand for the masked ones, and no row is meant."""
     return weights is None or bool(np.any(weights > 0))
@@ -237,8 +254,8 @@ class RowsInParquet:
         valid = [number for number in range(len(self.groups)) if _has_valid(self._weights_of(number))]
         chosen = np.unique(np.linspace(0, len(valid) - 1, SPREAD).astype(int))
         read = (self._read(valid[place]) for place in chosen)
-        most = START_ROWS // len(chosen)
-        parts = [_chosen_rows(row_layout(piece.data), piece.weights, of=piece.end, most=most) for piece in read]
+        share = len(chosen)
+        parts = [_chosen_rows(row_layout(piece.data), piece.weights, of=piece.end, share=share) for piece in read]
         data = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
         return data, None if self.weights is None else np.concatenate([weights for _, weights in parts])
 
@@ -319,10 +336,12 @@ def _some(pieces: Sequence[Fetch]) -> Sequence[Fetch]:
 
 
 def _chosen_rows(
-    layout: RowLayout, weights: np.ndarray | None, *, of: int | None = None, most: int = START_ROWS
+    layout: RowLayout, weights: np.ndarray | None, *, of: int | None = None, share: int = 1
 ) -> tuple[Any, np.ndarray | None]:
-    """Return rows of positive weight among the first ones, evenly spread."""
+    """Return rows of positive weight among the first ones, evenly spread: one of so many shares of a start's rows."""
     size = layout.size if of is None else of
+    width = _width(layout)
+    most = max(min(max(START_NUMBERS // width, 8 * width), START_ROWS) // share, 1)
     places = np.unique(np.linspace(0, size - 1, most).astype(int))
     if weights is not None:
         positive = np.flatnonzero(np.asarray(weights[:size]) > 0)

@@ -11,7 +11,6 @@ the same as everywhere: only who asks for the evaluations differs.
 3. The certificate: one pass for all of its moves, first with the eigenvectors added up (`along_sums`).
 """
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -22,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from mle_jax._machine import cores
 from mle_jax._objective import Evaluation, Objective
 from mle_jax.data.pieces import Fetch, Rows, RowsInMemory
 from mle_jax.fitting.certificate import (
@@ -50,11 +50,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MANY_ROWS = 100_000
+MANY_ROWS = 20_000
 """Rows from which on a fit is driven from Python: a pass then takes longer than to ask for it."""
-NATIVE_ROWS = 1_000_000
-"""Rows from which on native loops sum them: they take a second longer to compile and halve the time of a pass."""
 SAMPLE_STEPS = 30
+NEAR = 1.0
+"""Standard errors of a sample within which its maximum is sought."""
 
 
 def suits_pieces(model: "Model", plan: Plan, dtype: str) -> bool:
@@ -84,7 +84,7 @@ def solve_in_pieces(model: "Model", plan: Plan, rows: Rows, start: Any, toleranc
     place, newton = plan.coordinates, plan.optimizer
     assert isinstance(newton, Newton)
     with ThreadPoolExecutor(threads) as pool:
-        native = is_known() and count_rows(model, rows.shapes) >= NATIVE_ROWS
+        native = is_known()
         few = Passes(model, place, rows.sample(), pool, native=native)
         many = Passes(model, place, rows.pieces(), pool, native=native)
         # 1
@@ -103,11 +103,6 @@ def solve_in_pieces(model: "Model", plan: Plan, rows: Rows, start: Any, toleranc
         # 3
         certificate = _certified(many, run.state.evaluation)
     return _finish(place, run, certificate, many.total_weight, tolerance)
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Passes:
@@ -132,11 +127,11 @@ class Passes:
         self._derivatives = compiled(model, _part_derivatives, native=native)
         self._values = compiled(model, _part_values, native=native)
 
-    def evaluate(self, point: Array) -> Evaluation:
-        """Return the loss at a point with gradient and Hessian."""
+    def derivatives(self, point: Array) -> tuple[Any, ...]:
+        """Return the sums of `part_derivatives` at a point, over all rows."""
         *sums, weight = self._summed(self._derivatives, point)
         self.total_weight = float(weight)
-        return _evaluation(point, tuple(sums), self.total_weight)
+        return tuple(sums)
 
     def losses(self, points: Array) -> Array:
         """Return the loss at several points (m, k), times the total weight, (m,)."""
@@ -150,13 +145,10 @@ class Passes:
 
         # In extended precision where the machine has it, so that the number of pieces does not matter.
         total: Any = None
-        for part in self._pool.map(one, self.pieces):
+        for part in map(one, self.pieces) if len(self.pieces) == 1 else self._pool.map(one, self.pieces):
             wide = jax.tree_util.tree_map(lambda leaf: np.asarray(leaf, np.longdouble), part)
             total = wide if total is None else jax.tree_util.tree_map(np.add, total, wide)
         return jax.tree_util.tree_map(lambda leaf: np.asarray(leaf, np.float64), total)
-
-
-_evaluation = quick_program(evaluation_of)
 
 
 def _part_derivatives(model: "Model", place: Any, theta: Array, *piece: Any, native: bool) -> tuple[Array, ...]:
@@ -182,13 +174,20 @@ def _natively_if(sums: Callable[..., T], native: bool) -> T:
 
 
 def _search(
-    passes: Passes, newton: Newton, theta: Array, *, tolerance: float, max_steps: int, record: int | None
+    passes: Passes,
+    newton: Newton,
+    theta: Array,
+    *,
+    tolerance: float,
+    max_steps: int,
+    record: int | None = None,
+    polish: bool = True,
 ) -> Run:
     """Take steps until the rules of Newton's method end the search."""
     run = _begin(newton, theta, record=record)
     while True:
-        found = passes.evaluate(run.state.trial.point)
-        run, more = _advance(newton, run, found, passes.total_weight, tolerance, max_steps)
+        sums = passes.derivatives(run.state.trial.point)
+        run, more = _advance(newton, run, sums, passes.total_weight, tolerance, max_steps, polish=polish)
         if not bool(more):
             return run
 
@@ -200,15 +199,18 @@ def _start(newton: Newton, theta: Array, *, record: int | None) -> Run:
 _begin = quick_program(_start, static_argnames=("record",))
 
 
-@quick_program
-def _advance(
-    newton: Newton, run: Run, found: Evaluation, scale: Array, tolerance: Array, max_steps: Array
+def _step(
+    newton: Newton, run: Run, sums: tuple[Any, ...], scale: Array, tolerance: Array, max_steps: Array, *, polish: bool
 ) -> tuple[Run, Array]:
-    """Take the step whose evaluation is there, and say whether another one is wanted."""
+    """Take the step whose sums are there, and say whether another one is wanted."""
+    found = evaluation_of(run.state.trial.point, sums, scale)
     objective = Objective(_unknown, second=lambda _: (found.value, found.magnitude, found.gradient, found.hessian))
-    rules = newton_rules(scale=scale, tolerance=tolerance, polish=run.state.evaluation.point.size > 0)
+    rules = newton_rules(scale=scale, tolerance=tolerance, polish=polish and found.point.size > 0)
     after = advance(objective, newton, run, **rules)
     return after, goes_on(after, max_steps=max_steps, last_step_from=rules["last_step_from"])
+
+
+_advance = quick_program(_step, static_argnames=("polish",))
 
 
 def _unknown(_: Array) -> tuple[Array, Array]:
@@ -216,11 +218,15 @@ def _unknown(_: Array) -> tuple[Array, Array]:
 
 
 def _maximum_of(passes: Passes, newton: Newton, theta: Array) -> Array:
-    """Return the maximum of a sample, or the start where the sample seems to have none."""
-    state = _search(passes, newton, theta, tolerance=1e-2, max_steps=SAMPLE_STEPS, record=None).state
-    near = float(state.decrement) * np.sqrt(passes.total_weight) < 1.0
+    """Return the maximum of a sample, nearly, or the start where the sample seems to have none.
+
+    It lies some ten standard errors (of all rows) from that of all rows, so one of its own is near enough; the step
+    from there, which is already known, leaves a small part of that.
+    """
+    state = _search(passes, newton, theta, tolerance=NEAR, max_steps=SAMPLE_STEPS, polish=False).state
+    near = float(state.decrement) * np.sqrt(passes.total_weight) < NEAR
     arrived = near and np.isfinite(state.evaluation.value) and float(state.eigen.values[0]) > float(state.eigen.floor)
-    return state.evaluation.point if arrived else theta
+    return state.trial.point if arrived else theta
 
 
 def _certified(passes: Passes, here: Evaluation) -> Certificate:

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
+from mle_jax._machine import cores
 from mle_jax._optional import optional
 from mle_jax._precision import to_numpy
 from mle_jax.data.arrays import let_go
 from mle_jax.data.lane_arrays import Room, read_flat, read_lanes
 from mle_jax.fitting.lanes import filled_up, lane_weights, split_lanes
-from mle_jax.fitting.many_rows import cores
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model

@@ -10,12 +10,14 @@ import numpy as np
 from mle_jax._trees import lists_to_arrays, named_leaves
 from mle_jax.data.arrays import CleanData, check_weights, clean_data, widened
 from mle_jax.data.pieces import RowsInFiles, RowsInParquet, rows_in_parquet
-from mle_jax.fitting.many_rows import MANY_ROWS
 from mle_jax.likelihood.rows import row_layout, shape_of
 from mle_jax.optimizers.newton import Newton
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
+
+MANY_ROWS = 100_000
+"""Rows of mapped arrays from which on they stay in their files."""
 
 FileRows = RowsInFiles | RowsInParquet
 
