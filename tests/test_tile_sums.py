@@ -13,12 +13,20 @@ import mle_jax as mle
 from mle_jax.fitting import many_rows
 from mle_jax.likelihood.affine import split_always
 from mle_jax.likelihood.loss import part_derivatives, part_values
+from mle_jax.likelihood.parts import Part, every_row
 from mle_jax.likelihood.stages import values_by_row
 from mle_jax.likelihood.tile_sums import Tiles
 from mle_jax.optimizers._one_kernel import is_known, only_in_one_kernel
 
 N, P = 5000, 11  # columns: products of rows in whole groups, and a rest
 SHARES = np.linspace(1.0, 0.5, 11)  # points: a whole group, and a rest
+EVERY = every_row(0, N)
+PARTS = [  # the stretches are longer and shorter than blocks, and cut off at the end
+    EVERY,
+    *(every_row(*edges) for edges in [(7, 4101), (4990, N), (12, 12)]),
+    *(Part(5, 4700, length, 450) for length in (1, 100, 450)),
+    Part(0, N, 4600, 4800),
+]
 # Sums of 5000 terms of size 1 to 10, in another order: some hundred rounding units of the sum of their sizes.
 CLOSE = {"rtol": 1e-12, "atol": 1e-9}
 
@@ -55,13 +63,14 @@ def data():
     return {"x": x, "y": (rng.random(N) < 0.4).astype(float)}
 
 
-def by_native_loops(density, theta, data, weights, begin, end):
+def by_native_loops(density, theta, data, weights, part, call=call):
     with jax.enable_x64(True):
         model, flat = mle.Model(density, {"w": mle.Real(theta.size)}), Flat(lambda at: at)
-        run = jax.jit(partial(part_derivatives, model, flat, call=call), static_argnames=("begin", "end"))
-        run = partial(run, jnp.asarray(theta), data, weights, begin, end)
+        run = partial(
+            jax.jit(partial(part_derivatives, model, flat, call=call)), jnp.asarray(theta), data, weights, part
+        )
         points = jnp.asarray(SHARES[:, None] * theta)
-        values = part_values(model, flat, points, data, weights, begin, end, call=call)
+        values = part_values(model, flat, points, data, weights, part, call=call)
         return [np.asarray(leaf) for leaf in (*run(), values)]
 
 
@@ -74,12 +83,17 @@ def weights_of(kind):
 
 @pytest.mark.smoke
 @pytest.mark.parametrize("kind", [None, "weights"])
-@pytest.mark.parametrize(("begin", "end"), [(0, N), (7, 4101), (4990, N), (12, 12)])
-def test_logistic_sums(data, kind, begin, end):
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("natively", [True, False])
+def test_logistic_sums(data, kind, part, natively):
     theta, weights = np.linspace(-0.5, 0.8, P), weights_of(kind)
-    value, magnitude, gradient, hessian, values = by_native_loops(logistic, theta, data, weights, begin, end)
-    x, y = data["x"][begin:end], data["y"][begin:end]
-    w = np.ones(end - begin) if weights is None else weights[begin:end]
+    how = call if natively else None
+    value, magnitude, gradient, hessian, values = by_native_loops(logistic, theta, data, weights, part, call=how)
+    begin, end, length, step = part
+    rows = np.array([row for at in range(begin, end, step) for row in range(at, min(at + length, end))], int)
+    assert part.count == len(rows)
+    x, y = data["x"][rows], data["y"][rows]
+    w = np.ones(len(rows)) if weights is None else weights[rows]
 
     def total(at):
         return w * (y * (x @ at) - np.logaddexp(0.0, x @ at))
@@ -94,7 +108,7 @@ def test_logistic_sums(data, kind, begin, end):
 
 def test_two_predictors_of_a_row(data):
     theta = np.append(np.linspace(-0.5, 0.8, P), [0.2, -0.1])
-    value, _, gradient, hessian, _ = by_native_loops(two_predictors, theta, data, None, 0, N)
+    value, _, gradient, hessian, _ = by_native_loops(two_predictors, theta, data, None, EVERY)
     x, z = data["x"], data["x"][:, :2]
     s = np.exp(z @ theta[P:])
     r = (data["y"] - x @ theta[:P]) / s
@@ -109,7 +123,7 @@ def test_two_predictors_of_a_row(data):
 def test_a_scale_in_common(data):
     theta = np.append(np.linspace(-0.5, 0.8, P), 0.3)
     weights = weights_of("weights")
-    value, _, gradient, hessian, _ = by_native_loops(scale_in_common, theta, data, weights, 0, N)
+    value, _, gradient, hessian, _ = by_native_loops(scale_in_common, theta, data, weights, EVERY)
     x, s = data["x"], np.exp(0.3)
     r = (data["y"] - x @ theta[:P]) / s
     np.testing.assert_allclose(value, weights @ (0.5 * r**2 + 0.3 + 0.5 * np.log(2 * np.pi)), **CLOSE)
@@ -136,7 +150,7 @@ def test_a_density_whose_value_alone_keeps_something_for_several_uses(data):
         number = jax.ShapeDtypeStruct((), float)
         by_row = [number], row, jax.eval_shape(split.of_data, row)
         assert values_by_row(split, [number], by_row).between  # or this tests nothing
-    value, _, _, _, values = by_native_loops(density, theta, counts, None, 0, N)
+    value, _, _, _, values = by_native_loops(density, theta, counts, None, EVERY)
 
     def total(at):
         size, mean = np.exp(-at[P]), np.exp(counts["x"] @ at[:P])
@@ -152,8 +166,8 @@ def test_rows_of_weight_zero_may_hold_anything(data):
     x, y = data["x"].copy(), data["y"].copy()
     x[weights == 0], y[weights == 0] = np.nan, np.inf
     theta = np.linspace(-0.5, 0.8, P)
-    clean = by_native_loops(logistic, theta, data, weights, 0, N)
-    dirty = by_native_loops(logistic, theta, {"x": x, "y": y}, weights, 0, N)
+    clean = by_native_loops(logistic, theta, data, weights, EVERY)
+    dirty = by_native_loops(logistic, theta, {"x": x, "y": y}, weights, EVERY)
     for one, other in zip(clean, dirty, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-15)
 
@@ -286,7 +300,7 @@ def test_long_densities_are_refused_before_their_derivatives_are_traced(data):
 
     rows = data["x"], data["y"]
     with jax.enable_x64(True):
-        tiles = Tiles(rows, None, None, N, (0, N), call)
+        tiles = Tiles(rows, None, None, N, every_row(0, N), call)
         for density, names, short in (
             (lambda p, row: logistic(p["w"], row), ["w"], True),
             (with_many_in_common, ["w", "c"], False),

@@ -20,6 +20,7 @@ from mle_jax._text import listing
 from mle_jax._trees import named_leaves
 from mle_jax.data.arrays import let_go, widened
 from mle_jax.data.tables import column_hint, read_table
+from mle_jax.likelihood.parts import Part, every_row
 from mle_jax.likelihood.rows import RowLayout, row_layout
 
 HEIGHT = 2**17
@@ -28,10 +29,10 @@ PIECES = 16
 """Pieces of rows in memory, of each device, at most: none of the cores waits long for the others."""
 LEAST_PIECE = 2**19
 """Numbers in a piece that a core sums: four megabytes. To ask for fewer takes longer than to sum them."""
-LINE = 8
-"""Numbers of float64 in a line of the cache."""
 SPREAD = 16
-"""Ranges that a sample consists of."""
+"""Row groups that start values are computed from."""
+STRETCH = 512
+"""Rows of a sample that follow one another."""
 SHARE = 16
 """A sample holds one row of so many."""
 LEAST_SAMPLE = 4096
@@ -49,8 +50,9 @@ class Piece(NamedTuple):
 
     data: Any
     weights: Any  # (rows,) or None
-    begin: int
-    end: int
+    part: Part
+    valid: int | None  # a row of positive weight; None without weights
+    total_weight: float  # of the rows that are meant
 
 
 Fetch = Callable[[], Piece]
@@ -107,51 +109,47 @@ class RowsInMemory:
         return self.devices or (jax.devices()[0],)
 
     @cached_property
-    def _pieces(self) -> tuple[Fetch, ...]:
-        devices = self._devices
-        # An accelerator sums all of its rows by itself; a core takes one piece after another.
-        size = self._layout.size
-        if devices[0].platform == "cpu":
-            large = -(-size * _width(self._layout) // LEAST_PIECE)
-            some = max(min(large, PIECES), len(devices))
-            count = -(-some // cores()) * cores()  # so that all end at the same time
-        else:
-            count = len(devices)
-        # As many rows as whole lines of a cache hold, so that a CPU works on the arrays where they are.
-        height = min(-(-size // (count * LINE)) * LINE, size)
-        fetches = []
-        for number, first in enumerate(range(0, size, height)):
+    def _held(self) -> tuple[Piece, ...]:
+        """Return the rows as they lie on the devices: of several, all have the same number, for one program."""
+        devices, size = self._devices, self._layout.size
+        height = -(-size // len(devices))
+        held = []
+        for device, first in zip(devices, range(0, size, height), strict=False):
             at = min(first, size - height)
-            rows = self._layout.with_rows([leaf[at : at + height] for leaf in self._layout.rows])
             weights = None if self.weights is None else self.weights[at : at + height]
             if _has_valid(weights):
-                held = jax.device_put((rows, weights), devices[number % len(devices)])
-                fetches.append(partial(Piece, held[0], held[1], first - at, height))
-        return tuple(fetches)
+                rows = self._layout.with_rows([leaf[at : at + height] for leaf in self._layout.rows])
+                lying = jax.device_put((rows, weights), device)
+                held.append(_piece(lying[0], lying[1], weights, every_row(first - at, height)))
+        return tuple(held)
 
     def pieces(self) -> Sequence[Fetch]:
-        """Return pieces of the same height, so that one program fits them; the last begins early enough to be whole."""
-        return self._pieces
+        """Return ranges of rows, for the cores to take one after another; an accelerator sums all of its rows."""
+        if self._devices[0].platform != "cpu":
+            return tuple(map(_fetch, self._held))
+        large = -(-self._layout.size * _width(self._layout) // LEAST_PIECE)
+        share = max(min(large, PIECES) // len(self._devices), 1)
+        # As many for every core, so that all end at the same time.
+        share = -(-share // cores()) * cores() if len(self._devices) == 1 else share
+        return tuple(fetch for piece in self._held for fetch in self._cut(piece, share, step=1))
 
     def sample(self) -> Sequence[Fetch]:
-        """Return short ranges spread over all rows, brought together; a few pieces, so that no core is idle."""
-        size = self._layout.size
-        height = min(-(-size // (SHARE * LINE)) * LINE, size)
-        if height < LEAST_SAMPLE:
+        """Return short stretches spread over all rows."""
+        if self._layout.size < LEAST_SAMPLE * SHARE:
             return ()
-        edges = np.linspace(0, height, SPREAD + 1).astype(int)
-        firsts = np.linspace(0, size - int(np.diff(edges).max()), SPREAD).astype(int)
-        ranges = [slice(at, at + n) for at, n in zip(firsts.tolist(), np.diff(edges).tolist(), strict=True)]
-        gather = lambda leaf: np.concatenate([leaf[some] for some in ranges])  # noqa: E731 - of every leaf
-        weights = None if self.weights is None else gather(self.weights)
-        if not _has_valid(weights):
-            return ()
-        rows = self._layout.with_rows([gather(leaf) for leaf in self._layout.rows])
-        # To a device by name, like the pieces: otherwise the same program is compiled a second time.
-        held = jax.device_put((rows, weights), self._devices[0])
-        parts = min(max(height * _width(self._layout) // LEAST_PART, 1), cores())
-        edges = np.linspace(0, height, parts + 1).astype(int)
-        return tuple(partial(Piece, held[0], held[1], begin, end) for begin, end in itertools.pairwise(edges.tolist()))
+        share = max(self._layout.size * _width(self._layout) // SHARE // LEAST_PART, 1)
+        share = min(share, cores()) if len(self._devices) == 1 else 1
+        return tuple(fetch for piece in self._held for fetch in self._cut(piece, share, step=STRETCH * SHARE))
+
+    def _cut(self, piece: Piece, share: int, *, step: int) -> list[Fetch]:
+        """Cut the rows of a device into so many parts at multiples of a step; longer steps leave rows out."""
+        edges = np.linspace(piece.part.begin, piece.part.end, share + 1)[1:-1]
+        cuts = [piece.part.begin, *(int(edge) // step * step for edge in edges), piece.part.end]
+        weights = None if self.weights is None else np.asarray(piece.weights)
+        stretches = lambda begin, end: every_row(begin, end) if step == 1 else Part(begin, end, STRETCH, step)  # noqa: E731
+        parts = [stretches(*at) for at in itertools.pairwise(cuts)]
+        found = [_piece(piece.data, piece.weights, weights, part) for part in parts]
+        return [_fetch(one) for one in found if one.total_weight > 0]
 
     def some_rows(self) -> tuple[Any, np.ndarray | None]:
         """Return rows of positive weight, evenly spread."""
@@ -192,7 +190,7 @@ class RowsInFiles:
         layout = row_layout(self.data, self.constants)
         rows, weights = _chosen_rows(layout, self.weights)
         let_go(layout.rows)
-        _check(rows, weights, 0, ())
+        _check(rows, weights, _chosen_places(layout, self.weights), ())
         return rows, weights
 
     def _read(self, first: int, end: int, height: int) -> Piece:
@@ -201,13 +199,34 @@ class RowsInFiles:
         rows = layout.with_rows([widened(np.array(leaf[begin:end])) for leaf in layout.rows])
         weights = None if self.weights is None else np.asarray(self.weights[begin:end])
         let_go(layout.rows)
-        _check(rows, weights, begin, self.constants)
-        return Piece(rows, weights, first - begin, height if _has_valid(weights) else first - begin)
+        _check(rows, weights, range(begin, end), self.constants)
+        return _piece(
+            rows, weights, weights, every_row(first - begin, height if _has_valid(weights) else first - begin)
+        )
 
 
 def _width(layout: RowLayout) -> int:
     """Return how many numbers a row holds."""
     return sum(int(np.prod(leaf.shape[1:], dtype=int)) for leaf in layout.rows)
+
+
+def _piece(data: Any, held: Any, weights: np.ndarray | None, part: Part) -> Piece:
+    """Return some rows of a dataset.
+
+    Args:
+        data: the dataset.
+        held: the weights where it lies, or None.
+        weights: the same in memory.
+        part: the rows that are meant, in numbers.
+    """
+    if weights is None:
+        return Piece(data, None, part, None, float(part.count))
+    own = weights[np.asarray(part.place(np.arange(part.count)))]
+    return Piece(data, held, part, int(np.argmax(weights > 0)), float(own.sum()))
+
+
+def _fetch(piece: Piece) -> Fetch:
+    return lambda: piece
 
 
 def _has_valid(weights: np.ndarray | None) -> bool:
@@ -255,7 +274,7 @@ class RowsInParquet:
         chosen = np.unique(np.linspace(0, len(valid) - 1, SPREAD).astype(int))
         read = (self._read(valid[place]) for place in chosen)
         share = len(chosen)
-        parts = [_chosen_rows(row_layout(piece.data), piece.weights, of=piece.end, share=share) for piece in read]
+        parts = [_chosen_rows(row_layout(piece.data), piece.weights, of=piece.part.end, share=share) for piece in read]
         data = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
         return data, None if self.weights is None else np.concatenate([weights for _, weights in parts])
 
@@ -272,11 +291,12 @@ class RowsInParquet:
     def _read(self, number: int) -> Piece:
         _, _, before, rows = self.groups[number]
         data, weights = self._leaves(number), self._weights_of(number)
-        _check(data, weights, before, ())
+        _check(data, weights, range(before, before + rows), ())
         missing = self.height - rows
         fill = lambda leaf: np.concatenate([leaf, np.broadcast_to(leaf[-1:], (missing, *leaf.shape[1:]))])  # noqa: E731
         whole = {name: fill(leaf) for name, leaf in data.items()}
-        return Piece(whole, None if weights is None else fill(weights), 0, rows if _has_valid(weights) else 0)
+        whole_weights = None if weights is None else fill(weights)
+        return _piece(whole, whole_weights, whole_weights, every_row(0, rows if _has_valid(weights) else 0))
 
 
 def rows_in_parquet(path: str | Path, columns: Mapping[str, Any] | None, weights: np.ndarray | None) -> RowsInParquet:
@@ -339,19 +359,30 @@ def _chosen_rows(
     layout: RowLayout, weights: np.ndarray | None, *, of: int | None = None, share: int = 1
 ) -> tuple[Any, np.ndarray | None]:
     """Return rows of positive weight among the first ones, evenly spread: one of so many shares of a start's rows."""
-    size = layout.size if of is None else of
-    width = _width(layout)
-    most = max(min(max(START_NUMBERS // width, 8 * width), START_ROWS) // share, 1)
-    places = np.unique(np.linspace(0, size - 1, most).astype(int))
-    if weights is not None:
-        positive = np.flatnonzero(np.asarray(weights[:size]) > 0)
-        places = positive[np.unique(np.linspace(0, len(positive) - 1, most).astype(int))] if len(positive) else places
+    places = _chosen_places(layout, weights, of=of, share=share)
     rows = layout.with_rows([widened(np.asarray(leaf[places])) for leaf in layout.rows])
     return rows, None if weights is None else np.asarray(weights)[places]
 
 
-def _check(rows: Any, weights: np.ndarray | None, before: int, constants: tuple[str, ...]) -> None:
-    """Raise at a value that is not finite, in a row of positive weight."""
+def _chosen_places(
+    layout: RowLayout, weights: np.ndarray | None, *, of: int | None = None, share: int = 1
+) -> np.ndarray:
+    """Return which rows these are."""
+    size = layout.size if of is None else of
+    width = _width(layout)
+    most = max(min(max(START_NUMBERS // width, 8 * width), START_ROWS) // share, 1)
+    spread = lambda count: np.unique(np.linspace(0, count - 1, most).astype(int))  # noqa: E731 - used twice
+    if weights is not None:
+        positive = np.flatnonzero(np.asarray(weights[:size]) > 0)
+        if len(positive):
+            return positive[spread(len(positive))]
+    return spread(size)
+
+
+def _check(
+    rows: Any, weights: np.ndarray | None, places: Sequence[int] | np.ndarray, constants: tuple[str, ...]
+) -> None:
+    """Raise at a value that is not finite, in a row of positive weight; `places` says which rows these are."""
     named = named_leaves(rows, root="data")
     by_row = row_layout(rows, constants).by_row
     for name, leaf, own in zip(named.names, named.leaves, by_row, strict=True):
@@ -360,7 +391,7 @@ def _check(rows: Any, weights: np.ndarray | None, before: int, constants: tuple[
         bad = ~np.isfinite(leaf).reshape(len(leaf), -1).all(axis=1)
         bad = bad if weights is None else bad & (weights > 0)
         if bad.any():
-            row = before + int(np.flatnonzero(bad)[0])
+            row = int(places[int(np.flatnonzero(bad)[0])])
             raise ValueError(
                 f"data leaf '{name}' has NaN or infinite values, the first in row {row}; all values must be finite; "
                 "correct them, or give these rows weight 0"

@@ -129,40 +129,34 @@ class Passes:
 
     def derivatives(self, point: Array) -> tuple[Any, ...]:
         """Return the sums of `part_derivatives` at a point, over all rows."""
-        *sums, weight = self._summed(self._derivatives, point)
-        self.total_weight = float(weight)
-        return tuple(sums)
+        return tuple(self._summed(self._derivatives, point))
 
     def losses(self, points: Array) -> Array:
         """Return the loss at several points (m, k), times the total weight, (m,)."""
-        return jnp.asarray(self._summed(self._values, points))
+        return jnp.asarray(self._summed(self._values, points)[0])
 
     def _summed(self, function: Callable[..., Any], at: Array) -> Any:
         def one(fetch: Fetch) -> Any:
             with jax.enable_x64(True):  # threads do not inherit it
-                piece = fetch()
-                return jax.device_get(function(self._place, at, *piece))
+                data, weights, part, valid, weight = fetch()
+                return *jax.device_get(function(self._place, at, data, weights, part, valid)), weight
 
         # In extended precision where the machine has it, so that the number of pieces does not matter.
         total: Any = None
         for part in map(one, self.pieces) if len(self.pieces) == 1 else self._pool.map(one, self.pieces):
             wide = jax.tree_util.tree_map(lambda leaf: np.asarray(leaf, np.longdouble), part)
             total = wide if total is None else jax.tree_util.tree_map(np.add, total, wide)
-        return jax.tree_util.tree_map(lambda leaf: np.asarray(leaf, np.float64), total)
+        *sums, weight = jax.tree_util.tree_map(lambda leaf: np.asarray(leaf, np.float64), total)
+        self.total_weight = float(weight)
+        return sums
 
 
 def _part_derivatives(model: "Model", place: Any, theta: Array, *piece: Any, native: bool) -> tuple[Array, ...]:
-    _, weights, first, end = piece
-    if weights is None:
-        weight = jnp.asarray(end - first, theta.dtype)
-    else:
-        places = jnp.arange(weights.shape[0])
-        weight = jnp.sum(jnp.where((places >= first) & (places < end), weights, 0.0))
-    return *_natively_if(partial(part_derivatives, model, place, theta, *piece), native), weight
+    return _natively_if(partial(part_derivatives, model, place, theta, *piece), native)
 
 
-def _part_values(model: "Model", place: Any, thetas: Array, *piece: Any, native: bool) -> Array:
-    return _natively_if(partial(part_values, model, place, thetas, *piece), native)
+def _part_values(model: "Model", place: Any, thetas: Array, *piece: Any, native: bool) -> tuple[Array]:
+    return (_natively_if(partial(part_values, model, place, thetas, *piece), native),)
 
 
 def _natively_if(sums: Callable[..., T], native: bool) -> T:

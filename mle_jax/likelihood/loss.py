@@ -15,6 +15,7 @@ from jax import Array
 from mle_jax._objective import Evaluation, Objective
 from mle_jax.likelihood.evaluation import sample, total_and_magnitude
 from mle_jax.likelihood.layout import count_rows, laid_out_like
+from mle_jax.likelihood.parts import Part
 from mle_jax.likelihood.row_sums import RowSums
 from mle_jax.likelihood.tile_sums import Call
 
@@ -92,8 +93,8 @@ def part_derivatives(
     theta: Array,
     data: Any,
     weights: Array | None,
-    begin: Array | int,
-    end: Array | int,
+    part: Part,
+    valid: Array | int | None = None,
     *,
     call: Call | None = None,
 ) -> tuple[Array, Array, Array, Array]:
@@ -105,11 +106,11 @@ def part_derivatives(
         theta: (k,).
         data: a dataset.
         weights: (n,) or None.
-        begin: the first of the rows.
-        end: the one after the last.
+        part: which rows.
+        valid: a row of positive weight, where that is known.
         call: how a loop over rows becomes a native function; None for the operations of usual size.
     """
-    sums = RowSums(model, coordinates, data, weights, part=(begin, end), call=call)
+    sums = RowSums(model, coordinates, data, weights, part=part, valid=valid, call=call)
     (total, magnitude), score, hessian = sums.with_hessian(theta)
     return -total, magnitude, -score, -hessian
 
@@ -120,13 +121,13 @@ def part_values(
     thetas: Array,
     data: Any,
     weights: Array | None,
-    begin: Array | int,
-    end: Array | int,
+    part: Part,
+    valid: Array | int | None = None,
     *,
     call: Call | None = None,
 ) -> Array:
     """Return what some rows add to scale times the loss at every one of the points (m, k), shape (m,)."""
-    sums = RowSums(model, coordinates, data, weights, part=(begin, end), call=call)
+    sums = RowSums(model, coordinates, data, weights, part=part, valid=valid, call=call)
     return -sums.values(thetas)
 
 

@@ -22,6 +22,7 @@ from jax import Array
 
 from mle_jax.likelihood.affine import Split, split_affine
 from mle_jax.likelihood.evaluation import weigh
+from mle_jax.likelihood.parts import Part, every_row
 from mle_jax.likelihood.rows import row_layout
 from mle_jax.likelihood.terms import Terms, plus
 from mle_jax.likelihood.tile_sums import Call, Tiles
@@ -51,7 +52,8 @@ class RowSums:
         coordinates: what the free coordinates mean (`params(theta)`).
         data: the dataset.
         weights: (n,) or None; a row of weight 0 is left out, whatever it contains.
-        part: the first row and the one after the last, where not all are meant; may be traced.
+        part: which rows, where not all are meant.
+        valid: a row of positive weight, where that is known; may be traced.
         call: how a loop over tiles of rows becomes a native function, where that may be done.
     """
 
@@ -62,7 +64,8 @@ class RowSums:
         data: Any,
         weights: Array | None,
         *,
-        part: tuple[Array | int, Array | int] | None = None,
+        part: Part | None = None,
+        valid: Array | int | None = None,
         call: Call | None = None,
     ) -> None:
         layout = row_layout(data, tuple(model.constants))
@@ -74,13 +77,14 @@ class RowSums:
         self._rows = tuple(jnp.asarray(leaf) for leaf in layout.rows)
         self._weights = weights
         self._size = layout.size
-        self._part = (0, layout.size) if part is None else part
-        self._whole = part is None and layout.size <= MANY
+        self._part = part
         self._block = BLOCK if jax.default_backend() == "cpu" else BLOCK_OF_ACCELERATOR
         # A masked row must be a valid one before it is evaluated: 0 times the gradient of a NaN is NaN.
-        self._spare = None if weights is None else tuple(leaf[jnp.argmax(weights > 0)] for leaf in self._rows)
+        self._spare = None
+        if weights is not None:
+            self._spare = tuple(leaf[jnp.argmax(weights > 0) if valid is None else valid] for leaf in self._rows)
         rows = self._rows, self._spare, weights
-        self._tiles = None if call is None else Tiles(*rows, layout.size, self._part, call)
+        self._tiles = None if call is None else Tiles(*rows, layout.size, part or every_row(0, layout.size), call)
 
     def value(self, theta: Array) -> tuple[Array, Array]:
         """Return the total and the sum of the absolute contributions, scalars."""
@@ -194,22 +198,16 @@ class RowSums:
             width: the numbers per row that it makes on the way.
             tight: keep these few, whatever the number of rows.
         """
-        if self._whole and not tight:
+        if self._part is None and self._size <= MANY and not tight:
             return function(self._valid(self._rows, self._weights), self._weights)
         numbers = width + sum(leaf[0].size for leaf in self._rows)
         height = min(max(self._block // numbers, LEAST_OF_MANY if tight else LEAST), self._size)
-        begin, end = self._part
 
         def add(i: Array, sums: tuple[Any, Any]) -> tuple[Any, Any]:
-            # The last block begins early enough to be whole; rows that the one before had are left out by weight 0.
-            first = begin + i * height
-            start = jnp.clip(first, 0, self._size - height)
-            rows = start + jnp.arange(height)
-            block = lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, height)  # noqa: E731
-            weights = ((rows >= first) & (rows < end)).astype(dtype)
-            leaves = tuple(block(leaf) for leaf in self._rows)
-            if self._weights is not None:
-                weights = weights * block(self._weights)
+            leaves, own, meant = self._rows_of_block(i, height)
+            weights = meant.astype(dtype)
+            if own is not None:
+                weights = weights * own
                 leaves = self._valid(leaves, weights)
             return plus(*sums, function(leaves, weights))
 
@@ -220,8 +218,35 @@ class RowSums:
             dtype = jnp.result_type(dtype, self._weights.dtype)
             shapes = jax.eval_shape(function, one, jax.ShapeDtypeStruct((height,), dtype))
         nothing = jax.tree_util.tree_map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-        high, low = jax.lax.fori_loop(0, (end - begin + height - 1) // height, add, (nothing, nothing))
+        count = self._size if self._part is None else self._part.count
+        high, low = jax.lax.fori_loop(0, (count + height - 1) // height, add, (nothing, nothing))
         return jax.tree_util.tree_map(jnp.add, high, low)
+
+    def _rows_of_block(self, i: Array, height: int) -> tuple[tuple[Array, ...], Array | None, Array]:
+        """Return the rows of a block with their weights, and which of them are meant.
+
+        The last block begins early enough to be whole; rows that the one before had are not meant.
+        """
+        part = every_row(0, self._size) if self._part is None else self._part
+        number = i * height + jnp.arange(height)
+
+        def following(arrays: Any) -> tuple[Any, Array]:
+            first = part.begin + i * height
+            start = jnp.clip(first, 0, self._size - height)
+            rows = start + jnp.arange(height)
+            block = lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, height)  # noqa: E731 - of every leaf
+            return jax.tree_util.tree_map(block, arrays), (rows >= first) & (rows < part.end)
+
+        def apart(arrays: Any) -> tuple[Any, Array]:
+            rows = jnp.clip(part.place(number), 0, self._size - 1)
+            return jax.tree_util.tree_map(lambda leaf: leaf[rows], arrays), number < part.count
+
+        arrays = self._rows, self._weights
+        if self._part is None:
+            found, meant = following(arrays)
+        else:
+            found, meant = jax.lax.cond(part.length == part.step, following, apart, arrays)
+        return *found, meant
 
     def _valid(self, leaves: tuple[Array, ...], weights: Array | None) -> tuple[Array, ...]:
         """Put a row of positive weight in place of every row of weight zero."""

@@ -19,6 +19,7 @@ from mle_jax._equations import apply_equation
 from mle_jax._side_by_side import kept, never_true, repeat, total
 from mle_jax.likelihood.affine import Split
 from mle_jax.likelihood.evaluation import weigh
+from mle_jax.likelihood.parts import Part
 from mle_jax.likelihood.stages import derivatives_by_row, values_by_row, work_out_between
 from mle_jax.likelihood.terms import Terms, plus
 from mle_jax.likelihood.traced import trace, work_out
@@ -68,7 +69,7 @@ class Tiles:
         spare: a row of positive weight, put in place of those of weight 0; None without weights.
         weights: (n,) or None.
         size: n.
-        part: the first row that is meant and the one after the last; may be traced.
+        part: the rows that are meant.
         call: how a loop becomes a native function.
     """
 
@@ -78,7 +79,7 @@ class Tiles:
         spare: tuple[Array, ...] | None,
         weights: Array | None,
         size: int,
-        part: tuple[Array | int, Array | int],
+        part: Part,
         call: Call,
     ) -> None:
         self._rows, self._spare, self._weights, self._size = rows, spare, weights, size
@@ -178,7 +179,6 @@ class Tiles:
             nothing: the sums of no rows.
             tools: what a tile needs beside the rows, pytrees of arrays.
         """
-        begin, end = (jnp.asarray(edge, jnp.int32) for edge in self._part)
         tiles = jnp.int32(BLOCK // TILE)
 
         def loop(first: Array, end: Array, own: Array | None, rows: Any, *tools: Any) -> T:
@@ -198,9 +198,10 @@ class Tiles:
 
         def block(i: Array, sums: tuple[T, T]) -> tuple[T, T]:
             rows = self._rows, self._spare
-            return plus(*sums, self._call(loop, begin + i * BLOCK, end, self._weights, rows, *tools))
+            first, end = (jnp.asarray(edge, jnp.int32) for edge in self._part.block(i, BLOCK))
+            return plus(*sums, self._call(loop, first, end, self._weights, rows, *tools))
 
-        high, low = jax.lax.fori_loop(0, (end - begin + BLOCK - 1) // BLOCK, block, (nothing, nothing))
+        high, low = jax.lax.fori_loop(0, self._part.blocks(BLOCK), block, (nothing, nothing))
         found: T = jax.tree_util.tree_map(jnp.add, high, low)
         return found
 
