@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import mle_jax as mle
-from mle_jax.data import pieces
+from mle_jax.data import filed_rows, pieces
 from mle_jax.fitting import many_rows
 from mle_jax.likelihood import row_sums
 from mle_jax.results import from_files
@@ -26,7 +26,7 @@ def small_pieces(monkeypatch):
     for module in (many_rows, from_files):
         monkeypatch.setattr(module, "MANY_ROWS", 1_000)
     monkeypatch.setattr(row_sums, "MANY", 500)
-    monkeypatch.setattr(pieces, "HEIGHT", 1_024)
+    monkeypatch.setattr(filed_rows, "HEIGHT", 1_024)
     for least in ("LEAST_SAMPLE", "LEAST_PART", "LEAST_PIECE"):
         monkeypatch.setattr(pieces, least, 100)
 

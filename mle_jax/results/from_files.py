@@ -9,7 +9,7 @@ import numpy as np
 
 from mle_jax._trees import lists_to_arrays, named_leaves
 from mle_jax.data.arrays import CleanData, check_weights, clean_data, widened
-from mle_jax.data.pieces import RowsInFiles, RowsInParquet, rows_in_parquet
+from mle_jax.data.filed_rows import RowsInFiles, RowsInParquet, rows_in_parquet
 from mle_jax.likelihood.rows import row_layout, shape_of
 from mle_jax.optimizers.newton import Newton
 
