@@ -90,7 +90,9 @@ def _look(objective: Objective, scale: Array | float, *, dense: bool) -> Callabl
     return look
 
 
-def newton_rules(*, scale: Array | float, tolerance: Array | float, polish: bool) -> dict[str, Callable[..., Array]]:
+def newton_rules(
+    *, scale: Array | float, tolerance: Array | float, polish: Array | bool
+) -> dict[str, Callable[..., Array]]:
     """Return when Newton's method stops, from where one more step is its last, and whether that is kept.
 
     It stops where the decrement is below the tolerance or nothing is gained; a maximum is polished by a last step, if
@@ -104,11 +106,11 @@ def newton_rules(*, scale: Array | float, tolerance: Array | float, polish: bool
 
     def at_maximum(state: NewtonState) -> Array:
         # Toward a maximum at infinity the decrement shrinks by the same factor in every step, exp(-1/2).
-        if not polish:
+        if polish is False:
             return jnp.asarray(False)
         point, planned = state.evaluation.point, state.trial.point
         changes = jnp.any(jnp.abs(planned - point) > LAST_DIGITS * jnp.finfo(point.dtype).eps * jnp.abs(point))
-        return near(state) & (state.shrinkage < QUADRATIC) & changes
+        return polish & near(state) & (state.shrinkage < QUADRATIC) & changes
 
     def stop(_: Any, state: NewtonState) -> Array:
         return (state.stalls >= STALLS) | (near(state) & ~at_maximum(state))

@@ -181,7 +181,7 @@ def _search(
     run = _begin(newton, theta, record=record)
     while True:
         sums = passes.derivatives(run.state.trial.point)
-        run, more = _advance(newton, run, sums, passes.total_weight, tolerance, max_steps, polish=polish)
+        run, more = _advance(newton, run, sums, passes.total_weight, tolerance, max_steps, polish)
         if not bool(more):
             return run
 
@@ -193,18 +193,16 @@ def _start(newton: Newton, theta: Array, *, record: int | None) -> Run:
 _begin = quick_program(_start, static_argnames=("record",))
 
 
-def _step(
-    newton: Newton, run: Run, sums: tuple[Any, ...], scale: Array, tolerance: Array, max_steps: Array, *, polish: bool
+@quick_program
+def _advance(
+    newton: Newton, run: Run, sums: tuple[Any, ...], scale: Array, tolerance: Array, max_steps: Array, polish: Array
 ) -> tuple[Run, Array]:
     """Take the step whose sums are there, and say whether another one is wanted."""
     found = evaluation_of(run.state.trial.point, sums, scale)
     objective = Objective(_unknown, second=lambda _: (found.value, found.magnitude, found.gradient, found.hessian))
-    rules = newton_rules(scale=scale, tolerance=tolerance, polish=polish and found.point.size > 0)
+    rules = newton_rules(scale=scale, tolerance=tolerance, polish=polish if found.point.size else False)
     after = advance(objective, newton, run, **rules)
     return after, goes_on(after, max_steps=max_steps, last_step_from=rules["last_step_from"])
-
-
-_advance = quick_program(_step, static_argnames=("polish",))
 
 
 def _unknown(_: Array) -> tuple[Array, Array]:
