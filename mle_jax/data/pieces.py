@@ -18,8 +18,8 @@ from mle_jax.data.arrays import widened
 from mle_jax.likelihood.parts import Part, every_row
 from mle_jax.likelihood.rows import RowLayout, row_layout
 
-PIECES = 16
-"""Pieces of rows in memory, of each device, at most: none of the cores waits long for the others."""
+PIECES = 4
+"""Pieces of rows in memory for each core, at most: none of them waits long for the others."""
 LEAST_PIECE = 2**19
 """Numbers in a piece that a core sums: four megabytes. To ask for fewer takes longer than to sum them."""
 STRETCH = 512
@@ -120,9 +120,9 @@ class RowsInMemory:
         if self._devices[0].platform != "cpu":
             return tuple(map(_fetch, self._held))
         large = -(-self._layout.size * width_of(self._layout) // LEAST_PIECE)
-        share = max(min(large, PIECES) // len(self._devices), 1)
         # As many for every core, so that all end at the same time.
-        share = -(-share // cores()) * cores() if len(self._devices) == 1 else share
+        count = min(-(-large // cores()), PIECES) * cores()
+        share = max(count // len(self._devices), 1)
         return tuple(fetch for piece in self._held for fetch in self._cut(piece, share, step=1))
 
     def sample(self) -> Sequence[Fetch]:

@@ -36,7 +36,7 @@ APART = 4
 """Sums that a scalar product of a row consists of: each number waits for the one before only within its own sum."""
 STRIP = 4
 """Rows of the Hessian that end in the same column."""
-BLOCK = 4096
+BLOCK = 16384
 """Rows whose sums are plain ones; those of blocks are carried in twice the precision."""
 MOST_COORDINATES = 32
 """With more the loop takes several seconds to compile, and the copies that a library makes of its factors pay."""
