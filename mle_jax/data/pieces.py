@@ -33,7 +33,7 @@ LEAST_PART = 2**17
 START_ROWS = 4_000
 """Rows from which start values are computed, at most."""
 START_NUMBERS = 2**13
-"""Numbers in these rows, if they are then still eight times as many as the numbers of a row: for more, LAPACK's threads
+"""Numbers in these rows, if they are then still four times as many as the numbers of a row: for more, LAPACK's threads
 set in, which then wait for more work for a tenth of a second, on the cores that are to sum the rows."""
 
 
@@ -193,7 +193,7 @@ def chosen_places(
     """Return which rows these are."""
     size = layout.size if of is None else of
     width = width_of(layout)
-    most = max(min(max(START_NUMBERS // width, 8 * width), START_ROWS) // share, 1)
+    most = max(min(max(START_NUMBERS // width, 4 * width), START_ROWS) // share, 1)
     spread = lambda count: np.unique(np.linspace(0, count - 1, most).astype(int))  # noqa: E731 - used twice
     if weights is not None:
         positive = np.flatnonzero(np.asarray(weights[:size]) > 0)
