@@ -53,7 +53,7 @@ def test_a_report_is_true_where_it_passed(make):
 
 
 def test_every_report_is_in_this_test():
-    public = {value for name, value in vars(mle).items() if name.endswith("Report")}
+    public = {getattr(mle, name) for name in mle.__all__ if name.endswith("Report")}
     assert public | {TextReport} == {type(make(True)) for make in REPORTS}
     assert all(dataclasses.is_dataclass(report) and "__bool__" in vars(report) for report in public)
 

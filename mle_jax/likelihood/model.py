@@ -2,17 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jax import Array
 
 from mle_jax._trees import lists_to_arrays
-from mle_jax.gradients import GradientReport
 from mle_jax.likelihood import evaluation
-from mle_jax.likelihood.gradient_checks import check_model_gradient
 from mle_jax.likelihood.layout import check_call, model_space
 from mle_jax.likelihood.programs import program
 from mle_jax.parameters import ParameterSpace
+
+if TYPE_CHECKING:
+    from mle_jax.gradients import GradientReport
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -217,7 +218,7 @@ class Model:
         """
         return self._run(evaluation.hessian, params, data, weights, space=model_space(self, data))
 
-    def check_gradient(self, data: Any, params: Any = None, **options: Any) -> GradientReport:
+    def check_gradient(self, data: Any, params: Any = None, **options: Any) -> "GradientReport":
         """Hold the handwritten gradient against automatic differentiation and finite differences.
 
         Checks at `params` and at random points of the domain around it. Without a handwritten gradient, automatic
@@ -240,6 +241,8 @@ class Model:
             >>> report.passed
             True
         """
+        from mle_jax.likelihood.gradient_checks import check_model_gradient  # which a fit does without
+
         return check_model_gradient(self, data, params, **options)
 
     def _run(self, function: Callable[..., Any], params: Any, data: Any, weights: Any, **static: Any) -> Any:

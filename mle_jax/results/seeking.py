@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import jax
+
 from mle_jax.data.arrays import CleanData
 from mle_jax.data.pieces import RowsInMemory
 from mle_jax.fitting.many_rows import gains_by_pieces, solve_in_pieces, suits_pieces
@@ -55,6 +57,8 @@ def seek(model: "Model", plan: Plan, clean: CleanData, start: Any, tolerance: fl
         solution = solve_in(how.dtype, model, plan, *problem, start, tolerance)
     if not model.smooth or how.dtype == "float32" or plan.handwritten:
         return Sought(plan.coordinates, solution, maxima)
+    # Of JAX's arrays every comparison below would be a program to compile.
+    solution = solution._replace(certificate=jax.device_get(solution.certificate))
     place, solution = second_look(
         model,
         plan.coordinates,
