@@ -170,7 +170,7 @@ def refine(
     for _ in range(ROUNDS):
         found, basis = verb_program(model, _solve_rotated)(place, origin, data, weights, tolerance, left)
         if float(basis.smallest) < rounding_floor(size, np.dtype(np.float64)):
-            return place, _not_identified(place, solution, basis)
+            return place, solution if _has_lost_digits(solution) else _not_identified(place, solution, basis)
         rotated = Rotated(place, origin, basis.basis)
         found = found._replace(steps=found.steps + best.steps)
         if float(found.log_likelihood) < float(best.log_likelihood) and not _certified(found):
@@ -215,6 +215,12 @@ def _solve_rotated(
     start = jnp.zeros_like(theta)
     solution = solve(model, rotated, start, data, weights, Newton(), tolerance=tolerance, max_steps=max_steps)
     return solution, basis
+
+
+def _has_lost_digits(solution: Solution) -> bool:
+    """Say whether derivatives are rounding errors, so that scores of 0 say nothing: values change, and otherwise."""
+    lost = Status(int(solution.status)) is Status.precision_lost
+    return lost and not bool(solution.certificate.sound) and not bool(solution.certificate.flat)
 
 
 def _not_identified(place: Any, solution: Solution, basis: ScoreBasis) -> Solution:
