@@ -54,6 +54,7 @@ else:
         __name__,
         {
             "densities": "mle_jax.densities",
+            "gradients": "mle_jax.gradients",
             "models": "mle_jax.models",
             "plots": "mle_jax.plots",
             "text": "mle_jax.text",

@@ -234,7 +234,30 @@ def with_a_loop_as_long_as_the_row_says(params, row):
     return binary(params, row) - jax.lax.while_loop(lambda at: at < 3 * row["y"], lambda at: at + 1.0, 0.0)
 
 
+def by_products(product):
+    """A density that has its linear predictor from another kind of product than a scalar one of one type."""
+
+    def density(params, row):
+        z = product(row["x"], params["w"])
+        return row["y"] * z - jnp.logaddexp(0.0, z)
+
+    return density
+
+
+def by_whole_numbers(x, w):
+    """<x, w> times 1, worked out from whole numbers whose product does not fit into their own type."""
+    large = jnp.where(x > 100.0, 0, 100_000).astype(jnp.int32)
+    return (x * (jnp.dot(large, large, preferred_element_type=jnp.int64) / (P * 1e10))) @ w
+
+
 PECULIAR = {
+    "a product in a wider type": (
+        by_products(lambda x, w: jnp.dot(x.astype(jnp.float32), w.astype(jnp.float32), preferred_element_type=float)),
+        {},
+    ),
+    "an outer product": (by_products(lambda x, w: jnp.trace(jnp.einsum("i,j->ij", x, w))), {}),
+    "a product entry by entry": (by_products(lambda x, w: jnp.sum(jnp.einsum("i,i->i", x, w))), {}),
+    "products of whole numbers": (by_products(by_whole_numbers), {}),
     "a number in common that is not needed": (lambda p, row: binary(p, row) + 0 * row["k"], {"k": 2}),
     "a truth in common that makes no difference": (
         lambda p, row: binary(p, row) + jnp.where(row["flag"], 1.0, 1.0),
@@ -266,6 +289,12 @@ def test_what_a_native_loop_might_stumble_over_is_fitted_all_the_same(data, case
     # Both have the maximum to a decrement far below 1e-6; values there differ by rounding only.
     np.testing.assert_allclose(one.log_likelihood, other.log_likelihood, rtol=1e-13)
     np.testing.assert_allclose(one.params["w"], other.params["w"], atol=1e-7 * np.max(one.standard_errors()["w"]))
+
+
+def test_rows_without_any_number_are_fitted(monkeypatch):
+    monkeypatch.setattr(many_rows, "MANY_ROWS", 1000)
+    model = mle.Model(lambda params, row: -0.5 * (1 - params["m"] - jnp.sum(row["e"])) ** 2, {"m": mle.Real()})
+    assert mle.fit(model, {"e": np.zeros((N, 0))}).params["m"] == pytest.approx(1.0)
 
 
 def test_a_sample_and_all_rows_are_summed_by_one_compiled_program():

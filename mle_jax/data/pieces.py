@@ -150,8 +150,8 @@ class RowsInMemory:
 
 
 def width_of(layout: RowLayout) -> int:
-    """Return how many numbers a row holds."""
-    return sum(int(np.prod(leaf.shape[1:], dtype=int)) for leaf in layout.rows)
+    """Return how many numbers a row holds, but 1 at least."""
+    return max(1, sum(int(np.prod(leaf.shape[1:], dtype=int)) for leaf in layout.rows))
 
 
 def make_piece(data: Any, held: Any, weights: np.ndarray | None, part: Part) -> Piece:
@@ -165,7 +165,8 @@ def make_piece(data: Any, held: Any, weights: np.ndarray | None, part: Part) -> 
     """
     if weights is None:
         return Piece(data, None, part, None, float(part.count))
-    own = weights[np.asarray(part.place(np.arange(part.count)))]
+    begin, end, length, step = part
+    own = weights[begin:end] if length == step else weights[part.place(np.arange(part.count))]
     return Piece(data, held, part, int(np.argmax(weights > 0)), float(own.sum()))
 
 

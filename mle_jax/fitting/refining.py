@@ -218,9 +218,10 @@ def _solve_rotated(
 
 
 def _has_lost_digits(solution: Solution) -> bool:
-    """Say whether derivatives are rounding errors, so that scores of 0 say nothing: values change, and otherwise."""
-    lost = Status(int(solution.status)) is Status.precision_lost
-    return lost and not bool(solution.certificate.sound) and not bool(solution.certificate.flat)
+    """Say whether the derivatives are rounding errors, so that scores of 0 say nothing: curved up, and not so."""
+    lost, certificate = Status(int(solution.status)) is Status.precision_lost, solution.certificate
+    curved_up = float(certificate.smallest_eigenvalue) < -float(np.sqrt(np.finfo(np.float64).eps))
+    return lost and curved_up and not bool(certificate.sound)
 
 
 def _not_identified(place: Any, solution: Solution, basis: ScoreBasis) -> Solution:

@@ -91,7 +91,7 @@ class Tiles:
         if split is None or self._size < TILE or theta.dtype != jnp.float64 or theta.size > MOST_COORDINATES:
             return False
         own, common = split.sizes
-        if not 0 < own <= TOGETHER or common > MOST_IN_COMMON:
+        if not 0 < own <= TOGETHER or common > MOST_IN_COMMON or not any(leaf.size for leaf in self._rows):
             return False
         derivatives = math.comb(own + common + 2, 2)  # the value, the first, and the triangle of the second
         return derivatives * values_by_row(split, *self._descriptions(split, theta.dtype)).length <= LONGEST
@@ -309,15 +309,26 @@ def _multiplying(
         function: ``(theta, *row) -> arrays``.
         theta: a point, which shows the type.
         leaves: some rows.
-        product: of two factors; returns None for those that it leaves to JAX.
+        product: of two factors, a scalar product or one with a number; returns None where it leaves that to JAX.
     """
     program = trace(function, theta, *(jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in leaves))
 
     def apply(equation: Any, values: Sequence[Any]) -> list[Any]:
-        found = product(*values) if equation.primitive.name == "dot_general" else None
+        found = product(*values) if _is_plain_product(equation) else None
         return apply_equation(equation, values) if found is None else [found]
 
     return lambda *at: work_out(program, dict(enumerate(at)), program.results, apply=apply)
+
+
+def _is_plain_product(equation: Any) -> bool:
+    """Say whether this is a scalar product of two vectors or a product with a number, in one type."""
+    if equation.primitive.name != "dot_general":
+        return False
+    contracted, batched = equation.params["dimension_numbers"]
+    sizes = [variable.aval.ndim for variable in equation.invars]
+    types = {variable.aval.dtype for variable in (*equation.invars, *equation.outvars)}
+    scalar = sizes == [1, 1] and contracted == ((0,), (0,))
+    return len(types) == 1 and not any(batched) and (scalar or min(sizes) == 0)
 
 
 def _scaled(left: Array, right: Array) -> Array | None:
