@@ -13,7 +13,7 @@ from mle_jax._optional import optional
 from mle_jax._text import listing
 from mle_jax._trees import named_leaves
 from mle_jax.data.arrays import let_go, widened
-from mle_jax.data.pieces import SHARE, Fetch, Piece, chosen_places, chosen_rows, has_valid, make_piece
+from mle_jax.data.pieces import SHARE, Fetch, Piece, chosen_places, has_valid, make_piece, rows_at
 from mle_jax.data.tables import column_hint, read_table
 from mle_jax.likelihood.parts import every_row
 from mle_jax.likelihood.rows import row_layout
@@ -56,9 +56,10 @@ class RowsInFiles:
     def some_rows(self) -> tuple[Any, np.ndarray | None]:
         """Return rows of positive weight, evenly spread."""
         layout = row_layout(self.data, self.constants)
-        rows, weights = chosen_rows(layout, self.weights)
+        places = chosen_places(layout, self.weights)
+        rows, weights = rows_at(places, layout, self.weights)
         let_go(layout.rows)
-        _check(rows, weights, chosen_places(layout, self.weights), ())
+        _check(rows, weights, places, ())
         return rows, weights
 
     def _read(self, first: int, end: int, height: int) -> Piece:
@@ -112,8 +113,13 @@ class RowsInParquet:
         valid = [number for number in range(len(self.groups)) if has_valid(self._weights_of(number))]
         chosen = np.unique(np.linspace(0, len(valid) - 1, SPREAD).astype(int))
         read = (self._read(valid[place]) for place in chosen)
-        share = len(chosen)
-        parts = [chosen_rows(row_layout(piece.data), piece.weights, of=piece.part.end, share=share) for piece in read]
+
+        def rows_of(piece: Piece) -> tuple[Any, np.ndarray | None]:
+            layout = row_layout(piece.data)
+            places = chosen_places(layout, piece.weights, of=piece.part.end, share=len(chosen))
+            return rows_at(places, layout, piece.weights)
+
+        parts = [rows_of(piece) for piece in read]
         data = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
         return data, None if self.weights is None else np.concatenate([weights for _, weights in parts])
 

@@ -141,12 +141,12 @@ class RowsInMemory:
         weights = None if self.weights is None else np.asarray(piece.weights)
         ranges = itertools.pairwise(cuts)
         parts = [every_row(*edges) if step == 1 else Part(*edges, STRETCH, step) for edges in ranges]
-        found = [make_piece(piece.data, piece.weights, weights, part) for part in parts]
+        found = [piece._replace(part=part, total_weight=_total_weight(weights, part)) for part in parts]
         return [_fetch(one) for one in found if one.total_weight > 0]
 
     def some_rows(self) -> tuple[Any, np.ndarray | None]:
         """Return rows of positive weight, evenly spread."""
-        return chosen_rows(row_layout(self.data, self.constants), self.weights)
+        return rows_at(chosen_places(self._layout, self.weights), self._layout, self.weights)
 
 
 def width_of(layout: RowLayout) -> int:
@@ -163,11 +163,17 @@ def make_piece(data: Any, held: Any, weights: np.ndarray | None, part: Part) -> 
         weights: the same in memory.
         part: the rows that are meant, in numbers.
     """
+    valid = None if weights is None else int(np.argmax(weights > 0))
+    return Piece(data, held, part, valid, _total_weight(weights, part))
+
+
+def _total_weight(weights: np.ndarray | None, part: Part) -> float:
+    """Return the total weight of the rows that are meant, or their number."""
     if weights is None:
-        return Piece(data, None, part, None, float(part.count))
+        return float(part.count)
     begin, end, length, step = part
     own = weights[begin:end] if length == step else weights[part.place(np.arange(part.count))]
-    return Piece(data, held, part, int(np.argmax(weights > 0)), float(own.sum()))
+    return float(own.sum())
 
 
 def _fetch(piece: Piece) -> Fetch:
@@ -179,11 +185,8 @@ def has_valid(weights: np.ndarray | None) -> bool:
     return weights is None or bool(np.any(weights > 0))
 
 
-def chosen_rows(
-    layout: RowLayout, weights: np.ndarray | None, *, of: int | None = None, share: int = 1
-) -> tuple[Any, np.ndarray | None]:
-    """Return rows of positive weight among the first ones, evenly spread: one of so many shares of a start's rows."""
-    places = chosen_places(layout, weights, of=of, share=share)
+def rows_at(places: np.ndarray, layout: RowLayout, weights: np.ndarray | None) -> tuple[Any, np.ndarray | None]:
+    """Return the rows at these places with their weights."""
     rows = layout.with_rows([widened(np.asarray(leaf[places])) for leaf in layout.rows])
     return rows, None if weights is None else np.asarray(weights)[places]
 
@@ -191,7 +194,7 @@ def chosen_rows(
 def chosen_places(
     layout: RowLayout, weights: np.ndarray | None, *, of: int | None = None, share: int = 1
 ) -> np.ndarray:
-    """Return which rows these are."""
+    """Return which of the first rows start values are computed from, or a share of them: evenly spread, with weight."""
     size = layout.size if of is None else of
     width = width_of(layout)
     most = max(min(max(START_NUMBERS // width, 4 * width), START_ROWS) // share, 1)

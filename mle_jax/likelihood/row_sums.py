@@ -77,14 +77,15 @@ class RowSums:
         self._rows = tuple(jnp.asarray(leaf) for leaf in layout.rows)
         self._weights = weights
         self._size = layout.size
-        self._part = part
+        self._every = part is None
+        self._part = every_row(0, layout.size) if part is None else part
         self._block = BLOCK if jax.default_backend() == "cpu" else BLOCK_OF_ACCELERATOR
         # A masked row must be a valid one before it is evaluated: 0 times the gradient of a NaN is NaN.
         self._spare = None
         if weights is not None:
             self._spare = tuple(leaf[jnp.argmax(weights > 0) if valid is None else valid] for leaf in self._rows)
         rows = self._rows, self._spare, weights
-        self._tiles = None if call is None else Tiles(*rows, layout.size, part or every_row(0, layout.size), call)
+        self._tiles = None if call is None else Tiles(*rows, layout.size, self._part, call)
 
     def value(self, theta: Array) -> tuple[Array, Array]:
         """Return the total and the sum of the absolute contributions, scalars."""
@@ -198,7 +199,7 @@ class RowSums:
             width: the numbers per row that it makes on the way.
             tight: keep these few, whatever the number of rows.
         """
-        if self._part is None and self._size <= MANY and not tight:
+        if self._every and self._size <= MANY and not tight:
             return function(self._valid(self._rows, self._weights), self._weights)
         numbers = width + sum(leaf[0].size for leaf in self._rows)
         height = min(max(self._block // numbers, LEAST_OF_MANY if tight else LEAST), self._size)
@@ -218,8 +219,7 @@ class RowSums:
             dtype = jnp.result_type(dtype, self._weights.dtype)
             shapes = jax.eval_shape(function, one, jax.ShapeDtypeStruct((height,), dtype))
         nothing = jax.tree_util.tree_map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-        count = self._size if self._part is None else self._part.count
-        high, low = jax.lax.fori_loop(0, (count + height - 1) // height, add, (nothing, nothing))
+        high, low = jax.lax.fori_loop(0, (self._part.count + height - 1) // height, add, (nothing, nothing))
         return jax.tree_util.tree_map(jnp.add, high, low)
 
     def _rows_of_block(self, i: Array, height: int) -> tuple[tuple[Array, ...], Array | None, Array]:
@@ -227,8 +227,7 @@ class RowSums:
 
         The last block begins early enough to be whole; rows that the one before had are not meant.
         """
-        part = every_row(0, self._size) if self._part is None else self._part
-        number = i * height + jnp.arange(height)
+        part = self._part
 
         def following(arrays: Any) -> tuple[Any, Array]:
             first = part.begin + i * height
@@ -238,11 +237,12 @@ class RowSums:
             return jax.tree_util.tree_map(block, arrays), (rows >= first) & (rows < part.end)
 
         def apart(arrays: Any) -> tuple[Any, Array]:
+            number = i * height + jnp.arange(height)
             rows = jnp.clip(part.place(number), 0, self._size - 1)
             return jax.tree_util.tree_map(lambda leaf: leaf[rows], arrays), number < part.count
 
         arrays = self._rows, self._weights
-        if self._part is None:
+        if self._every:
             found, meant = following(arrays)
         else:
             found, meant = jax.lax.cond(part.length == part.step, following, apart, arrays)
