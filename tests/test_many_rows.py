@@ -12,7 +12,7 @@ import pytest
 
 import mle_jax as mle
 from mle_jax.data import filed_rows, pieces
-from mle_jax.fitting import many_rows
+from mle_jax.fitting import many_rows, passes
 from mle_jax.likelihood import row_sums
 from mle_jax.results import from_files
 
@@ -105,13 +105,59 @@ def test_a_density_of_ones_own_with_a_scale(data, usual):
 
 def test_the_certificate_looks_along_each_direction_where_sums_of_them_do_not_do(data, usual, monkeypatch):
     """Rows that count for little leave a wide and skewed log-likelihood, and the sums of directions show it."""
-    passes = []
-    losses = many_rows.Passes.losses
-    monkeypatch.setattr(many_rows.Passes, "losses", lambda self, at: passes.append(len(at)) or losses(self, at))
+    points = []
+    losses = passes.Passes.losses
+    monkeypatch.setattr(passes.Passes, "losses", lambda self, at: points.append(len(at)) or losses(self, at))
     options = {"weights": np.full(N, 1e-6), "weight_kind": "importance"}
     # Standard errors of 10: a last step from 1e-6 of them ends some 1e-12 of them away.
     assert_same(mle.fit(MODEL, data, **options), usual(MODEL, data, **options), rtol=1e-9)
-    assert passes == [1 + 3 + 2 * 2, 1 + 3 + 2 * 3]
+    assert points == [1 + 3 + 2 * 2, 1 + 3 + 2 * 3]
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Passes that leave out second derivatives wherever that is allowed: which of those over all rows did."""
+    derivatives, noted = passes.Passes.derivatives, []
+
+    def frugal(self, point, *, curved=True):
+        found = derivatives(self, point, curved=curved)
+        if self.total_weight == N:
+            noted.append(curved)
+        return found if curved else found._replace(hessian=np.full_like(found.hessian, np.nan), curved=np.zeros(()))
+
+    monkeypatch.setattr(passes.Passes, "derivatives", frugal)
+    return noted
+
+
+def test_the_first_pass_does_without_second_derivatives(data, usual, asked):
+    assert_same(mle.fit(MODEL, data), usual(MODEL, data))
+    assert len(asked) > 2 and asked == [False] + [True] * (len(asked) - 1)
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1e3, -1.0, 0.0])
+def test_a_bad_guess_of_them_does_no_harm(data, usual, asked, monkeypatch, factor):
+    good = many_rows._maximum_of
+
+    def bad(*args):
+        theta, hessian = good(*args)
+        return theta, factor * hessian
+
+    monkeypatch.setattr(many_rows, "_maximum_of", bad)
+    fit = mle.fit(MODEL, data)
+    assert_same(fit, usual(MODEL, data))
+    assert not asked[0] and fit.steps < 20
+
+
+@pytest.mark.parametrize("options", [{"max_steps": 1}, {"tolerance": 1e3}])
+def test_a_search_that_ends_at_its_first_pass_looks_there_once_more(data, asked, monkeypatch, options):
+    finish, solutions = many_rows._finish, []
+    monkeypatch.setattr(many_rows, "_finish", lambda *args: solutions.append(finish(*args)) or solutions[-1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mle.ConvergenceWarning)
+        fit = mle.fit(MODEL, data, start={"w": [0.3, -0.5, 0.2]}, **options)
+    assert asked[-1]
+    information = (data["x"].T * np.exp(data["x"] @ fit.params["w"])) @ data["x"]
+    np.testing.assert_allclose(solutions[0].certificate.information, information, rtol=1e-12)
 
 
 def test_no_maximum_is_no_maximum(data):

@@ -10,7 +10,7 @@ from jax.scipy.stats import norm
 from scipy import stats
 
 import mle_jax as mle
-from mle_jax.fitting import many_rows
+from mle_jax.fitting import many_rows, passes
 from mle_jax.likelihood.affine import split_always
 from mle_jax.likelihood.loss import part_derivatives, part_values
 from mle_jax.likelihood.parts import Part, every_row
@@ -71,7 +71,9 @@ def by_native_loops(density, theta, data, weights, part, call=call):
         )
         points = jnp.asarray(SHARES[:, None] * theta)
         values = part_values(model, flat, points, data, weights, part, call=call)
-        return [np.asarray(leaf) for leaf in (*run(), values)]
+        *sums, curved = run()
+        assert curved
+        return [np.asarray(leaf) for leaf in (*sums, values)]
 
 
 def weights_of(kind):
@@ -104,6 +106,28 @@ def test_logistic_sums(data, kind, part, natively):
     np.testing.assert_allclose(gradient, -x.T @ (w * (y - p)), **CLOSE)
     np.testing.assert_allclose(hessian, (x.T * (w * p * (1 - p))) @ x, **CLOSE)
     np.testing.assert_allclose(values, [-total(share * theta).sum() for share in SHARES], **CLOSE)
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("density", [logistic, "two_predictors", "scale_in_common"])
+def test_the_hessian_may_be_left_out(data, density):
+    density = globals().get(density, density) if isinstance(density, str) else density
+    size = {logistic: P, two_predictors: P + 2, scale_in_common: P + 1}[density]
+    theta, part, weights = np.linspace(-0.5, 0.8, size), PARTS[1], weights_of("weights")
+    with jax.enable_x64(True):
+        model, flat = mle.Model(density, {"w": mle.Real(size)}), Flat(lambda at: at)
+
+        @jax.jit
+        def sums(curved, *args):
+            return part_derivatives(model, flat, *args, curved=curved, call=call)
+
+        args = jnp.asarray(theta), data, weights, part
+        (*whole, hessian, curved), (*some, left_out, less) = sums(True, *args), sums(False, *args)
+    assert curved and bool(less) is not is_known()
+    for leaf, other in zip(whole, some, strict=True):
+        np.testing.assert_allclose(leaf, other, **CLOSE)
+    if not less:  # it takes no time
+        assert np.abs(np.asarray(left_out)[:P, :P]).max() < 1e-12 * np.abs(hessian).max()
 
 
 def test_two_predictors_of_a_row(data):
@@ -184,7 +208,7 @@ def test_a_fit_of_many_rows_goes_through_them(monkeypatch):
         called.append(1)
         return only_in_one_kernel(*args)
 
-    monkeypatch.setattr(many_rows, "only_in_one_kernel", counted)
+    monkeypatch.setattr(passes, "only_in_one_kernel", counted)
     fit = mle.fit(mle.models.logistic_regression(), data)
     assert called and fit.converged
     p = 1 / (1 + np.exp(-x @ fit.params["w"]))
@@ -201,11 +225,11 @@ def test_a_last_piece_of_fewer_rows_is_summed_by_the_same_program(monkeypatch):
     x = np.column_stack([np.ones(120_000), rng.standard_normal(120_000)])
     calls = set()
 
-    def seen(*args, call=None):
+    def seen(*args, call=None, **kwargs):
         calls.add(call)
-        return part_derivatives(*args, call=call)
+        return part_derivatives(*args, call=call, **kwargs)
 
-    monkeypatch.setattr(many_rows, "part_derivatives", seen)
+    monkeypatch.setattr(passes, "part_derivatives", seen)
     assert mle.fit(mle.models.poisson_regression(), {"x": x, "y": rng.poisson(1.0, 120_000).astype(float)}).converged
     assert calls == {only_in_one_kernel}
 

@@ -7,14 +7,14 @@ the same as everywhere: only who asks for the evaluations differs.
 
 1. A few percent of the rows, spread over all of them, are fitted first, from the model's own start: their maximum is
    so near to that of all rows that two or three passes are left to do.
-2. Newton's method, one pass per step.
+2. Newton's method, one pass per step. The first does without second derivatives, most of the work of a native loop:
+   those of the sample are as good, so far from the maximum.
 3. The certificate: one pass for all of its moves, first with the eigenvectors added up (`along_sums`).
 """
 
-from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ from jax import Array
 
 from mle_jax._machine import cores
 from mle_jax._objective import Evaluation, Objective
-from mle_jax.data.pieces import Fetch, Rows, RowsInMemory
+from mle_jax.data.pieces import Rows, RowsInMemory
 from mle_jax.fitting.certificate import (
     Certificate,
     ahead,
@@ -34,21 +34,20 @@ from mle_jax.fitting.certificate import (
     judged_by_sums,
 )
 from mle_jax.fitting.climbing import newton_rules
+from mle_jax.fitting.passes import Passes, Sums
 from mle_jax.fitting.planning import Plan
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solution_of
 from mle_jax.fitting.starts import start_theta
 from mle_jax.likelihood.layout import count_rows
-from mle_jax.likelihood.loss import evaluation_of, part_derivatives, part_values
-from mle_jax.likelihood.programs import native_program, program, quick_program, verb_program
+from mle_jax.likelihood.loss import evaluation_of
+from mle_jax.likelihood.programs import quick_program, verb_program
 from mle_jax.optimizers._loop import NON_FINITE, Run, advance, begin, goes_on
-from mle_jax.optimizers._one_kernel import NotOneKernelError, is_known, only_in_one_kernel
+from mle_jax.optimizers._one_kernel import is_known
 from mle_jax.optimizers.newton import Newton
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
-
-T = TypeVar("T")
 
 MANY_ROWS = 20_000
 """Rows from which on a fit is driven from Python: a pass then takes longer than to ask for it."""
@@ -90,11 +89,11 @@ def solve_in_pieces(model: "Model", plan: Plan, rows: Rows, start: Any, toleranc
         # 1
         theta = begin_at(*rows.some_rows())
         searches = few.pieces and theta.size and plan.max_steps > 0
-        first = _maximum_of(few, newton, theta) if searches else theta
+        first, hessian = _maximum_of(few, newton, theta) if searches else (theta, None)
         # 2
         record = plan.max_steps if plan.record else None
         search = partial(_search, many, newton, tolerance=tolerance, max_steps=plan.max_steps, record=record)
-        run = search(first)
+        run = search(first, hessian=hessian)
         # Some rows do not tell where the support of all ends.
         if int(run.outcome) == NON_FINITE and first is not theta:
             run = search(theta)
@@ -103,68 +102,6 @@ def solve_in_pieces(model: "Model", plan: Plan, rows: Rows, start: Any, toleranc
         # 3
         certificate = _certified(many, run.state.evaluation)
     return _finish(place, run, certificate, many.total_weight, tolerance)
-
-
-class Passes:
-    """Passes over the pieces of a dataset.
-
-    Args:
-        model: the model.
-        place: the free coordinates.
-        pieces: functions that fetch the pieces.
-        pool: the threads that do so and sum them.
-        native: try native loops. All pieces are summed by one program, those of a sample included.
-    """
-
-    def __init__(
-        self, model: "Model", place: Any, pieces: Sequence[Fetch], pool: ThreadPoolExecutor, *, native: bool
-    ) -> None:
-        self.pieces = pieces
-        self.total_weight = 0.0
-        self._place = place
-        self._pool = pool
-        compiled = native_program if native else program
-        self._derivatives = compiled(model, _part_derivatives, native=native)
-        self._values = compiled(model, _part_values, native=native)
-
-    def derivatives(self, point: Array) -> tuple[Any, ...]:
-        """Return the sums of `part_derivatives` at a point, over all rows."""
-        return tuple(self._summed(self._derivatives, point))
-
-    def losses(self, points: Array) -> Array:
-        """Return the loss at several points (m, k), times the total weight, (m,)."""
-        return jnp.asarray(self._summed(self._values, points)[0])
-
-    def _summed(self, function: Callable[..., Any], at: Array) -> Any:
-        def one(fetch: Fetch) -> Any:
-            with jax.enable_x64(True):  # threads do not inherit it
-                data, weights, part, valid, weight = fetch()
-                return *jax.device_get(function(self._place, at, data, weights, part, valid)), weight
-
-        # In extended precision where the machine has it, so that the number of pieces does not matter.
-        total: Any = None
-        for part in map(one, self.pieces) if len(self.pieces) == 1 else self._pool.map(one, self.pieces):
-            wide = jax.tree_util.tree_map(lambda leaf: np.asarray(leaf, np.longdouble), part)
-            total = wide if total is None else jax.tree_util.tree_map(np.add, total, wide)
-        *sums, weight = jax.tree_util.tree_map(lambda leaf: np.asarray(leaf, np.float64), total)
-        self.total_weight = float(weight)
-        return sums
-
-
-def _part_derivatives(model: "Model", place: Any, theta: Array, *piece: Any, native: bool) -> tuple[Array, ...]:
-    return _natively_if(partial(part_derivatives, model, place, theta, *piece), native)
-
-
-def _part_values(model: "Model", place: Any, thetas: Array, *piece: Any, native: bool) -> tuple[Array]:
-    return (_natively_if(partial(part_values, model, place, thetas, *piece), native),)
-
-
-def _natively_if(sums: Callable[..., T], native: bool) -> T:
-    """Sum by native loops over the rows, on a CPU and where the log density can be part of one, or as usual."""
-    try:
-        return sums(call=only_in_one_kernel if native else None)
-    except NotOneKernelError:
-        return sums()
 
 
 def _search(
@@ -176,18 +113,39 @@ def _search(
     max_steps: int,
     record: int | None = None,
     polish: bool = True,
+    hessian: Array | None = None,
 ) -> Run:
-    """Take steps until the rules of Newton's method end the search."""
-    run = _begin(newton, theta, record=record)
+    """Take steps until the rules of Newton's method end the search.
+
+    Args:
+        passes: over the rows.
+        newton: the optimizer.
+        theta: the start, (k,).
+        tolerance: of the decrement, in standard errors.
+        max_steps: the most steps.
+        record: room for the history, or None.
+        polish: take one more step from a maximum.
+        hessian: a good guess of that of the loss at the start: the first pass leaves it out.
+    """
+    run = _begin(newton, theta, jnp.eye(theta.size) if hessian is None else hessian, record=record)
+    rules = tolerance, max_steps, polish
+    sums = first = passes.derivatives(theta, curved=hessian is None)
     while True:
-        sums = passes.derivatives(run.state.trial.point)
-        run, more = _advance(newton, run, sums, passes.total_weight, tolerance, max_steps, polish)
+        run, more = _advance(newton, run, sums, passes.total_weight, *rules)
         if not bool(more):
-            return run
+            break
+        sums = passes.derivatives(run.state.trial.point)
+    here = run.state.evaluation
+    if first.curved or not bool(here.is_finite) or np.any(here.point != theta):
+        return run
+    # It ended by the guess.
+    return _search(passes, newton, theta, tolerance=tolerance, max_steps=max_steps, record=record, polish=polish)
 
 
-def _start(newton: Newton, theta: Array, *, record: int | None) -> Run:
-    return begin(Objective(_unknown), newton, theta, record=record)
+def _start(newton: Newton, theta: Array, hessian: Array, *, record: int | None) -> Run:
+    run = begin(Objective(_unknown), newton, theta, record=record)
+    nowhere = run.state.evaluation._replace(hessian=hessian)
+    return run._replace(state=run.state._replace(evaluation=nowhere))
 
 
 _begin = quick_program(_start, static_argnames=("record",))
@@ -195,11 +153,12 @@ _begin = quick_program(_start, static_argnames=("record",))
 
 @quick_program
 def _advance(
-    newton: Newton, run: Run, sums: tuple[Any, ...], scale: Array, tolerance: Array, max_steps: Array, polish: Array
+    newton: Newton, run: Run, sums: Sums, scale: Array, tolerance: Array, max_steps: Array, polish: Array
 ) -> tuple[Run, Array]:
     """Take the step whose sums are there, and say whether another one is wanted."""
-    found = evaluation_of(run.state.trial.point, sums, scale)
-    objective = Objective(_unknown, second=lambda _: (found.value, found.magnitude, found.gradient, found.hessian))
+    found = evaluation_of(run.state.trial.point, sums[:4], scale)
+    hessian = jnp.where(sums.curved > 0, found.hessian, run.state.evaluation.hessian)
+    objective = Objective(_unknown, second=lambda _: (found.value, found.magnitude, found.gradient, hessian))
     rules = newton_rules(scale=scale, tolerance=tolerance, polish=polish if found.point.size else False)
     after = advance(objective, newton, run, **rules)
     return after, goes_on(after, max_steps=max_steps, last_step_from=rules["last_step_from"])
@@ -209,8 +168,8 @@ def _unknown(_: Array) -> tuple[Array, Array]:
     raise AssertionError("a search over pieces asks for the Hessian at every step and for nothing else")
 
 
-def _maximum_of(passes: Passes, newton: Newton, theta: Array) -> Array:
-    """Return the maximum of a sample, nearly, or the start where the sample seems to have none.
+def _maximum_of(passes: Passes, newton: Newton, theta: Array) -> tuple[Array, Array | None]:
+    """Return the maximum of a sample, nearly, with its Hessian, or the start where the sample seems to have none.
 
     It lies some ten standard errors (of all rows) from that of all rows, so one of its own is near enough; the step
     from there, which is already known, leaves a small part of that.
@@ -218,7 +177,7 @@ def _maximum_of(passes: Passes, newton: Newton, theta: Array) -> Array:
     state = _search(passes, newton, theta, tolerance=NEAR, max_steps=SAMPLE_STEPS, polish=False).state
     near = float(state.decrement) * np.sqrt(passes.total_weight) < NEAR
     arrived = near and np.isfinite(state.evaluation.value) and float(state.eigen.values[0]) > float(state.eigen.floor)
-    return state.trial.point if arrived else theta
+    return (state.trial.point, state.evaluation.hessian) if arrived else (theta, None)
 
 
 def _certified(passes: Passes, here: Evaluation) -> Certificate:

@@ -5,6 +5,7 @@ total weight (the number of rows without weights). Optimizers see nothing else; 
 back by the functions at the end of this file. No other file negates or rescales a likelihood, a score or a Hessian.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import jax
@@ -74,7 +75,7 @@ def loss_objective(
         return -total / scale, magnitude / scale, -score / scale
 
     def with_hessian(theta: Array) -> tuple[Array, Array, Array, Array]:
-        (total, magnitude), score, hessian = sums.with_hessian(theta)
+        (total, magnitude), score, hessian, _ = sums.with_hessian(theta)
         return -total / scale, magnitude / scale, -score / scale, -hessian / scale
 
     def several(thetas: Array) -> Array:
@@ -96,9 +97,12 @@ def part_derivatives(
     part: Part,
     valid: Array | int | None = None,
     *,
+    curved: Array | bool = True,
     call: Call | None = None,
-) -> tuple[Array, Array, Array, Array]:
+) -> tuple[Array, Array, Array, Array, Array]:
     """Return what some rows add to scale times the loss, its magnitude, its gradient (k,) and its Hessian (k, k).
+
+    The last result is a bool scalar: whether the Hessian is one.
 
     Args:
         model: the model, not a joint one.
@@ -108,11 +112,12 @@ def part_derivatives(
         weights: (n,) or None.
         part: which rows.
         valid: a row of positive weight, where that is known.
+        curved: False, or a tracer of it, where the Hessian may be left out if that saves time.
         call: how a loop over rows becomes a native function; None for the operations of usual size.
     """
     sums = RowSums(model, coordinates, data, weights, part=part, valid=valid, call=call)
-    (total, magnitude), score, hessian = sums.with_hessian(theta)
-    return -total, magnitude, -score, -hessian
+    (total, magnitude), score, hessian, curved = sums.with_hessian(theta, curved=curved)
+    return -total, magnitude, -score, -hessian, jnp.asarray(curved)
 
 
 def part_values(
@@ -131,8 +136,8 @@ def part_values(
     return -sums.values(thetas)
 
 
-def evaluation_of(point: Array, sums: tuple[Any, Any, Any, Any], scale: Array | float) -> Evaluation:
-    """Return the loss with its derivatives from the sums of `part_derivatives` over all rows."""
+def evaluation_of(point: Array, sums: Sequence[Any], scale: Array | float) -> Evaluation:
+    """Return the loss with its derivatives from the first four sums of `part_derivatives` over all rows."""
     value, magnitude, gradient, hessian = (jnp.asarray(leaf, point.dtype) / scale for leaf in sums)
     return Evaluation(point, value, magnitude, gradient, (hessian + hessian.T) / 2)
 

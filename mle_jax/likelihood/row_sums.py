@@ -111,13 +111,20 @@ class RowSums:
 
         return self._sum(of_block, width=0)
 
-    def with_hessian(self, theta: Array) -> tuple[tuple[Array, Array], Array, Array]:
-        """Return the same, the gradient (k,) and the Hessian (k, k)."""
+    def with_hessian(
+        self, theta: Array, *, curved: Array | bool = True
+    ) -> tuple[tuple[Array, Array], Array, Array, Array | bool]:
+        """Return the same, the gradient (k,), the Hessian (k, k), and whether that is one.
+
+        Args:
+            theta: (k,).
+            curved: False, or a tracer of it, where the Hessian may be left out if that saves time.
+        """
         split = self._split(theta)
         if split is None:
-            return self._sum(lambda rows, weights: self._twice(theta, rows, weights), width=theta.size)
+            return *self._sum(lambda rows, weights: self._twice(theta, rows, weights), width=theta.size), True
         common, slopes = self._common(split, theta)
-        terms = self._terms(split, theta, common)
+        terms, curved = self._terms(split, theta, common, curved)
         if terms.common is None:
             gradient, hessian = terms.gradient, terms.hessian
         else:
@@ -126,7 +133,7 @@ class RowSums:
             gradient = terms.gradient + slopes.T @ first
             hessian = terms.hessian + cross + cross.T + slopes.T @ second @ slopes
         # A density may compute in another type than that of theta, which its derivatives have all the same.
-        return (terms.value, terms.magnitude), gradient.astype(theta.dtype), hessian.astype(theta.dtype)
+        return (terms.value, terms.magnitude), gradient.astype(theta.dtype), hessian.astype(theta.dtype), curved
 
     def diagonal(self, theta: Array) -> Array | None:
         """Return the diagonal of the Hessian, (k,); None where there are no predictors to have it by."""
@@ -153,16 +160,17 @@ class RowSums:
         diagonal: Array = squares.astype(theta.dtype)
         return diagonal
 
-    def _terms(self, split: Split, theta: Array, common: Array | None) -> Terms:
-        """Return the sums of all rows in terms of the predictors."""
+    def _terms(
+        self, split: Split, theta: Array, common: Array | None, curved: Array | bool
+    ) -> tuple[Terms, Array | bool]:
+        """Return the sums of all rows in terms of the predictors, and whether the Hessian is among them."""
         if self._tiles is not None and self._tiles.suits(split, theta):
-            return self._tiles.terms(split, theta, common)
+            return self._tiles.terms(split, theta, common, curved), curved
 
         def of_block(rows: tuple[Array, ...], weights: Array | None) -> Terms:
             return _terms(split, theta, common, rows, weights)
 
-        terms: Terms = self._sum(of_block, width=split.sizes[0] * theta.size)
-        return terms
+        return self._sum(of_block, width=split.sizes[0] * theta.size), True
 
     def _split(self, theta: Array) -> Split | None:
         one = [jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in self._rows]

@@ -126,17 +126,21 @@ class Tiles:
         groups = jnp.pad(thetas, ((0, missing), (0, 0)), mode="edge").reshape(-1, POINTS, size)
         return jax.lax.map(of_group, groups).reshape(-1)[:many]
 
-    def terms(self, split: Split, theta: Array, common: Array | None) -> Terms:
-        """Return all sums; the arguments are those of `RowSums`."""
+    def terms(self, split: Split, theta: Array, common: Array | None, curved: Array | bool = True) -> Terms:
+        """Return all sums; the arguments are those of `RowSums`.
+
+        Products with the Jacobians of both sides take most of the time of a pass: without them, where `curved` is
+        False, the Hessian is of no use.
+        """
         own, size = split.sizes
         stages = derivatives_by_row(split, *self._descriptions(split, theta.dtype))
         ahead = stages.first([] if common is None else _numbers(common))
         height = max(TOGETHER // own, 1)
+        trips = jnp.where(curved, jnp.array([TILE // height, 0]), jnp.array([0, TILE // height])).astype(jnp.int32)
         shared = [(own + c, own + d) for c in range(size) for d in range(c + 1)]
 
         def of_tile(begin: Array, weights: Array, sums: Any, tools: Any, once: Array) -> Any:
-            rows, theta, ahead = tools
-
+            rows, theta, ahead, trips = tools
             some = _some(rows, begin, TILE, weights)
             seen = kept(partial(_predictors, split, theta, some, once), once)
             known = work_out_between(stages, partial(_of_rows, split, ahead, seen, some), once)
@@ -150,18 +154,21 @@ class Tiles:
             slopes, bends = rest[: own + size], rest[own + size :]
             found = [value, jnp.abs(value), *slopes[own:], *(bends[_place(*pair)] for pair in shared)]
 
-            def add(part: Array, sums: Products) -> Products:
-                few = lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, part * height, height)  # noqa: E731
-                through = _jacobians(split, theta, _some(rows, begin + part * height, height, few(weights)))
-                return _with_products(sums, through, [few(leaf) for leaf in slopes], [few(leaf) for leaf in bends])
+            def few(part: Array, *factors: list[Array]) -> tuple[list[Array], ...]:
+                of = lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, part * height, height)  # noqa: E731
+                through = _jacobians(split, theta, _some(rows, begin + part * height, height, of(weights)))
+                return through, *(list(map(of, leaves)) for leaves in factors)
 
+            products = repeat(trips[0], lambda i, sums: _with_products(sums, *few(i, slopes, bends)), sums[1])
+            gradient, *mixed = products.vectors
+            gradient = repeat(trips[1], lambda i, gradient: gradient + _along(*few(i, slopes)), gradient)
             plain = [so_far + more for so_far, more in zip(sums[0], found, strict=True)]
-            return plain, repeat(jnp.int32(TILE // height), add, sums[1])
+            return plain, products._replace(vectors=[gradient, *mixed])
 
         zeros = lambda *shape: jnp.zeros(shape, theta.dtype)  # noqa: E731 - of one type
         strips = [zeros(high - low, high) for low, high in _strips(theta.size)]
         nothing = [zeros(TILE)] * (2 + size + len(shared)), Products([zeros(theta.size)] * (1 + size), strips)
-        sums, products = self._summed(of_tile, nothing, theta, ahead)
+        sums, products = self._summed(of_tile, nothing, theta, ahead, trips)
         return _assembled([jnp.sum(plain) for plain in sums], products, size)
 
     def _descriptions(self, split: Split, dtype: Any) -> tuple[list[Any], Any]:
@@ -219,17 +226,26 @@ def _place(i: int, j: int) -> int:
 def _with_products(sums: Products, through: list[Array], slopes: list[Array], bends: list[Array]) -> Products:
     """Add what some rows' own predictors contribute: J' h'_u, h''_su J and J' h''_uu J."""
     own = len(through)
-    each = [(r, a) for r in range(through[0].shape[0]) for a in range(own)]
-    along = lambda factors: total(through[a][r] * factors[a][r] for r, a in each)  # noqa: E731
-    mixed = [along([bends[_place(c, a)] for a in range(own)]) for c in range(own, len(slopes))]
+    each = _each(through)
+    mixed = [_along(through, [bends[_place(c, a)] for a in range(own)]) for c in range(own, len(slopes))]
 
     def strip(low: int, high: int) -> Array:
         bent = [total(bends[_place(a, b)][r] * through[b][r, low:high] for b in range(own)) for r, a in each]
         return total(left[:, None] * through[a][r, :high] for left, (r, a) in zip(bent, each, strict=True))
 
-    vectors = [so_far + more for so_far, more in zip(sums.vectors, [along(slopes), *mixed], strict=True)]
+    vectors = [so_far + more for so_far, more in zip(sums.vectors, [_along(through, slopes), *mixed], strict=True)]
     edges = _strips(through[0].shape[1])
     return Products(vectors, [so_far + strip(*at) for so_far, at in zip(sums.strips, edges, strict=True)])
+
+
+def _along(through: list[Array], factors: list[Array]) -> Array:
+    """Return J' times a factor for every predictor of some rows, (k,)."""
+    return total(through[a][r] * factors[a][r] for r, a in _each(through))
+
+
+def _each(through: list[Array]) -> list[tuple[int, int]]:
+    """Return every row with each of its own predictors."""
+    return [(r, a) for r in range(through[0].shape[0]) for a in range(len(through))]
 
 
 def _assembled(sums: list[Array], products: Products, size: int) -> Terms:
