@@ -5,16 +5,17 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from mle_jax._compiler import understood
 from mle_jax._precision import at_highest_precision
 
 if TYPE_CHECKING:
     from mle_jax.likelihood.model import Model
 
 QUICK = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
-"""What is asked of XLA's CPU compiler to be ready in a quarter of the time, with code that is up to 4 times as slow."""
+"""What is asked of XLA's CPU compiler to be ready in a quarter of the time (in two thirds from jaxlib 0.11.1 on, which
+has no choice of emitters), with code that is up to 4 times as slow."""
 SMALL = 10_000
 """Numbers in the arguments up to which the code makes up for that only after some hundred calls."""
 NATIVE = {"xla_backend_optimization_level": 2, "xla_cpu_prefer_vector_width": 512}
@@ -27,13 +28,12 @@ def program(model: "Model", function: Callable[..., Any], **static: Any) -> Call
 
     The programs are kept by the model and not by a cache of JAX's, so that they go when the model goes.
     """
-    return _kept(model, function, static, None)
+    return _kept(model, function, static, {})
 
 
 def native_program(model: "Model", function: Callable[..., Any], **static: Any) -> Callable[..., Any]:
     """Return the same for native loops on a CPU (`optimizers._one_kernel`), never inside other compiled functions."""
-    usual = jax.default_backend() != "cpu" or not _knows(tuple(NATIVE.items()))
-    return _kept(model, function, static, None if usual else NATIVE)
+    return _kept(model, function, static, understood(NATIVE) if jax.default_backend() == "cpu" else {})
 
 
 def verb_program(
@@ -46,10 +46,10 @@ def verb_program(
     in its arguments tell, such as thousands of simulated datasets: there polished code pays at once. With `hurry` that
     is done however large the data are: for what is done once.
     """
-    usual = _kept(model, function, static, None)
-    if jax.default_backend() != "cpu" or not _knows(tuple(QUICK.items())):
+    usual = _kept(model, function, static, {})
+    if jax.default_backend() != "cpu":
         return usual
-    quick = _kept(model, function, static, QUICK)
+    quick = _kept(model, function, static, understood(QUICK))
 
     def run(*args: Any, **kwargs: Any) -> Any:
         return (quick if hurry or _numbers((args, kwargs)) <= SMALL else usual)(*args, **kwargs)
@@ -62,31 +62,21 @@ def quick_program(function: Callable[..., Any], **options: Any) -> Callable[...,
 
     @cache
     def compiled() -> Callable[..., Any]:
-        quick = jax.default_backend() == "cpu" and _knows(tuple(QUICK.items()))
-        return jax.jit(at_highest_precision(function), compiler_options=QUICK if quick else None, **options)
+        quick = understood(QUICK) if jax.default_backend() == "cpu" else None
+        return jax.jit(at_highest_precision(function), compiler_options=quick, **options)
 
     return lambda *args, **kwargs: compiled()(*args, **kwargs)
 
 
 def _kept(
-    model: "Model", function: Callable[..., Any], static: dict[str, Any], options: dict[str, Any] | None
+    model: "Model", function: Callable[..., Any], static: dict[str, Any], options: dict[str, Any]
 ) -> Callable[..., Any]:
-    key = function, tuple(sorted(static.items())), tuple(sorted((options or {}).items()))
+    key = function, tuple(sorted(static.items())), tuple(sorted(options.items()))
     if key not in model._programs:
         whole = at_highest_precision(partial(function, model, **static))
-        model._programs[key] = jax.jit(whole, compiler_options=options)
+        model._programs[key] = jax.jit(whole, compiler_options=options or None)
     return model._programs[key]
 
 
 def _numbers(args: Any) -> int:
     return sum(np.size(leaf) for leaf in jax.tree_util.tree_leaves(args))
-
-
-@cache
-def _knows(options: tuple[tuple[str, Any], ...]) -> bool:
-    """Say whether this version of XLA has the options; one that does not refuses to compile."""
-    try:
-        jax.jit(jnp.negative, compiler_options=dict(options))(0)
-    except Exception:
-        return False
-    return True

@@ -16,20 +16,19 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from importlib.metadata import version
 from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
+from mle_jax._compiler import is_tried
 from mle_jax._equations import ELEMENTWISE
 from mle_jax._side_by_side import never_true
 from mle_jax.likelihood.vector_functions import count_added, run_with_vector_functions
 
 R = TypeVar("R")
 
-TRIED = (0, 10), (0, 12)  # versions of jaxlib
 MOST = 8192  # numbers in one array, or one product: beyond, the loop gains little
 MOST_SUMMED = 2048  # numbers that are summed up: from 4097 on the compiler calls a library
 MOST_CAPTURED = 1000  # numbers of an array that is known while compiling: of large ones the compiler makes no input
@@ -51,8 +50,7 @@ def is_known() -> bool:
     Another one may end the process where it cannot do what is asked. Flags count as they were when this was first
     asked; JAX reads them only once, too.
     """
-    release = tuple(int(part) for part in version("jaxlib").split(".")[:2])
-    return TRIED[0] <= release <= TRIED[1] and not os.environ.get("XLA_FLAGS")
+    return is_tried() and not os.environ.get("XLA_FLAGS")
 
 
 def in_one_kernel(function: Callable[..., R], *args: Any) -> R:
