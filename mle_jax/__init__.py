@@ -6,7 +6,6 @@ from mle_jax import optimizers as optimizers
 from mle_jax._lazy import imported_when_asked_for
 from mle_jax._status import ConvergenceWarning as ConvergenceWarning
 from mle_jax._status import Status as Status
-from mle_jax.data.padded_rows import rows_by as rows_by
 from mle_jax.fitting import Solution as Solution
 from mle_jax.fitting import maximize as maximize
 from mle_jax.likelihood import ExactMaximum as ExactMaximum
@@ -23,12 +22,8 @@ from mle_jax.parameters import Positive as Positive
 from mle_jax.parameters import Real as Real
 from mle_jax.parameters import Simplex as Simplex
 from mle_jax.results import Fit as Fit
-from mle_jax.results import Influence as Influence
 from mle_jax.results import evaluate as evaluate
 from mle_jax.results import fit as fit
-from mle_jax.results import fit_batch as fit_batch
-from mle_jax.results import fit_groups as fit_groups
-from mle_jax.results import influence as influence
 from mle_jax.tables import Table as Table
 
 if TYPE_CHECKING:
@@ -36,6 +31,7 @@ if TYPE_CHECKING:
     from mle_jax import models as models
     from mle_jax import plots as plots
     from mle_jax import text as text
+    from mle_jax.data.padded_rows import rows_by as rows_by
     from mle_jax.gradients import GradientReport as GradientReport
     from mle_jax.gradients import HessianReport as HessianReport
     from mle_jax.gradients import check_gradient as check_gradient
@@ -49,6 +45,10 @@ if TYPE_CHECKING:
     from mle_jax.inference import check_information as check_information
     from mle_jax.inference import check_likelihood as check_likelihood
     from mle_jax.inference import simulate as simulate
+    from mle_jax.results import Influence as Influence
+    from mle_jax.results import fit_batch as fit_batch
+    from mle_jax.results import fit_groups as fit_groups
+    from mle_jax.results import influence as influence
 else:
     __getattr__ = imported_when_asked_for(
         __name__,
@@ -71,6 +71,11 @@ else:
             "check_information": "mle_jax.inference",
             "check_likelihood": "mle_jax.inference",
             "simulate": "mle_jax.inference",
+            "Influence": "mle_jax.results",
+            "fit_batch": "mle_jax.results",
+            "fit_groups": "mle_jax.results",
+            "influence": "mle_jax.results",
+            "rows_by": "mle_jax.data.padded_rows",
         },
     )
 

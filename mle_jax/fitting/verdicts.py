@@ -161,36 +161,38 @@ def reliable_entries(
     certified = are_certified(status)
     if theta.size == 0:
         return jnp.broadcast_to(certified, (len(coordinates.fixed),))
-    climbing = touching(coordinates, theta, taking_part(certificate.uphill, certificate.diagonal))
-    undetermined = touching(coordinates, theta, certificate.undetermined)
-    fading = touching(coordinates, theta, certificate.fading)
+    parts = taking_part(certificate.uphill, certificate.diagonal), certificate.undetermined, certificate.fading
+    climbing, undetermined, fading = touching(coordinates, theta, jnp.stack(parts))
     rising = (status == Status.rising) & ~climbing & ~fading & jnp.logical_not(certain)
     identified = (status == Status.not_identified) & ~undetermined & certificate.flat & ~certificate.rises
     return certified | rising | identified
 
 
 def touching(coordinates: Any, theta: Array, parts: Array) -> Array:
-    """Say which flat natural parameters depend on some of the free coordinates, bool (k_flat,)."""
+    """Say which flat natural parameters depend on some of the free coordinates, (..., k), bool (..., k_flat)."""
     return largest_effects(coordinates, theta, parts.astype(theta.dtype)) > 0
 
 
 def largest_effects(place: Any, theta: Array, moves: Array) -> Array:
-    """Return how far each flat natural parameter is moved by the coordinate that moves it most, (k_flat,).
+    """Return how far each flat natural parameter is moved by the coordinate that moves it most, (..., k_flat).
 
     Args:
         place: what the free coordinates mean.
         theta: where, (k,).
-        moves: of the single coordinates, at least 0, (k,).
+        moves: of the single coordinates, at least 0, (..., k).
     """
     if theta.size <= DENSE_UP_TO:
-        return jnp.max(jnp.abs(place.jacobian(theta)) * moves, axis=1)
+        return jnp.max(jnp.abs(place.jacobian(theta)) * moves[..., None, :], axis=-1)
     blocks = -(-theta.size // COLUMNS)
     _, push = jax.linearize(place.flat, theta)
 
     def add(i: Array, largest: Array) -> Array:
         # Numbers of coordinates beyond the last are dropped: their columns are 0.
-        units = jax.nn.one_hot(i * COLUMNS + jnp.arange(COLUMNS), theta.size, dtype=theta.dtype)
-        return jnp.maximum(largest, jnp.max(jnp.abs(jax.vmap(push)(units * moves)), axis=0))
+        columns = i * COLUMNS + jnp.arange(COLUMNS)
+        sizes = jnp.abs(jax.vmap(push)(jax.nn.one_hot(columns, theta.size, dtype=theta.dtype)))
+        own = jnp.take(moves, columns, axis=-1, mode="fill", fill_value=0)
+        return jnp.maximum(largest, jnp.max(sizes * own[..., None], axis=-2))
 
-    effects: Array = jax.lax.fori_loop(0, blocks, add, jnp.zeros_like(place.flat(theta)))
+    shape = (*moves.shape[:-1], len(place.fixed))
+    effects: Array = jax.lax.fori_loop(0, blocks, add, jnp.zeros(shape, theta.dtype))
     return effects

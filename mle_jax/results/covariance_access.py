@@ -2,28 +2,20 @@
 
 import math
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from mle_jax._precision import in_float64
 from mle_jax._status import Status
 from mle_jax._trees import in_order
-from mle_jax.data.lane_arrays import Watched
 from mle_jax.fitting.lanes import (
-    common_weights,
     lane_axes,
     lane_of,
     lane_weights,
-    map_lanes,
-    split_lanes,
     take_lanes,
 )
-from mle_jax.fitting.streams import Batch, Streams
-from mle_jax.inference.covariances import check_kind, covariance_matrix, inverse_root
+from mle_jax.inference.covariances import check_kind, covariance_matrix
 from mle_jax.inference.errors_by_products import standard_errors_by_products
 from mle_jax.likelihood.layout import count_contributions, count_rows
 from mle_jax.likelihood.programs import verb_program
@@ -37,8 +29,6 @@ if TYPE_CHECKING:
 WHOLE_MATRICES = 10**7
 """Numbers in the covariance matrices of a batch (80 MB) up to which they are computed whole for standard errors, too:
 then `covariance` needs no program of its own."""
-LANES_AT_ONCE = 256
-"""Lanes of a batch whose matrices are inverted side by side."""
 
 
 def covariance_of(fit: "Fit", kind: str | None, *, clusters: Any = None, correction: str = "none") -> np.ndarray:
@@ -49,7 +39,9 @@ def covariance_of(fit: "Fit", kind: str | None, *, clusters: Any = None, correct
     if record.matrix is not None:
         return record.matrix
     if fit.is_batch:
-        matrix = np.array(_batch_covariance(record))
+        from mle_jax.results.batch_covariances import batch_covariance
+
+        matrix = np.array(batch_covariance(record))
         for lane in _lanes_apart(fit, record):
             matrix[lane] = _covariance_of_lane(fit, record, lane)
     else:
@@ -154,7 +146,9 @@ def standard_errors_of(fit: "Fit", kind: str | None = None, *, clusters: Any = N
     if stored or not fit.is_batch or len(fit) * flat * flat <= WHOLE_MATRICES:
         matrix = covariance_of(fit, kind, clusters=clusters, correction=correction)
         return np.sqrt(np.diagonal(matrix, axis1=-2, axis2=-1))
-    variances = np.array(_batch_covariance(record, diagonal=True))
+    from mle_jax.results.batch_covariances import batch_covariance
+
+    variances = np.array(batch_covariance(record, diagonal=True))
     for lane in _lanes_apart(fit, record):
         variances[lane] = np.diagonal(_covariance_of_lane(fit, record, lane))
     return np.sqrt(np.where(record.withheld, np.nan, variances))
@@ -213,70 +207,3 @@ def _single_covariance(record: Record, *, partly: bool) -> np.ndarray:
     held = record.kind == "observed" and solution.certificate.is_dense
     inputs = (None, None) if held else (record.data, record.weights)
     return np.asarray(run(record.place, solution.theta, solution.certificate.information, *inputs, clusters=codes))
-
-
-def _batch_covariance(record: Record, *, diagonal: bool = False) -> np.ndarray:
-    certificate = record.solution.certificate
-    if record.kind == "observed" and certificate.is_dense:
-        held = verb_program(record.model, _map_observed, diagonal=diagonal)
-        return np.asarray(held(record.place, (record.solution.theta, certificate.information)))
-    if record.groups is not None:
-        from mle_jax.results.group_fits import grouped_covariance
-
-        return grouped_covariance(record, partial(_batch_covariance, diagonal=diagonal))
-    axes = lane_axes(record.data, record.shared)
-    frequency = record.weight_kind == "frequency"
-    run = verb_program(
-        record.model, _map_covariance, kind=record.kind, frequency=frequency, axes=axes, diagonal=diagonal
-    )
-    for leaf in split_lanes(record.data, axes)[0]:
-        if isinstance(leaf, Watched):
-            leaf.check()
-    batch = Batch(record.data, axes, record.weights, ({}, {}), len(record.solution.theta))
-    how = record.kind, frequency, diagonal, record.shared
-
-    def piece(some: Batch, lanes: np.ndarray) -> jax.Array:
-        own = record.solution.theta[lanes], certificate.information[lanes], *lane_weights(some.weights)
-        found: jax.Array = run(record.place, own, some.data, common_weights(some.weights))
-        return found
-
-    found = Streams(record.model, record.place, batch, how=how).run(piece, np.arange(batch.size), name="covariance")
-    return np.concatenate([matrices for _, matrices in found])
-
-
-def _map_observed(model: Any, place: Any, lanes: tuple[Any, Any], *, diagonal: bool) -> jax.Array:
-    """Return the covariances by the information that the certificates hold: the data are not needed for them."""
-
-    def one(lane: tuple[Any, Any]) -> jax.Array:
-        theta, information = lane
-        half = place.jacobian(theta) @ inverse_root(information)
-        return jnp.sum(half * half, axis=1) if diagonal else half @ half.T
-
-    if place.size == 0:  # nothing, of which no chunks can be made
-        return jax.vmap(one)(lanes)
-    mapped: jax.Array = jax.lax.map(one, lanes, batch_size=LANES_AT_ONCE)
-    return mapped
-
-
-def _map_covariance(
-    model: Any,
-    place: Any,
-    lanes: Any,
-    data: Any,
-    weights: Any,
-    *,
-    kind: str,
-    frequency: bool,
-    axes: tuple[bool, ...],
-    diagonal: bool,
-) -> jax.Array:
-    def one(lane: tuple[Any, ...], lane_data: Any) -> jax.Array:
-        theta, information, *own = lane
-        lane_weight = own[0] if own else weights
-        matrix = covariance_matrix(
-            model, place, theta, information, lane_data, lane_weight, kind=kind, frequency=frequency
-        )
-        return jnp.diagonal(matrix) if diagonal else matrix
-
-    mapped: jax.Array = map_lanes(one, lanes, data, axes)
-    return mapped
