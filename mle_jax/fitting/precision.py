@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from mle_jax._precision import to_numpy
 from mle_jax.fitting.evaluating import judged_to_rounding, solve_at
@@ -31,21 +32,46 @@ def check_dtype(dtype: Any) -> str:
     return str(dtype)
 
 
-def solve_in(dtype: str, model: "Model", plan: Plan, data: Any, weights: Any, start: Any, tolerance: float) -> Solution:
+def solve_in(
+    dtype: str,
+    model: "Model",
+    plan: Plan,
+    data: Any,
+    weights: Any,
+    start: Any,
+    tolerance: float,
+    *,
+    also: Callable[["Model", Any, Solution], Array] | None = None,
+) -> tuple[Solution, Array | None]:
     """Solve in the precision asked for.
 
     "float32" may only claim `converged_to_rounding`; "mixed" searches on in float64 from where float32 arrived.
+
+    Args:
+        dtype: one of `DTYPES`.
+        model: the model.
+        plan: how to climb.
+        data: the dataset.
+        weights: (n,) or None.
+        start: start values, partial or None.
+        tolerance: of the decrement.
+        also: what else to work out by the same compiled program, if that is float64: a function of the model, the
+            coordinates and the solution.
+
+    Returns:
+        The solution, and what `also` returned.
     """
-    run = verb_program(model, solve_from_start, **plan.static)
     inputs = plan.coordinates, data, weights, start, plan.optimizer, tolerance, plan.max_steps
     if dtype == "float64":
-        solution: Solution = run(*inputs)
-        return solution
+        both: tuple[Solution, Array | None] = verb_program(model, _solve_and, also=also, **plan.static)(*inputs)
+        return both
+    run = verb_program(model, solve_from_start, **plan.static)
     with jax.enable_x64(False):
         rough = run(*jax.tree_util.tree_map(_single, inputs[:4]), *inputs[4:])
         params, steps, trace = to_numpy(rough.params), int(rough.steps), rough.trace
     if plan.coordinates.dependent:  # keep the constraints to double precision
         params = to_numpy(in_double_precision(plan.coordinates)(params))
+    solution: Solution
     if dtype == "mixed":
         again = {**plan.static, "closed_form": plan.closed_form and not model.smooth, "record": None}
         solution = verb_program(model, solve_from_start, **again)(*inputs[:3], params, *inputs[4:])
@@ -53,7 +79,12 @@ def solve_in(dtype: str, model: "Model", plan: Plan, data: Any, weights: Any, st
         at = verb_program(model, solve_at)(plan.coordinates, data, weights, params, tolerance)
         solution = judged_to_rounding(at, below=ROUNDING_DECREMENT)
     taken = steps + (int(solution.steps) if dtype == "mixed" else 0)
-    return solution._replace(steps=jnp.int32(taken), trace=trace)
+    return solution._replace(steps=jnp.int32(taken), trace=trace), None
+
+
+def _solve_and(model: "Model", place: Coordinates, *args: Any, also: Any, **static: Any) -> tuple[Solution, Any]:
+    solution = solve_from_start(model, place, *args, **static)
+    return solution, None if also is None else also(model, place, solution)
 
 
 def in_double_precision(place: Coordinates) -> Callable[[Any], Any]:

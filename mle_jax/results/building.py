@@ -40,6 +40,7 @@ def build_fit(
     searched: Any = None,
     given: bool = False,
     constraints: tuple[str, ...] = (),
+    covariance: Any = None,
 ) -> Fit:
     """Put a single solution into people's hands.
 
@@ -55,6 +56,7 @@ def build_fit(
         searched: the coordinates of the search, where they are not those of the solution.
         given: the point was given and not sought, so standard errors are shown although it may be no maximum.
         constraints: the linear equations that the parameters satisfy, as the user wrote them.
+        covariance: of the kind "observed", if it is known.
     """
     searched = place if searched is None else searched
     status = Status(int(solution.status))
@@ -74,6 +76,7 @@ def build_fit(
         dropped=clean.dropped,
         given=given,
         constraints=constraints,
+        covariance=None if covariance is None else np.asarray(covariance),
     )
     return Fit(
         params=in_order(to_numpy(solution.params), place.space.leaf_names),

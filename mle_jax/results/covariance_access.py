@@ -192,6 +192,8 @@ def _row_count(record: Record) -> int:
 
 
 def _single_covariance(record: Record, *, partly: bool) -> np.ndarray:
+    if record.covariance is not None and record.kind == "observed" and not partly:
+        return record.covariance
     codes = None
     if record.kind == "clustered" and record.clusters is not None:
         codes = np.unique(record.clusters, return_inverse=True)[1]

@@ -42,6 +42,7 @@ class Record:
         tables_errors: whether the tables of a batch show standard errors.
         precisions_agree: of a batch that was searched in single precision, bool (B,): in which lanes float64 says the
             same; else None.
+        covariance: that of the kind "observed" of a single fit where it is known already, (k, k), nothing withheld.
         matrix: the covariance of a fit that was read from a file, (k, k) or (B, k, k), which then has neither model
             nor data nor solution; else None.
     """
@@ -69,4 +70,5 @@ class Record:
     settled_by: dict[int, str] = field(default_factory=dict)
     tables_errors: bool = True
     precisions_agree: np.ndarray | None = None
+    covariance: np.ndarray | None = None
     matrix: np.ndarray | None = None

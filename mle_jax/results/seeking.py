@@ -12,9 +12,14 @@ from mle_jax.fitting.planning import Plan
 from mle_jax.fitting.precision import solve_in
 from mle_jax.fitting.refining import second_look
 from mle_jax.fitting.solution import Solution
+from mle_jax.inference.covariances import covariance_matrix
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
+
+
+FEW = 32
+"""Parameters up to which their covariance is worked out whether it will be asked for or not."""
 
 
 class Sought(NamedTuple):
@@ -22,7 +27,8 @@ class Sought(NamedTuple):
 
     place: Any
     solution: Solution
-    maxima: Maxima | None  # of a search from many starts
+    maxima: Maxima | None = None  # of a search from many starts
+    covariance: Any = None  # of the kind "observed", where it was worked out on the way
 
 
 class How(NamedTuple):
@@ -46,20 +52,22 @@ def seek(model: "Model", plan: Plan, clean: CleanData, start: Any, tolerance: fl
         how: what else was asked for.
     """
     if clean.files is not None:
-        return Sought(plan.coordinates, solve_in_pieces(model, plan, clean.files, start, tolerance), None)
-    problem, maxima = (clean.data, clean.weights), None
+        return Sought(plan.coordinates, solve_in_pieces(model, plan, clean.files, start, tolerance))
+    problem, maxima, covariance = (clean.data, clean.weights), None, None
     if how.starts is not None:
         solution, maxima = solve_from_many(model, plan, *problem, start, tolerance, starts=how.starts, seed=how.seed)
     elif how.devices or (suits_pieces(model, plan, how.dtype) and gains_by_pieces(model, clean.data)):
         pieces = RowsInMemory(*problem, tuple(model.constants), how.devices)
         solution = solve_in_pieces(model, plan, pieces, start, tolerance)
     else:
-        solution = solve_in(how.dtype, model, plan, *problem, start, tolerance)
+        # Standard errors would take a program of their own otherwise, and who fits wants them.
+        also = _covariance if model.smooth and 0 < plan.coordinates.size <= FEW else None
+        solution, covariance = solve_in(how.dtype, model, plan, *problem, start, tolerance, also=also)
     if not model.smooth or how.dtype == "float32" or plan.handwritten:
-        return Sought(plan.coordinates, solution, maxima)
+        return Sought(plan.coordinates, solution, maxima, covariance)
     # Of JAX's arrays every comparison below would be a program to compile.
     solution = solution._replace(certificate=jax.device_get(solution.certificate))
-    place, solution = second_look(
+    place, found = second_look(
         model,
         plan.coordinates,
         solution,
@@ -68,4 +76,10 @@ def seek(model: "Model", plan: Plan, clean: CleanData, start: Any, tolerance: fl
         max_steps=plan.max_steps,
         start_given=start is not None,
     )
-    return Sought(place, solution, maxima)
+    return Sought(place, found, maxima, covariance if found is solution else None)
+
+
+def _covariance(model: "Model", place: Any, solution: Solution) -> Any:
+    return covariance_matrix(
+        model, place, solution.theta, solution.certificate.information, None, None, kind="observed"
+    )

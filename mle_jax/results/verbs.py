@@ -152,6 +152,7 @@ def fit(
         kind="clustered" if labels is not None else default_kind(model),
         searched=place,
         constraints=constraint_texts(constraints),
+        covariance=sought.covariance,
     )
     if sought.maxima is not None:
         result = replace(result, maxima=maxima_table(result.names, sought.maxima))
