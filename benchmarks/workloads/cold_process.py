@@ -43,8 +43,9 @@ def data_of_scripts(n: int) -> dict[str, np.ndarray]:
 
 def prepare_script(script: str, environment: dict[str, str], n: int) -> Call:
     """Return a call that runs a script in a new process and reads its last lines."""
-    # JAX_ENABLE_X64 is of the benchmarks and not of a user's shell.
-    inherited = {name: value for name, value in os.environ.items() if name != "JAX_ENABLE_X64"}
+    # JAX_ENABLE_X64 is of the benchmarks and not of a user's shell; and what pip installs is compiled to bytecode.
+    own = "JAX_ENABLE_X64", "PYTHONDONTWRITEBYTECODE"
+    inherited = {name: value for name, value in os.environ.items() if name not in own}
     command = [sys.executable, "-c", PEAK, str(SCRIPTS / script), str(n)]
 
     def run() -> dict[str, Any]:
