@@ -62,6 +62,27 @@ def test_the_kinds_really_differ_on_these_data():
     assert len({round(value, 3) for value in first}) == 4
 
 
+@pytest.mark.parametrize("options", [{}, {"optimizer": mle.optimizers.LBFGS()}, {"fixed": {"s": 2.0}}])
+def test_those_that_come_with_a_fit_are_those_of_its_point(options):
+    """They are worked out by its program, from the eigenvectors of the certificate; `evaluate` inverts the matrix."""
+
+    def log_density(params, row):
+        z = (row["y"] - row["x"] @ params["b"]) / params["s"]
+        return -0.5 * z * z - jnp.log(params["s"])
+
+    model = mle.Model(log_density, {"b": mle.Real(columns="x"), "s": mle.Positive()})
+    data = {"x": X * [1.0, 1e3, 1e-3], "y": Y}
+    fit = mle.fit(model, data, **options)
+    there = mle.evaluate(model, data, fit.params, fixed=options.get("fixed"))
+    assert fit.converged and fit._record.covariance is not None and there._record.covariance is None
+    # In standard errors, rounding errors are some units times the condition of the scaled information, below 100 here.
+    units = np.where(there.covariance().diagonal() > 0, np.sqrt(there.covariance().diagonal()), 1.0)
+    one, other = (each.covariance() / units / units[:, None] for each in (fit, there))
+    np.testing.assert_allclose(one, other, atol=1e-12)
+    for kind in ("sandwich", "outer_product"):
+        np.testing.assert_allclose(fit.covariance(kind), there.covariance(kind), rtol=1e-9)
+
+
 def test_with_covariance_changes_every_table():
     robust = fitted().with_covariance("sandwich")
     assert (fitted().covariance_kind, robust.covariance_kind) == ("clustered", "sandwich")

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from mle_jax.data.arrays import CleanData
 from mle_jax.data.pieces import RowsInMemory
@@ -12,7 +13,6 @@ from mle_jax.fitting.planning import Plan
 from mle_jax.fitting.precision import solve_in
 from mle_jax.fitting.refining import second_look
 from mle_jax.fitting.solution import Solution
-from mle_jax.inference.covariances import covariance_matrix
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
@@ -79,7 +79,8 @@ def seek(model: "Model", plan: Plan, clean: CleanData, start: Any, tolerance: fl
     return Sought(place, found, maxima, covariance if found is solution else None)
 
 
-def _covariance(model: "Model", place: Any, solution: Solution) -> Any:
-    return covariance_matrix(
-        model, place, solution.theta, solution.certificate.information, None, None, kind="observed"
-    )
+def _covariance(_: "Model", place: Any, solution: Solution) -> jax.Array:
+    """Return what `covariance_matrix` does of the kind "observed", by the eigenvectors of the certificate."""
+    certificate = solution.certificate
+    half = place.jacobian(solution.theta) @ certificate.directions
+    return jnp.where(certificate.is_definite, half @ half.T, jnp.nan)
