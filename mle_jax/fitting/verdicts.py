@@ -190,9 +190,9 @@ def largest_effects(place: Any, theta: Array, moves: Array) -> Array:
         # Numbers of coordinates beyond the last are dropped: their columns are 0.
         columns = i * COLUMNS + jnp.arange(COLUMNS)
         sizes = jnp.abs(jax.vmap(push)(jax.nn.one_hot(columns, theta.size, dtype=theta.dtype)))
-        own = jnp.take(moves, columns, axis=-1, mode="fill", fill_value=0)
-        return jnp.maximum(largest, jnp.max(sizes * own[..., None], axis=-2))
+        own = jnp.take(every, columns, axis=1, mode="fill", fill_value=0)
+        return jnp.maximum(largest, jnp.stack([jnp.max(sizes * one[:, None], axis=0) for one in own]))
 
-    shape = (*moves.shape[:-1], len(place.fixed))
-    effects: Array = jax.lax.fori_loop(0, blocks, add, jnp.zeros(shape, theta.dtype))
-    return effects
+    every = moves.reshape(-1, theta.size)
+    effects = jax.lax.fori_loop(0, blocks, add, jnp.zeros((len(every), len(place.fixed)), theta.dtype))
+    return effects.reshape(*moves.shape[:-1], len(place.fixed))

@@ -75,7 +75,7 @@ def loss_objective(
         return -total / scale, magnitude / scale, -score / scale
 
     def with_hessian(theta: Array) -> tuple[Array, Array, Array, Array]:
-        (total, magnitude), score, hessian, _ = sums.with_hessian(theta)
+        (total, magnitude), score, hessian = sums.with_hessian(theta)
         return -total / scale, magnitude / scale, -score / scale, -hessian / scale
 
     def several(thetas: Array) -> Array:
@@ -116,7 +116,7 @@ def part_derivatives(
         call: how a loop over rows becomes a native function; None for the operations of usual size.
     """
     sums = RowSums(model, coordinates, data, weights, part=part, valid=valid, call=call)
-    (total, magnitude), score, hessian, curved = sums.with_hessian(theta, curved=curved)
+    (total, magnitude), score, hessian, curved = sums.with_hessian_if(theta, curved)
     return -total, magnitude, -score, -hessian, jnp.asarray(curved)
 
 

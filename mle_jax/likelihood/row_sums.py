@@ -111,15 +111,14 @@ class RowSums:
 
         return self._sum(of_block, width=0)
 
-    def with_hessian(
-        self, theta: Array, *, curved: Array | bool = True
-    ) -> tuple[tuple[Array, Array], Array, Array, Array | bool]:
-        """Return the same, the gradient (k,), the Hessian (k, k), and whether that is one.
+    def with_hessian(self, theta: Array) -> tuple[tuple[Array, Array], Array, Array]:
+        """Return the same, the gradient (k,) and the Hessian (k, k)."""
+        return self.with_hessian_if(theta, True)[:3]
 
-        Args:
-            theta: (k,).
-            curved: False, or a tracer of it, where the Hessian may be left out if that saves time.
-        """
+    def with_hessian_if(
+        self, theta: Array, curved: Array | bool
+    ) -> tuple[tuple[Array, Array], Array, Array, Array | bool]:
+        """Return the same, and whether the Hessian is one: where it is not wanted it is left out if that saves time."""
         split = self._split(theta)
         if split is None:
             return *self._sum(lambda rows, weights: self._twice(theta, rows, weights), width=theta.size), True
