@@ -111,17 +111,36 @@ def test_lanes_as_a_row_of_numbers_need_no_room_but_at_the_ends():
         seen = 0
         for lanes in (np.arange(50), np.arange(10), np.arange(20, 40), np.array([49]), np.array([3, 3, 1])):
             for leaf in (array, Watched("y", array, lane_arrays._marks(array)), array.astype(np.float32), array > 0):
-                flat, first = read_flat(leaf, lanes, Room(), 0)
+                flat, first, columns = read_flat(leaf, lanes, Room(), 0)
                 source = leaf.array if isinstance(leaf, Watched) else leaf
                 size = lanes.size * 7
                 np.testing.assert_array_equal(flat[first : first + size].reshape(-1, 7), source[lanes])
-                assert flat.ctypes.data % 64 == 0 and len(flat) == size + 64 // flat.itemsize
+                assert flat.ctypes.data % 64 == 0 and len(flat) == size + 64 // flat.itemsize and columns == 0
                 seen += np.shares_memory(flat, memory)
         # The ten lanes in front begin before the array does, unless it happens to be aligned.
         assert seen == (4 if array.ctypes.data % 64 == 0 else 2)
-    rows = Padded(RNG.normal(0, 1, 30), np.arange(30), np.array([0, 10]), np.array([10, 20]), 20)
-    flat, first = read_flat(rows, np.array([1, 0]), Room(), 0)
-    np.testing.assert_array_equal(flat[first : first + 40].reshape(2, 20), rows[np.array([1, 0])])
+
+
+@pytest.mark.parametrize("largest", [4, 200])  # gathered together, and one by one
+@pytest.mark.parametrize("scattered", [False, True])
+def test_groups_as_a_row_of_numbers_leave_what_is_filled_in_as_it_was(largest, scattered):
+    sizes = RNG.integers(0, largest + 1, 60)
+    starts = np.cumsum(sizes) - sizes
+    order = RNG.permutation(sizes.sum()) if scattered else np.arange(sizes.sum())
+    columns = RNG.integers(0, 9, (3, sizes.sum())).astype(float)
+    room, lanes = Room(), RNG.integers(0, 60, 25)
+    for rows in (columns[0], columns.T.copy(), Beside(tuple(columns)), Beside((columns[0], columns[1] > 3))):
+        leaf = Padded(rows, order, starts, sizes, largest)
+        size, apart = 25 * leaf.size // 60, len(rows.columns) if isinstance(rows, Beside) else 0
+        room.of(0, (size + 64,), np.dtype(float))[...] = -7
+        flat, first, count = read_flat(leaf, lanes, room, 0)
+        assert count == apart
+        shape = (count, 25, largest) if count else (25, *leaf.shape[1:])
+        found = flat[first : first + size].reshape(shape)
+        for number, lane in enumerate(lanes):
+            have = found[:, number].T if count else found[number]
+            np.testing.assert_array_equal(have[: sizes[lane]], leaf[int(lane)][: sizes[lane]])
+            assert (have[sizes[lane] :] == -7).all()
 
 
 @pytest.mark.parametrize("largest", [4, 200])  # gathered together, and one by one

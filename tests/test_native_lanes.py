@@ -13,7 +13,8 @@ from mle_jax._side_by_side import height_of_block, sum_blocks
 from mle_jax.fitting import batch_engine, native_lanes, streams
 from mle_jax.fitting.native import climb
 from mle_jax.inference.covariances import inverse_root
-from mle_jax.likelihood.lane_sums import LaneLikelihood
+from mle_jax.likelihood import lane_sums
+from mle_jax.likelihood.lane_sums import Ends, LaneLikelihood
 from mle_jax.likelihood.layout import model_space
 from mle_jax.likelihood.loss import loss_objective
 from mle_jax.optimizers._one_kernel import is_known
@@ -493,6 +494,68 @@ def test_rows_filled_in_behind_the_longest_lane_are_not_gone_through() -> None:
         with jax.enable_x64(True):
             usual = POISSON.log_likelihood({"w": jnp.array([0.5, -0.1])}, part)
         np.testing.assert_allclose(found[lane], usual, rtol=1e-13)
+
+
+@pytest.mark.parametrize("together", [9, 2**15])  # in blocks of three rows, and all at once
+def test_lanes_that_end_at_different_rows_are_summed_in_one_room_after_another(together: int) -> None:
+    """What is behind their ends may be anything, also what a longer dataset has left in the room."""
+    with jax.enable_x64(True):
+        one = {key: leaf[0] for key, leaf in poisson_data(3).items()}
+        place = coordinates(model_space(NOISY, one), None)
+        likelihood = LaneLikelihood(NOISY, place, one, jnp.zeros(place.size)).in_blocks_of(together)
+        at = [jnp.full(3, value) for value in (0.5, -0.1, 0.2)]
+        room = None
+        for sizes in ((5, ROWS, 9), (14, 1, 3), (2, 2, 2)):
+            data, weights = poisson_data(3), np.arange(ROWS) < np.array(sizes)[:, None]
+            reference = likelihood.prepare([jnp.asarray(data[key]) for key in one], jnp.asarray(weights, float))
+            for leaf in data.values():
+                leaf[~weights] = np.nan
+            rows = likelihood.prepare([jnp.asarray(data[key]) for key in one], Ends(jnp.asarray(sizes)), room)
+            room = rows.rows
+            assert rows.total_weight.tolist() == list(map(float, sizes)) and rows.blocks == reference.blocks
+            for found, expected in zip(
+                jax.tree_util.tree_leaves((likelihood.sums(rows, at), likelihood.value(rows, at))),
+                jax.tree_util.tree_leaves((likelihood.sums(reference, at), likelihood.value(reference, at))),
+                strict=True,
+            ):
+                np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("density", ["native", "plain"])
+@pytest.mark.parametrize("kind", ["columns", "one column", "weights"])
+def test_groups_of_several_sizes_by_native_loops(monkeypatch: Any, density: str, kind: str) -> None:
+    """As each by itself; rows of a group are scattered, sizes go from one chunk of rows to several."""
+    pd = pytest.importorskip("pandas")
+    monkeypatch.setattr(batch_engine, "WORTH", 0)
+    monkeypatch.setattr(lane_sums, "LAID_OUT", 32 * 8)
+    rng = np.random.default_rng(4)
+    sizes = np.concatenate([rng.integers(4, 90, 70), [3, 8, 16, 150]])
+    group = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
+    table = pd.DataFrame({"one": 1.0, "x": rng.normal(size=len(group)), "group": group})
+    table["y"] = rng.poisson(np.exp(1.0 + 0.3 * table["x"]))
+    table["w"] = rng.integers(1, 3, len(group))
+
+    def log_density(params: Any, row: Any) -> Any:
+        eta = jnp.atleast_1d(row["x"]) @ params["b"]
+        eta = jnp.sort(jnp.stack([eta, eta]))[0] if density == "plain" else eta
+        return row["y"] * eta - jnp.exp(eta)
+
+    columns = {"y": "y", "x": "x" if kind == "one column" else ["one", "x"]}
+    model = mle.Model(log_density, {"b": mle.Real(1 if kind == "one column" else 2)})
+    fits = mle.fit_groups(
+        model, table, by="group", columns=columns, weights="w" if kind == "weights" else None, start={"b": 0.1}
+    )
+    assert fits.converged.all()
+    for number in range(len(sizes)):
+        own = table[table["group"] == number]
+        x = own[["x"] if kind == "one column" else ["one", "x"]].to_numpy()
+        w = own["w"].to_numpy() if kind == "weights" else np.ones(len(own))
+        mean = np.exp(x @ fits.params["b"][number])
+        information = (x.T * (w * mean)) @ x
+        score = x.T @ (w * (own["y"].to_numpy() - mean))
+        assert np.sqrt(score @ np.linalg.solve(information, score)) < 1e-6
+        np.testing.assert_allclose(fits.covariance()[number], np.linalg.inv(information), rtol=1e-8)
+        assert fits.n_observations[number] == w.sum()
 
 
 def test_inverses_of_lanes_are_those_of_a_single_fit() -> None:

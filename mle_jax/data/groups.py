@@ -9,6 +9,7 @@ import numpy as np
 
 from mle_jax._optional import optional
 from mle_jax._text import listing, plural
+from mle_jax.data.arrays import by_all_cores
 from mle_jax.data.lane_arrays import Beside, Padded
 from mle_jax.data.tables import column_hint, read_table
 
@@ -253,15 +254,32 @@ def _sorted_starts(keys: "pa.Table") -> np.ndarray | None:
     """Return where each group begins in a table that is sorted by its only key; None of any other table."""
     if keys.num_columns > 1 or not len(keys):
         return None
-    compute, column = _compute(), keys.column(0).combine_chunks()
+    column = keys.column(0).combine_chunks()
     try:
-        for some in (column[:LOOKED_AT_FIRST], column):
-            if not compute.all(compute.less_equal(some[:-1], some[1:]), min_count=0).as_py():
-                return None
-        changes = compute.not_equal(column[:-1], column[1:])
+        if not _compute().all(_compute().less_equal(*_neighbors(column[:LOOKED_AT_FIRST])), min_count=0).as_py():
+            return None
+        parts = by_all_cores(lambda part: _changes(column[max(part.start - 1, 0) : part.stop]), len(keys))
     except _arrow().ArrowNotImplementedError:
         return None
-    return np.flatnonzero(np.concatenate([[True], changes.to_numpy(zero_copy_only=False)]))
+    if any(changes is None for changes in parts):
+        return None
+    return np.flatnonzero(np.concatenate([[True], *parts]))
+
+
+def _changes(column: Any) -> np.ndarray | None:
+    """Say which values of a sorted column differ from the one before, all but the first; None if it is not sorted."""
+    kind: Any = optional("pyarrow.types", "data", PURPOSE)
+    if kind.is_integer(column.type) or kind.is_floating(column.type):
+        before, after = _neighbors(column.to_numpy())
+        return after != before if bool((after >= before).all()) else None
+    before, after = _neighbors(column)
+    if not _compute().all(_compute().less_equal(before, after), min_count=0).as_py():
+        return None
+    return np.asarray(_compute().not_equal(before, after).to_numpy(zero_copy_only=False))
+
+
+def _neighbors(column: Any) -> tuple[Any, Any]:
+    return column[:-1], column[1:]
 
 
 def _codes(keys: "pa.Table") -> tuple[np.ndarray, int]:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -251,34 +251,43 @@ class Padded:
 
     def read(self, lanes: np.ndarray, out: np.ndarray) -> None:
         """Lay some of the lanes out."""
-        sizes = self.sizes[lanes]
+        there = np.arange(self.height) < self.sizes[lanes][:, None]
         if self.rows is None:
-            np.copyto(out, np.arange(self.height) < sizes[:, None])
-        elif sizes.sum() < SHORT * len(lanes):
-            self._read_together(lanes, out)
-        else:
-            self._read_one_by_one(lanes, out)
-
-    def _read_together(self, lanes: np.ndarray, out: np.ndarray) -> None:
-        assert self.rows is not None
-        sizes = self.sizes[lanes]
-        before = np.cumsum(sizes) - sizes
-        among = np.arange(sizes.sum())
-        rows = self.order[among + np.repeat(self.starts[lanes] - before, sizes)]
-        places = among + np.repeat(np.arange(len(lanes)) * self.height - before, sizes)
-        out[...] = 0
-        out.reshape(-1, *out.shape[2:])[places] = self.rows[rows]
-
-    def _read_one_by_one(self, lanes: np.ndarray, out: np.ndarray) -> None:
-        assert self.rows is not None
+            np.copyto(out, there)
+            return
         columns = self.rows.columns if isinstance(self.rows, Beside) else None
-        pairs = [(self.rows, out)] if columns is None else [(c, out[..., j]) for j, c in enumerate(columns)]
-        places = zip(self.starts[lanes].tolist(), self.sizes[lanes].tolist(), self._firsts[lanes].tolist(), strict=True)
-        for number, (start, size, first) in enumerate(places):
-            rows = slice(first, first + size) if first >= 0 else self.order[start : start + size]
-            for column, to in pairs:
-                to[number, :size] = column[rows]
-                to[number, size:] = 0
+        self._copy(lanes, [(self.rows, out)] if columns is None else [(c, out[..., j]) for j, c in enumerate(columns)])
+        out[~there] = 0
+
+    def lay_out(self, lanes: np.ndarray, numbers: np.ndarray) -> int:
+        """Lay out the rows of some lanes, with whatever there was in place of what is filled in.
+
+        Returns:
+            The number of columns that lie one after the other, which takes half of the time; 0 where there are none.
+        """
+        assert self.rows is not None
+        columns = self.rows.columns if isinstance(self.rows, Beside) else (self.rows,)
+        apart = len(columns) if isinstance(self.rows, Beside) else 0
+        parts = numbers.reshape(len(columns), len(lanes), self.height, *(() if apart else self.rows.shape[1:]))
+        self._copy(lanes, list(zip(columns, parts, strict=True)))
+        return apart
+
+    def _copy(self, lanes: np.ndarray, pairs: Sequence[tuple[Any, np.ndarray]]) -> None:
+        """Copy the rows of some lanes from arrays (n, ...) to others (B, height, ...)."""
+        starts, sizes = self.starts[lanes], self.sizes[lanes]
+        if sizes.sum() < SHORT * len(lanes):
+            number = np.repeat(np.arange(len(lanes)), sizes)
+            place = np.arange(len(number)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+            rows = self.order[starts[number] + place]
+            for array, to in pairs:
+                to[number, place] = array[rows]
+            return
+        for lane, (start, size, first) in enumerate(
+            zip(starts.tolist(), sizes.tolist(), self._firsts[lanes].tolist(), strict=True)
+        ):
+            own = slice(first, first + size) if first >= 0 else self.order[start : start + size]
+            for array, to in pairs:
+                to[lane, :size] = array[own]
 
 
 def read_lanes(leaf: Any, lanes: np.ndarray, room: Room, number: int) -> np.ndarray:
@@ -301,8 +310,16 @@ def read_lanes(leaf: Any, lanes: np.ndarray, room: Room, number: int) -> np.ndar
     return out
 
 
-def read_flat(leaf: Any, lanes: np.ndarray, room: Room, number: int) -> tuple[np.ndarray, int]:
-    """Return some lanes of a leaf, widened, as one row of numbers, and where in it they begin; some more follow.
+class Flat(NamedTuple):
+    """Lanes of a leaf as one row of numbers; some more follow."""
+
+    numbers: np.ndarray
+    first: int  # where they begin
+    columns: int  # that lie one after the other, (B, n) each; 0 where a lane follows another
+
+
+def read_flat(leaf: Any, lanes: np.ndarray, room: Room, number: int) -> Flat:
+    """Return some lanes of a leaf, widened, as one row of numbers.
 
     JAX takes only arrays without a copy whose addresses are multiples of 64, which those of a user hardly ever are. One
     that begins a little earlier is taken as well.
@@ -322,10 +339,13 @@ def read_flat(leaf: Any, lanes: np.ndarray, room: Room, number: int) -> tuple[np
         before, rest = divmod((array.ctypes.data + first * dtype.itemsize) % ALIGNED, dtype.itemsize)
         begin = first - before
         if rest == 0 and begin >= 0 and begin + size + spare <= numbers.size:
-            return numbers[begin : begin + size + spare], before
+            return Flat(numbers[begin : begin + size + spare], before, 0)
     flat = room.of(number, (size + spare,), dtype)
+    if isinstance(array, Padded) and array.rows is not None:
+        columns = array.lay_out(lanes, flat[:size])
+        return Flat(flat, 0, columns)
     _lay_out(array, lanes, flat[:size].reshape(shape))
-    return flat, 0
+    return Flat(flat, 0, 0)
 
 
 def _is_in_one_piece(array: Any, lanes: np.ndarray, dtype: np.dtype[Any]) -> bool:

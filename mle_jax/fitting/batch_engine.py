@@ -131,7 +131,8 @@ def _natively(
     shapes = tuple(leaf.shape[1:] for leaf in split_lanes(streams.batch.data, axes)[0])
 
     def settle(piece: Batch, begin: Any, most: int) -> Settled:
-        run = native_program(model, settle_lanes, axes=axes, shapes=shapes, lanes=piece.size)
+        static: dict[str, Any] = {"shapes": shapes, "columns": piece.columns, "lanes": piece.size}
+        run = native_program(model, settle_lanes, axes=axes, **static)
         limits = optimizer.initial_radius, tolerance, most
         found: Settled = run(plan.coordinates, piece.data, piece.firsts, piece.weights, begin, *limits)
         return found

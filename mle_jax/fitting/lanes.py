@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
@@ -92,22 +93,29 @@ class FlatLanes:
         axes: from `lane_axes`.
         firsts: where the numbers of lane 0 begin in each of these rows.
         shapes: of a lane's part of each.
+        columns: how many columns (B, n) a leaf consists of, one after the other; 0 where a lane follows another.
+        lanes: B.
     """
 
     data: Any
     axes: tuple[bool, ...]
     firsts: tuple[Array | int, ...]
     shapes: tuple[tuple[int, ...], ...]
+    columns: tuple[int, ...]
+    lanes: int
 
     def some(self, first: Array | int, lanes: int) -> Any:
         """Return some lanes, from one on, as data with a leading axis."""
         flat, join = split_lanes(self.data, self.axes)
 
-        def part(leaf: Array, begin: Array | int, shape: tuple[int, ...]) -> Array:
+        def part(leaf: Array, begin: Array | int, shape: tuple[int, ...], columns: int) -> Array:
+            if columns:
+                apart = [begin + j * self.lanes * shape[0] for j in range(columns)]
+                return jnp.stack([part(leaf, at, shape[:1], 0) for at in apart], axis=-1)
             size = math.prod(shape)
             return jax.lax.dynamic_slice_in_dim(leaf, begin + first * size, lanes * size).reshape(lanes, *shape)
 
-        return join([part(*each) for each in zip(flat, self.firsts, self.shapes, strict=True)])
+        return join([part(*each) for each in zip(flat, self.firsts, self.shapes, self.columns, strict=True)])
 
 
 def first_lane(data: Any, axes: tuple[bool, ...]) -> Any:

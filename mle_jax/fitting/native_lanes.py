@@ -19,7 +19,7 @@ from mle_jax.fitting.native_starts import Begin, begin_apart, begin_side_by_side
 from mle_jax.fitting.planning import Plan
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.verdicts import collapse, predicts_all, verdict
-from mle_jax.likelihood.lane_sums import LaneLikelihood, LaneRows
+from mle_jax.likelihood.lane_sums import Ends, LaneLikelihood, LaneRows, Rows
 from mle_jax.likelihood.layout import count_rows
 from mle_jax.likelihood.loss import loss_scale, to_information, to_log_likelihood
 from mle_jax.likelihood.rows import row_layout
@@ -72,7 +72,7 @@ def settle_lanes(
     place: Coordinates,
     data: Any,
     firsts: tuple[Array | int, ...],
-    weights: Array | None,
+    weights: Array | Ends | None,
     begin: Begin,
     radius: Array | float,
     tolerance: Array | float,
@@ -80,6 +80,7 @@ def settle_lanes(
     *,
     axes: tuple[bool, ...],
     shapes: tuple[tuple[int, ...], ...],
+    columns: tuple[int, ...],
     lanes: int,
 ) -> Settled:
     """Settle as many lanes as a native loop can; or a loop of operations, where the density cannot be part of one.
@@ -89,17 +90,18 @@ def settle_lanes(
         place: the free coordinates, common to all lanes.
         data: B datasets, a multiple of `LANES`; those leaves that are not shared by them as rows of numbers.
         firsts: where the numbers of lane 0 begin in each of these.
-        weights: (B, n), (n,) or None.
+        weights: (B, n), `Ends` of B, (n,) or None.
         begin: where.
         radius: the first trust radius.
         tolerance: of the decrement.
         max_steps: the most steps of every lane here.
         axes: from `lane_axes`.
         shapes: of a lane's own leaves.
+        columns: of which these consist, as `FlatLanes` has them.
         lanes: B.
     """
-    datasets = FlatLanes(data, axes, firsts, shapes)
-    by_lane = lane_weights(weights)
+    datasets = FlatLanes(data, axes, firsts, shapes, columns, lanes)
+    by_lane = (weights,) if isinstance(weights, Ends) else lane_weights(weights)
     first = first_lane(datasets.some(0, 1), axes)
     limits = jnp.asarray(radius, float), jnp.asarray(tolerance, float), jnp.asarray(max_steps, jnp.int32)
     whole = LaneLikelihood(model, place, first, jnp.zeros(place.size))
@@ -109,32 +111,55 @@ def settle_lanes(
         likelihood = whole.in_blocks_of(together)
         common, where = begin if isinstance(begin, tuple) else (None, begin)
 
-        def chunk(its: tuple[Any, ...]) -> Arrived:
+        def chunk(room: Rows | None, its: tuple[Any, ...]) -> tuple[Rows | None, Arrived]:
             number, where, *own_weights = its
-            some, some_weights = datasets.some(number * many, many), own_weights[0] if own_weights else weights
+            some, by_row = datasets.some(number * many, many), own_weights[0] if own_weights else weights
             values = where if common is None else (common, where)
-            start = begin_side_by_side(model, place, some, some_weights, values, axes=axes)
-            by_row = None if some_weights is None else jnp.broadcast_to(some_weights, (many, some_weights.shape[-1]))
-            rows = likelihood.prepare(_row_leaves(some, axes, tuple(model.constants)), by_row)
+            start = begin_side_by_side(model, place, some, _weights_of(by_row, size), values, axes=axes)
+            if isinstance(by_row, Array) and not own_weights:
+                by_row = jnp.broadcast_to(by_row, (many, size))
+            rows = likelihood.prepare(_row_leaves(some, axes, tuple(model.constants)), by_row, room)
 
             def loop(rows: LaneRows, start: Array, radius: Array, bar: Array, most: Array) -> Arrived:
                 return climb(likelihood, rows, start, radius=radius, tolerance=bar, max_steps=most)
 
-            return call(loop, rows, start, *limits)
+            return None if room is None else rows.rows, call(loop, rows, start, *limits)
 
-        split = lambda leaf: leaf.reshape(len(leaf) // many, many, *leaf.shape[1:])  # noqa: E731 - of every leaf
-        numbers = jnp.arange(lanes // many)
-        arrived = jax.lax.map(chunk, (numbers, *jax.tree_util.tree_map(split, (where, *by_lane))))
-        return jax.tree_util.tree_map(_lanes_first, arrived)
+        leaves = jax.eval_shape(lambda: _row_leaves(datasets.some(0, many), axes, tuple(model.constants)))
+        room = None if weights is None else likelihood.make_room(leaves)
+        return _chunk_by_chunk(chunk, room, (where, *by_lane), lanes // many)
 
-    apart = lambda: begin_apart(model, place, datasets.some(0, lanes), weights, begin, axes=axes)  # noqa: E731 - if need be
-    native = begins_side_by_side(model, place, datasets.some(0, LANES), weights, begin, axes=axes)
+    size = count_rows(model, first)
+    by_row = _weights_of(weights, size)
+    apart = lambda: begin_apart(model, place, datasets.some(0, lanes), by_row, begin, axes=axes)  # noqa: E731 - if need be
+    native = begins_side_by_side(model, place, datasets.some(0, LANES), by_row, begin, axes=axes)
     try:
         arrived = climb_all(begin if native else apart(), TOGETHER, LANES, only_in_one_kernel)
     except NotOneKernelError:
         many = _plain_lanes(first, model, lanes)
         arrived = climb_all(apart(), PLAIN_TOGETHER, many, lambda loop, *inputs: loop(*inputs))
     return _all_told(model, place, first, weights, arrived, tolerance)
+
+
+def _chunk_by_chunk(
+    chunk: Callable[[Rows | None, Any], tuple[Rows | None, Arrived]], room: Rows | None, lanes: Any, chunks: int
+) -> Arrived:
+    """Work through chunks of lanes; each is laid out in the room of the one before: to clear it takes as long again.
+
+    Args:
+        chunk: of a room and (its number, its lanes); returns the room as it leaves it.
+        room: the first one.
+        lanes: pytree of arrays with a leading axis of all lanes.
+        chunks: how many.
+    """
+    split = lambda leaf: leaf.reshape(chunks, -1, *leaf.shape[1:])  # noqa: E731 - of every leaf
+    _, arrived = jax.lax.scan(chunk, room, (jnp.arange(chunks), *jax.tree_util.tree_map(split, lanes)))
+    found: Arrived = jax.tree_util.tree_map(_lanes_first, arrived)
+    return found
+
+
+def _weights_of(weights: Array | Ends | None, size: int) -> Array | None:
+    return weights.weights(size) if isinstance(weights, Ends) else weights
 
 
 def _plain_lanes(dataset: Any, model: "Model", lanes: int) -> int:
@@ -163,14 +188,20 @@ def _lanes_first(leaf: Array) -> Array:
 
 
 def _all_told(
-    model: "Model", place: Coordinates, first: Any, weights: Array | None, arrived: Arrived, tolerance: Array | float
+    model: "Model",
+    place: Coordinates,
+    first: Any,
+    weights: Array | Ends | None,
+    arrived: Arrived,
+    tolerance: Array | float,
 ) -> Settled:
     """Judge all lanes; `first` is one dataset."""
-    scale = loss_scale(model, first, None) if weights is None else jnp.sum(weights, axis=-1)
-    in_axes = (0, 0 if lane_weights(weights) else None)
-    return jax.vmap(lambda one, scale: _told(place, one, scale, tolerance), in_axes=in_axes)(
-        arrived, jnp.asarray(scale)
-    )
+    if isinstance(weights, Ends):
+        scale = weights.counts.astype(float)
+    else:
+        scale = jnp.asarray(loss_scale(model, first, None) if weights is None else jnp.sum(weights, axis=-1))
+    in_axes = (0, 0 if scale.ndim else None)
+    return jax.vmap(lambda one, scale: _told(place, one, scale, tolerance), in_axes=in_axes)(arrived, scale)
 
 
 def _told(place: Coordinates, one: Arrived, scale: Array, tolerance: Array | float) -> Settled:

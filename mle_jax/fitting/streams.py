@@ -19,8 +19,9 @@ from mle_jax._machine import cores
 from mle_jax._optional import optional
 from mle_jax._precision import to_numpy
 from mle_jax.data.arrays import let_go
-from mle_jax.data.lane_arrays import Room, read_flat, read_lanes
+from mle_jax.data.lane_arrays import Padded, Room, read_flat, read_lanes
 from mle_jax.fitting.lanes import filled_up, lane_weights, split_lanes
+from mle_jax.likelihood.lane_sums import Ends
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
@@ -46,7 +47,8 @@ class Batch:
         weights: (B, n), of such a kind as well, (n,) or None.
         start: start values by name that all lanes have in common, and those by lane.
         size: B.
-        firsts: of leaves that are rows of numbers (`flat`), where the lanes begin in each.
+        firsts: of leaves that are rows of numbers (`Flat`), where the lanes begin in each.
+        columns: of which these consist.
     """
 
     data: Any
@@ -55,6 +57,7 @@ class Batch:
     start: tuple[dict[str, Any], dict[str, Any]]
     size: int
     firsts: tuple[int, ...] = ()
+    columns: tuple[int, ...] = ()
 
     @property
     def bytes_per_lane(self) -> int:
@@ -68,19 +71,26 @@ class Batch:
         Args:
             lanes: their numbers.
             room: for this piece.
-            flat: the leaves that differ between the lanes as rows of numbers: with less that has to be laid out.
+            flat: the leaves that differ between the lanes as rows of numbers, with less that has to be laid out;
+                weights that only tell where the lanes end as `Ends`, there being anything in the rows after that.
         """
         own, join = split_lanes(self.data, self.axes)
-        if flat:
-            rows = [read_flat(leaf, lanes, room, number) for number, leaf in enumerate(own)]
-            taken, firsts = [numbers for numbers, _ in rows], tuple(first for _, first in rows)
-        else:
-            taken, firsts = [read_lanes(leaf, lanes, room, number) for number, leaf in enumerate(own)], ()
-        let_go(own)
-        weights = [read_lanes(each, lanes, room, len(own)) for each in lane_weights(self.weights)]
         common, by_lane = self.start
         start = common, {name: value[lanes] for name, value in by_lane.items()}
-        return Batch(join(taken), self.axes, weights[0] if weights else self.weights, start, lanes.size, firsts)
+        if not flat:
+            taken = join([read_lanes(leaf, lanes, room, number) for number, leaf in enumerate(own)])
+            let_go(own)
+            return Batch(taken, self.axes, self._weights(lanes, room), start, lanes.size)
+        rows = [read_flat(leaf, lanes, room, number) for number, leaf in enumerate(own)]
+        let_go(own)
+        ends = isinstance(self.weights, Padded) and self.weights.rows is None
+        weights = Ends(self.weights.sizes[lanes]) if ends else self._weights(lanes, room)
+        numbers, firsts, columns = zip(*rows, strict=True)
+        return Batch(join(list(numbers)), self.axes, weights, start, lanes.size, firsts, columns)
+
+    def _weights(self, lanes: np.ndarray, room: Room) -> Any:
+        own = [read_lanes(each, lanes, room, -1) for each in lane_weights(self.weights)]
+        return own[0] if own else self.weights
 
 
 class Streams:

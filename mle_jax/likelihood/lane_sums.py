@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LAID_OUT = 2**13
+LAID_OUT = 2**11
 """Rows of all lanes that are laid out together where there are weights: those after the last of them never are."""
 
 
@@ -54,6 +54,16 @@ class Rows(NamedTuple):
     through: Array | None  # (n, a, k, L): J
     offset: Array | None  # (n, a, L): c
     weights: Array | None  # (n, L) or, only to leave out what was filled in, (n, 1)
+
+
+class Ends(NamedTuple):
+    """Where each dataset ends: rows after that do not count, whatever they hold."""
+
+    counts: Array  # (L,), at least 1
+
+    def weights(self, size: int) -> Array:
+        """Return weights of 1 and 0, (L, size)."""
+        return jnp.where(jnp.arange(size, dtype=jnp.int32) < self.counts[:, None], 1.0, 0.0)
 
 
 class LaneRows(NamedTuple):
@@ -109,12 +119,13 @@ class LaneLikelihood:
             other._values = self._values._replace(between=())
         return other
 
-    def prepare(self, leaves: Sequence[Array], weights: Array | None) -> LaneRows:
+    def prepare(self, leaves: Sequence[Array], weights: Array | Ends | None, room: Rows | None = None) -> LaneRows:
         """Lay the rows of L datasets out, and work out what does not depend on the point.
 
         Args:
             leaves: those that count rows, (L, n, ...).
-            weights: (L, n) or None.
+            weights: (L, n), `Ends` or None.
+            room: where to, with whatever is in it, if there are weights; None to make room.
         """
         lanes, size = leaves[0].shape[:2]
         height = height_of_block(size, lanes, self._together)
@@ -124,25 +135,40 @@ class LaneLikelihood:
             rows = _in_whole_blocks(self._laid_out(leaves, None), height, never)
             return LaneRows(rows, jnp.asarray(float(size)), jnp.int32(-(-size // height)) + never)
         # Groups of several sizes are filled up at the end: what no lane of these has need not be gone through.
-        place, there = jnp.arange(size, dtype=jnp.int32), weights > 0
-        used = jnp.max(jnp.where(there, place + 1, 0))
-        spare = jnp.min(jnp.where(there, place, size - 1), axis=1)
-        valid = [jax.vmap(lambda one, at: one[at])(leaf, spare)[:, None] for leaf in leaves]
+        if isinstance(weights, Ends):
+            used, total_weight = jnp.max(weights.counts).astype(jnp.int32), weights.counts.astype(float)
+            valid = [leaf[:, :1] for leaf in leaves]
+        else:
+            place, there = jnp.arange(size, dtype=jnp.int32), weights > 0
+            used, total_weight = jnp.max(jnp.where(there, place + 1, 0)), jnp.sum(weights, axis=1)
+            spare = jnp.min(jnp.where(there, place, size - 1), axis=1)
+            valid = [jax.vmap(lambda one, at: one[at])(leaf, spare)[:, None] for leaf in leaves]
         step = min(max(LAID_OUT // lanes, 1), size)
-        nothing = self._laid_out(valid, jnp.zeros((lanes, 1), weights.dtype))
-        whole = -(-size // height) * height
-        filling = jax.tree_util.tree_map(lambda leaf: jnp.broadcast_to(leaf, (whole, *leaf.shape[1:])), nothing)
 
         def lay(number: Array, rows: Rows) -> Rows:
             first = jnp.minimum(number * step, size - step)
-            part = lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, first, step, axis=1)  # noqa: E731 - of every leaf
-            own = part(weights)
-            some = [_with_valid_rows(part(leaf), own, spare) for leaf, spare in zip(leaves, valid, strict=True)]
-            put = lambda to, new: jax.lax.dynamic_update_slice_in_dim(to, new, first, axis=0)  # noqa: E731 - the same
+            some = [jax.lax.dynamic_slice_in_dim(leaf, first, step, axis=1) for leaf in leaves]
+            if isinstance(weights, Ends):
+                own = Ends(weights.counts - first).weights(step)
+            else:
+                own = jax.lax.dynamic_slice_in_dim(weights, first, step, axis=1)
+            some = [_with_valid_rows(leaf, own, one) for leaf, one in zip(some, valid, strict=True)]
+            put = lambda to, new: jax.lax.dynamic_update_slice_in_dim(to, new, first, axis=0)  # noqa: E731 - of all
             return jax.tree_util.tree_map(put, rows, self._laid_out(some, own))
 
-        rows = jax.lax.fori_loop(0, (used + step - 1) // step, lay, filling)
-        return LaneRows(rows, jnp.sum(weights, axis=1), (used + height - 1) // height)
+        # What is never laid out counts for nothing: the room is empty at first, and blocks end with what is used.
+        room = self.make_room(leaves) if room is None else room
+        rows = jax.lax.fori_loop(0, (used + step - 1) // step, lay, room)
+        return LaneRows(rows, total_weight, (used + height - 1) // height)
+
+    def make_room(self, leaves: Sequence[Any]) -> Rows:
+        """Return zeros where rows like these, (L, n, ...), with weights, can be laid out: whole blocks of them."""
+        lanes, size = leaves[0].shape[:2]
+        height = height_of_block(size, lanes, self._together)
+        one = [jax.ShapeDtypeStruct((lanes, 1, *leaf.shape[2:]), leaf.dtype) for leaf in leaves]
+        shapes = jax.eval_shape(self._laid_out, one, jax.ShapeDtypeStruct((lanes, 1), jnp.result_type(float)))
+        whole = -(-size // height) * height
+        return jax.tree_util.tree_map(lambda leaf: jnp.zeros((whole, *leaf.shape[1:]), leaf.dtype), shapes)
 
     def _laid_out(self, leaves: Sequence[Array], weights: Array | None) -> Rows:
         """Return rows (L, n, ...) with the lanes last, and what is worked out from them; all of them valid."""
