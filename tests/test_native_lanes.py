@@ -497,15 +497,16 @@ def test_rows_filled_in_behind_the_longest_lane_are_not_gone_through() -> None:
 
 
 @pytest.mark.parametrize("together", [9, 2**15])  # in blocks of three rows, and all at once
-def test_lanes_that_end_at_different_rows_are_summed_in_one_room_after_another(together: int) -> None:
+def test_lanes_that_end_at_different_rows_are_summed_in_one_room_after_another(monkeypatch: Any, together: int) -> None:
     """What is behind their ends may be anything, also what a longer dataset has left in the room."""
+    monkeypatch.setattr(lane_sums, "LAID_OUT", 3 * 4)  # four rows at once: no multiple of a block
     with jax.enable_x64(True):
         one = {key: leaf[0] for key, leaf in poisson_data(3).items()}
         place = coordinates(model_space(NOISY, one), None)
         likelihood = LaneLikelihood(NOISY, place, one, jnp.zeros(place.size)).in_blocks_of(together)
         at = [jnp.full(3, value) for value in (0.5, -0.1, 0.2)]
         room = None
-        for sizes in ((5, ROWS, 9), (14, 1, 3), (2, 2, 2)):
+        for sizes in ((5, ROWS, 9), (14, 1, 3), (4, 2, 1)):
             data, weights = poisson_data(3), np.arange(ROWS) < np.array(sizes)[:, None]
             reference = likelihood.prepare([jnp.asarray(data[key]) for key in one], jnp.asarray(weights, float))
             for leaf in data.values():

@@ -125,7 +125,7 @@ class LaneLikelihood:
         Args:
             leaves: those that count rows, (L, n, ...).
             weights: (L, n), `Ends` or None.
-            room: where to, with whatever is in it, if there are weights; None to make room.
+            room: where to, if there are weights: from `make_room`, or as other datasets have left it; None to make one.
         """
         lanes, size = leaves[0].shape[:2]
         height = height_of_block(size, lanes, self._together)
@@ -156,10 +156,12 @@ class LaneLikelihood:
             put = lambda to, new: jax.lax.dynamic_update_slice_in_dim(to, new, first, axis=0)  # noqa: E731 - of all
             return jax.tree_util.tree_map(put, rows, self._laid_out(some, own))
 
-        # What is never laid out counts for nothing: the room is empty at first, and blocks end with what is used.
+        # All rows of the blocks that are gone through, or there would be those of other datasets; beyond the last row
+        # there is nothing, which the room was made of.
+        blocks = (used + height - 1) // height
         room = self.make_room(leaves) if room is None else room
-        rows = jax.lax.fori_loop(0, (used + step - 1) // step, lay, room)
-        return LaneRows(rows, total_weight, (used + height - 1) // height)
+        rows = jax.lax.fori_loop(0, (blocks * height + step - 1) // step, lay, room)
+        return LaneRows(rows, total_weight, blocks)
 
     def make_room(self, leaves: Sequence[Any]) -> Rows:
         """Return zeros where rows like these, (L, n, ...), with weights, can be laid out: whole blocks of them."""
