@@ -1,5 +1,6 @@
 """What the compiler can do, which differs from one release of jaxlib to the next."""
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -26,7 +27,8 @@ def understood(options: Mapping[str, Any]) -> dict[str, Any]:
 
 @cache
 def _release() -> tuple[int, ...]:
-    return tuple(int(part) for part in jaxlib_version.split(".")[:3])
+    """Return the numbers of the release; what follows them, as in 0.11.0rc1, does not matter."""
+    return tuple(map(int, re.findall(r"\d+", jaxlib_version)[:3]))
 
 
 @cache

@@ -32,3 +32,9 @@ def test_the_table_says_what_the_compiler_says(asking, options):
 
 def test_an_option_that_no_compiler_has_is_left_out(asking):
     assert asking({**QUICK, "xla_no_such_option": 1}) == _compiler.understood(QUICK)
+
+
+@pytest.mark.parametrize("version", ["0.11.0", "0.11.0rc1", "0.11.0+local.7", "0.11.0.dev20260101"])
+def test_a_release_is_known_by_its_numbers(monkeypatch, version):
+    monkeypatch.setattr(_compiler, "jaxlib_version", version)
+    assert _compiler._release.__wrapped__() == (0, 11, 0)

@@ -36,7 +36,8 @@ from mle_jax import *
 print(check_gradient.__name__, models.__name__, simulate.__name__)
 """
     assert run(code) == ["check_gradient", "mle_jax.models", "simulate"]
-    assert set(mle.__all__) <= set(dir(mle)) and set(densities.__all__) <= set(dir(densities))
+    for package in (mle, densities, mle.optimizers, mle.results):
+        assert set(package.__all__) <= set(dir(package))
 
 
 @pytest.mark.parametrize("package", [mle, densities, inference])

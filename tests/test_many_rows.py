@@ -148,6 +148,23 @@ def test_a_bad_guess_of_them_does_no_harm(data, usual, asked, monkeypatch, facto
     assert not asked[0] and fit.steps < 20
 
 
+def test_a_search_that_gets_nowhere_by_a_guess_begins_anew(data, usual, asked, monkeypatch):
+    """The log-likelihood is not finite wherever it leads, until the first point is looked at once more."""
+    derivatives, points = passes.Passes.derivatives, []
+
+    def astray(self, point, *, curved=True):
+        found = derivatives(self, point, curved=curved)
+        if self.total_weight != N:
+            return found
+        points.append(np.asarray(point))
+        back = [np.array_equal(point, points[0]) for point in points[1:]]
+        return found._replace(value=np.asarray(np.inf)) if back and not any(back) else found
+
+    monkeypatch.setattr(passes.Passes, "derivatives", astray)
+    assert_same(mle.fit(MODEL, data), usual(MODEL, data))
+    assert asked.count(False) == 1 and any(np.array_equal(point, points[0]) for point in points[2:])
+
+
 @pytest.mark.parametrize("options", [{"max_steps": 1}, {"tolerance": 1e3}])
 def test_a_search_that_ends_at_its_first_pass_looks_there_once_more(data, asked, monkeypatch, options):
     finish, solutions = many_rows._finish, []

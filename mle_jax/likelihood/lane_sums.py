@@ -156,8 +156,8 @@ class LaneLikelihood:
             put = lambda to, new: jax.lax.dynamic_update_slice_in_dim(to, new, first, axis=0)  # noqa: E731 - of all
             return jax.tree_util.tree_map(put, rows, self._laid_out(some, own))
 
-        # All rows of the blocks that are gone through, or there would be those of other datasets; beyond the last row
-        # there is nothing, which the room was made of.
+        # All rows of the blocks that are gone through, or there would be those of other datasets. Where the last block
+        # ends behind the last row, there are the zeros of a new room: `weigh` leaves out whatever is found for them.
         blocks = (used + height - 1) // height
         room = self.make_room(leaves) if room is None else room
         rows = jax.lax.fori_loop(0, (blocks * height + step - 1) // step, lay, room)

@@ -35,3 +35,7 @@ __all__ = [
     "solve_least_absolute_deviations",
     "solve_least_squares",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

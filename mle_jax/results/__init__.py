@@ -24,3 +24,7 @@ else:
     )
 
 __all__ = ["Fit", "Influence", "evaluate", "fit", "fit_batch", "fit_groups", "influence"]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
