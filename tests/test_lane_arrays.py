@@ -121,12 +121,16 @@ def test_lanes_as_a_row_of_numbers_need_no_room_but_at_the_ends():
         assert seen == (4 if array.ctypes.data % 64 == 0 else 2)
 
 
+def sixty_groups(largest, scattered):
+    sizes = RNG.integers(0, largest + 1, 60)
+    order = RNG.permutation(sizes.sum()) if scattered else np.arange(sizes.sum())
+    return sizes, np.cumsum(sizes) - sizes, order
+
+
 @pytest.mark.parametrize("largest", [4, 200])  # gathered together, and one by one
 @pytest.mark.parametrize("scattered", [False, True])
 def test_groups_as_a_row_of_numbers_leave_what_is_filled_in_as_it_was(largest, scattered):
-    sizes = RNG.integers(0, largest + 1, 60)
-    starts = np.cumsum(sizes) - sizes
-    order = RNG.permutation(sizes.sum()) if scattered else np.arange(sizes.sum())
+    sizes, starts, order = sixty_groups(largest, scattered)
     columns = RNG.integers(0, 9, (3, sizes.sum())).astype(float)
     room, lanes = Room(), RNG.integers(0, 60, 25)
     for rows in (columns[0], columns.T.copy(), Beside(tuple(columns)), Beside((columns[0], columns[1] > 3))):
@@ -146,9 +150,7 @@ def test_groups_as_a_row_of_numbers_leave_what_is_filled_in_as_it_was(largest, s
 @pytest.mark.parametrize("largest", [4, 200])  # gathered together, and one by one
 @pytest.mark.parametrize("scattered", [False, True])
 def test_groups_are_filled_up_by_zeros_of_weight_zero(largest, scattered):
-    sizes = RNG.integers(0, largest + 1, 60)
-    starts = np.cumsum(sizes) - sizes
-    order = RNG.permutation(sizes.sum()) if scattered else np.arange(sizes.sum())
+    sizes, starts, order = sixty_groups(largest, scattered)
     columns = RNG.normal(0, 1, (3, sizes.sum()))
     room = Room()
     for rows in (columns[0], columns.T.copy(), Beside(tuple(columns)), columns[1] > 0, None):

@@ -109,9 +109,8 @@ def test_logistic_sums(data, kind, part, natively):
 
 
 @pytest.mark.smoke
-@pytest.mark.parametrize("density", [logistic, "two_predictors", "scale_in_common"])
+@pytest.mark.parametrize("density", [logistic, two_predictors, scale_in_common])
 def test_the_hessian_may_be_left_out(data, density):
-    density = globals().get(density, density) if isinstance(density, str) else density
     size = {logistic: P, two_predictors: P + 2, scale_in_common: P + 1}[density]
     theta, part, weights = np.linspace(-0.5, 0.8, size), PARTS[1], weights_of("weights")
     with jax.enable_x64(True):

@@ -256,7 +256,7 @@ def _sorted_starts(keys: "pa.Table") -> np.ndarray | None:
         return None
     column = keys.column(0).combine_chunks()
     try:
-        if not _compute().all(_compute().less_equal(*_neighbors(column[:LOOKED_AT_FIRST])), min_count=0).as_py():
+        if _changes(column[:LOOKED_AT_FIRST]) is None:
             return None
         parts = by_all_cores(lambda part: _changes(column[max(part.start - 1, 0) : part.stop]), len(keys))
     except _arrow().ArrowNotImplementedError:
@@ -269,17 +269,14 @@ def _sorted_starts(keys: "pa.Table") -> np.ndarray | None:
 def _changes(column: Any) -> np.ndarray | None:
     """Say which values of a sorted column differ from the one before, all but the first; None if it is not sorted."""
     kind: Any = optional("pyarrow.types", "data", PURPOSE)
-    if kind.is_integer(column.type) or kind.is_floating(column.type):
-        before, after = _neighbors(column.to_numpy())
+    if any(has(column.type) for has in (kind.is_integer, kind.is_float32, kind.is_float64)):  # arrow sorts no float16
+        column = column.to_numpy()
+        before, after = column[:-1], column[1:]
         return after != before if bool((after >= before).all()) else None
-    before, after = _neighbors(column)
+    before, after = column[:-1], column[1:]
     if not _compute().all(_compute().less_equal(before, after), min_count=0).as_py():
         return None
     return np.asarray(_compute().not_equal(before, after).to_numpy(zero_copy_only=False))
-
-
-def _neighbors(column: Any) -> tuple[Any, Any]:
-    return column[:-1], column[1:]
 
 
 def _codes(keys: "pa.Table") -> tuple[np.ndarray, int]:

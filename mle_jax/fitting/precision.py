@@ -41,7 +41,7 @@ def solve_in(
     start: Any,
     tolerance: float,
     *,
-    also: Callable[["Model", Any, Solution], Array] | None = None,
+    also: Callable[[Any, Solution], Array] | None = None,
 ) -> tuple[Solution, Array | None]:
     """Solve in the precision asked for.
 
@@ -55,7 +55,7 @@ def solve_in(
         weights: (n,) or None.
         start: start values, partial or None.
         tolerance: of the decrement.
-        also: what else to work out by the same compiled program, if that is float64: a function of the model, the
+        also: what else to work out by the same compiled program, if that is float64: a function of the
             coordinates and the solution.
 
     Returns:
@@ -84,7 +84,7 @@ def solve_in(
 
 def _solve_and(model: "Model", place: Coordinates, *args: Any, also: Any, **static: Any) -> tuple[Solution, Any]:
     solution = solve_from_start(model, place, *args, **static)
-    return solution, None if also is None else also(model, place, solution)
+    return solution, None if also is None else also(place, solution)
 
 
 def in_double_precision(place: Coordinates) -> Callable[[Any], Any]:

@@ -79,7 +79,7 @@ def seek(model: "Model", plan: Plan, clean: CleanData, start: Any, tolerance: fl
     return Sought(place, found, maxima, covariance if found is solution else None)
 
 
-def _covariance(_: "Model", place: Any, solution: Solution) -> jax.Array:
+def _covariance(place: Any, solution: Solution) -> jax.Array:
     """Return what `covariance_matrix` does of the kind "observed", by the eigenvectors of the certificate."""
     certificate = solution.certificate
     half = place.jacobian(solution.theta) @ certificate.directions
