@@ -5,8 +5,9 @@ product: what a native loop can be made of (`optimizers._one_kernel`).
 """
 
 import functools
+import itertools
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 import jax
@@ -62,24 +63,39 @@ def sum_blocks(
         together: numbers of a vector operation, at most: rows of a block times lanes.
         blocks: how many, a scalar; None for all rows. The last of them begins earlier where it would go beyond the end.
     """
+    return sum_blocks_keeping(lambda block, _: function(block), rows, like, together, blocks)
+
+
+def sum_blocks_keeping(
+    function: Callable[[T, "Keeper"], list[Array]], rows: T, like: Array, together: int, blocks: Array | None
+) -> list[Array]:
+    """Do the same, the function taking in addition what writes intermediate results to memory, if `blocks` is given."""
     size = jax.tree_util.tree_leaves(rows)[0].shape[0]
     height = height_of_block(size, like.shape[0], together)
+    once = jnp.int32(1) if blocks is None else jnp.minimum(blocks, 1)
     block = lambda leaf, i: jax.lax.dynamic_slice_in_dim(leaf, i * height, height)  # noqa: E731
 
-    def add(sums: list[Array], some: T, height: int) -> list[Array]:
-        every = [jnp.broadcast_to(more, (height, *like.shape)) for more in function(some)]
+    def add(sums: list[Array], some: T, height: int, keep: "Keeper") -> list[Array]:
+        every = [jnp.broadcast_to(more, (height, *like.shape)) for more in function(some, keep)]
         # Row by row: of a sum over an axis the compiler makes vectors across rows, which are not side by side.
         written_out = lambda one: total(one[r] for r in range(height))  # noqa: E731 - of every sum
         over_rows = written_out if height <= FEW else functools.partial(jnp.sum, axis=0)
         return [so_far + over_rows(one) for so_far, one in zip(sums, every, strict=True)]
 
-    def add_block(i: Array, sums: list[Array]) -> list[Array]:
-        return add(sums, jax.tree_util.tree_map(lambda leaf: block(leaf, i), rows), height)
+    def add_block(i: Array, now: tuple[list[Array], list[Array]]) -> tuple[list[Array], list[Array]]:
+        sums, room = now
+        keep = Keeper(once, room)
+        return add(sums, jax.tree_util.tree_map(lambda leaf: block(leaf, i), rows), height, keep), keep.left
 
-    count = len(jax.eval_shape(function, jax.tree_util.tree_map(lambda leaf: leaf[:height], rows)))
-    sums = repeat(size // height if blocks is None else blocks, add_block, [jnp.zeros_like(like)] * count)
+    def found(some: T) -> tuple[list[Array], list[Array]]:
+        keep = Keeper(once)
+        return function(some, keep), keep.left
+
+    shapes = jax.eval_shape(found, jax.tree_util.tree_map(lambda leaf: leaf[:height], rows))
+    first = [jnp.zeros_like(like)] * len(shapes[0]), [jnp.zeros(leaf.shape, leaf.dtype) for leaf in shapes[1]]
+    sums, _ = repeat(size // height if blocks is None else blocks, add_block, first)
     rest = 0 if blocks is not None else size % height
-    return add(sums, jax.tree_util.tree_map(lambda leaf: leaf[size - rest :], rows), rest) if rest else sums
+    return add(sums, jax.tree_util.tree_map(lambda leaf: leaf[size - rest :], rows), rest, Keeper(once)) if rest else sums
 
 
 def repeat(times: int | Array, step: Callable[[Array, T], T], first: T) -> T:
@@ -92,7 +108,30 @@ def repeat(times: int | Array, step: Callable[[Array, T], T], first: T) -> T:
     return last[1]
 
 
-def kept(work_out: Callable[[], T], once: Array) -> T:
+class Keeper:
+    """Works things out for one block of rows after another, such that the results are written to memory; see `kept`.
+
+    Args:
+        once: as for `kept`.
+        room: where to, one array after the other: as the block before has left it; None to find out what is needed.
+    """
+
+    def __init__(self, once: Array, room: Sequence[Array] | None = None) -> None:
+        self._once, self._room = once, None if room is None else iter(room)
+        self.left: list[Array] = []
+
+    def __call__(self, work_out: Callable[[], T]) -> T:
+        """Return what the function does, a pytree of arrays."""
+        first = None
+        if self._room is not None:
+            tree = jax.tree_util.tree_structure(jax.eval_shape(work_out))
+            first = jax.tree_util.tree_unflatten(tree, itertools.islice(self._room, tree.num_leaves))
+        found = kept(work_out, self._once, first)
+        self.left += jax.tree_util.tree_leaves(found)
+        return found
+
+
+def kept(work_out: Callable[[], T], once: Array, first: T | None = None) -> T:
     """Work something out such that the results are written to memory.
 
     They are in a loop of one trip, which the compiler cannot look through. Otherwise it works them out again for each
@@ -100,10 +139,12 @@ def kept(work_out: Callable[[], T], once: Array) -> T:
 
     Args:
         work_out: returns a pytree of arrays.
-        once: 1 (or 0, for zeros), in a way that the compiler cannot see through.
+        once: 1 (or 0, for what was there before), in a way that the compiler cannot see through.
+        first: what was there before; None for zeros, of which the compiler makes a copy for each array.
     """
-    nothing = jax.tree_util.tree_map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(work_out))
-    return repeat(once, lambda _, __: work_out(), nothing)
+    if first is None:
+        first = jax.tree_util.tree_map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(work_out))
+    return repeat(once, lambda _, __: work_out(), first)
 
 
 def never_true(array: Array) -> Array:

@@ -23,10 +23,10 @@ from jax.extend.core import Literal
 from mle_jax.likelihood.separate import separated
 from mle_jax.likelihood.traced import Program, Step, depends, numbers, steps_to, trace, without_repetitions, work_out
 
-# Outputs are affine where one operand is affine and the others do not depend on the parameters.
+# Outputs are affine (or linear) where one operand is and the others do not depend on the parameters.
 OF_ONE = {"mul", "dot_general"}
 OF_FIRST = {"div", "gather", "dynamic_slice"}
-# Outputs are affine where all operands are.
+# Outputs are affine where all operands are, and linear where all of them are.
 OF_ALL = {
     "add",
     "add_any",
@@ -49,7 +49,7 @@ OF_ALL = {
     "transpose",
 }
 
-CONSTANT, AFFINE, BENT = 0, 1, 2
+CONSTANT, LINEAR, AFFINE, BENT = 0, 1, 2, 3
 MOST_WORKED_OUT = 16  # numbers of a value per row that is kept and not computed again
 
 
@@ -69,6 +69,7 @@ class Split(NamedTuple):
         sizes: a and c.
         of_data: what the log density computes from the row alone, log(y!) say: ``leaves -> arrays``.
         reads: the leaves that `outer` needs beside that.
+        linear: whether `of_row` is linear in theta: nothing is added that theta does not change.
     """
 
     of_row: Callable[[Array, Sequence[Array]], Array]
@@ -77,6 +78,7 @@ class Split(NamedTuple):
     sizes: tuple[int, int]
     of_data: Callable[[Sequence[Array]], list[Array]]
     reads: tuple[int, ...]
+    linear: bool
 
 
 def split_affine(function: Callable[..., Array], theta: Array, leaves: Sequence[Any]) -> Split | None:
@@ -120,7 +122,8 @@ def split_always(function: Callable[..., Array], theta: Array, leaves: Sequence[
         return work_out(program, dict(enumerate(leaves, 1)), done)
 
     count = lambda values: sum(program.size(value) for value in values)  # noqa: E731 - a sum, used twice
-    return Split(of_row, shared, outer, (count(own), count(common)), of_data, reads)
+    linear = all(kinds[value] == LINEAR for value in own)
+    return Split(of_row, shared, outer, (count(own), count(common)), of_data, reads, linear)
 
 
 def _of_data(
@@ -170,7 +173,7 @@ def _taken_apart(program: Program, values: list[int], joined: Predictors) -> dic
 def _classify(program: Program, leaves: int) -> tuple[list[int], list[bool]]:
     """Return of every value how it depends on theta, and whether it depends on the row."""
     kinds = [CONSTANT] * len(program.shapes)
-    kinds[0] = AFFINE
+    kinds[0] = LINEAR
     for step in program.steps:
         inputs = [CONSTANT if isinstance(value, Literal) else kinds[value] for value in step.inputs]
         kind = _kind(step.equation, inputs)
@@ -187,14 +190,14 @@ def _kind(equation: Any, inputs: list[int]) -> int:
     floating = all(jnp.issubdtype(variable.aval.dtype, jnp.floating) for variable in equation.outvars)
     if any(kind == BENT for kind in inputs) or not floating:
         return BENT
-    affine_first = inputs[0] == AFFINE and all(kind == CONSTANT for kind in inputs[1:])
+    most, others = max(inputs), inputs[1:]
     if name in OF_ALL:
-        return AFFINE
+        return LINEAR if min(inputs) == LINEAR == most else AFFINE
     if name in OF_ONE:
-        return AFFINE if inputs.count(AFFINE) == 1 else BENT
+        return most if inputs.count(CONSTANT) == len(inputs) - 1 else BENT
     if name == "select_n":  # which case is taken must not depend on theta
-        return AFFINE if inputs[0] == CONSTANT else BENT
-    return AFFINE if name in OF_FIRST and affine_first else BENT
+        return BENT if inputs[0] != CONSTANT else most if min(others) == most else AFFINE
+    return most if name in OF_FIRST and inputs[0] == most and max(others, default=CONSTANT) == CONSTANT else BENT
 
 
 def _smallest_cut(program: Program, kinds: list[int]) -> list[int]:
@@ -208,10 +211,10 @@ def _smallest_cut(program: Program, kinds: list[int]) -> list[int]:
     for step in program.steps:
         bent = any(kinds[output] == BENT for output in step.outputs)
         for value in step.inputs:
-            if not isinstance(value, Literal) and kinds[value] == AFFINE:
+            if not isinstance(value, Literal) and kinds[value] in (LINEAR, AFFINE):
                 after.setdefault(value, set()).update({sink} if bent else step.outputs)
     (result,) = program.results
-    if not isinstance(result, Literal) and kinds[result] == AFFINE:
+    if not isinstance(result, Literal) and kinds[result] in (LINEAR, AFFINE):
         after.setdefault(result, set()).add(sink)
     left = _flow_left(program, after, sink)
     reached = _reachable(left, (0, False))

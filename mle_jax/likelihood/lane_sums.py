@@ -20,7 +20,17 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from mle_jax._side_by_side import TOGETHER, Entries, Vector, height_of_block, kept, never_true, sum_blocks, total
+from mle_jax._side_by_side import (
+    TOGETHER,
+    Entries,
+    Keeper,
+    Vector,
+    height_of_block,
+    never_true,
+    sum_blocks,
+    sum_blocks_keeping,
+    total,
+)
 from mle_jax.likelihood.affine import Split, split_always
 from mle_jax.likelihood.evaluation import weigh
 from mle_jax.likelihood.rows import row_layout
@@ -52,7 +62,7 @@ class Rows(NamedTuple):
     leaves: tuple[Array | None, ...]  # (n, ..., L), those that are still read
     computed: tuple[Array, ...]  # (n, ..., L): worked out from the data alone
     through: Array | None  # (n, a, k, L): J
-    offset: Array | None  # (n, a, L): c
+    offset: Array | None  # (n, a, L): c; None where it is 0
     weights: Array | None  # (n, L) or, only to leave out what was filled in, (n, 1)
 
 
@@ -130,7 +140,7 @@ class LaneLikelihood:
         lanes, size = leaves[0].shape[:2]
         height = height_of_block(size, lanes, self._together)
         if weights is None:
-            # Their number is no secret, but a loop of one trip (`_kept`) must stay one for the compiler.
+            # Their number is no secret, but a loop of one trip (`Keeper`) must stay one for the compiler.
             never = never_true(next(leaf for leaf in leaves if leaf.size))
             rows = _in_whole_blocks(self._laid_out(leaves, None), height, never)
             return LaneRows(rows, jnp.asarray(float(size)), jnp.int32(-(-size // height)) + never)
@@ -183,12 +193,13 @@ class LaneLikelihood:
                 return computed, None, None
             offset, pull = jax.vjp(lambda at: self.split.of_row(at, row), nowhere)
             directions = jnp.eye(own, dtype=offset.dtype)
-            return computed, jax.vmap(pull)(directions)[0], offset
+            return computed, jax.vmap(pull)(directions)[0], None if self.split.linear else offset
 
-        of_rows = with_vector_functions(jax.vmap(jax.vmap(of_row), out_axes=-1))
-        computed, through, offset = of_rows(*leaves)
+        turned = [jnp.moveaxis(leaf, 0, -1) for leaf in leaves]
+        of_rows = with_vector_functions(jax.vmap(jax.vmap(of_row, in_axes=-1, out_axes=-1)))
+        computed, through, offset = of_rows(*turned)
         reads = self._reads(computed)
-        kept = tuple(jnp.moveaxis(leaf, 0, -1) if i in reads else None for i, leaf in enumerate(leaves))
+        kept = tuple(leaf if i in reads else None for i, leaf in enumerate(turned))
         return Rows(kept, computed, through, offset, None if weights is None else weights.T)
 
     def sums(self, rows: LaneRows, at: Sequence[Array]) -> LaneSums:
@@ -203,10 +214,9 @@ class LaneLikelihood:
         often = list(everything) if self._plain else often
         rarely = [i for i in everything if i not in often]
 
-        def of_block(block: Rows) -> list[Array]:
-            once = jnp.minimum(rows.blocks, 1)
-            evaluate = self._between(self._derivatives, ahead, at, block, once)
-            entries = dict(zip(often, kept(lambda: evaluate(often), once), strict=True))
+        def of_block(block: Rows, keep: Keeper) -> list[Array]:
+            evaluate = self._between(self._derivatives, ahead, at, block, keep)
+            entries = dict(zip(often, keep(lambda: evaluate(often)), strict=True))
             entries |= dict(zip(rarely, evaluate(rarely), strict=True))
             found = [entries[0], jnp.abs(entries[0])]
             found += self._through(block, [entries[i] for i in slope], {place: entries[i] for place, i in bend.items()})
@@ -214,18 +224,17 @@ class LaneLikelihood:
             found += [entries[i] for (_, j), i in bend.items() if j >= own]
             return found
 
-        return self._assembled(iter(sum_blocks(of_block, rows.rows, at[0], self._together, rows.blocks)))
+        return self._assembled(iter(sum_blocks_keeping(of_block, rows.rows, at[0], self._together, rows.blocks)))
 
     def value(self, rows: LaneRows, at: Sequence[Array]) -> Array:
         """Return the log-likelihoods alone at L points, (L,)."""
         ahead = self._ahead(self._values, at)
 
-        def of_block(block: Rows) -> list[Array]:
-            once = jnp.minimum(rows.blocks, 1)
-            evaluate = self._between(self._values, ahead, at, block, once)
-            return kept(lambda: evaluate([0]), once)
+        def of_block(block: Rows, keep: Keeper) -> list[Array]:
+            evaluate = self._between(self._values, ahead, at, block, keep)
+            return keep(lambda: evaluate([0]))
 
-        return sum_blocks(of_block, rows.rows, at[0], self._together, rows.blocks)[0]
+        return sum_blocks_keeping(of_block, rows.rows, at[0], self._together, rows.blocks)[0]
 
     def squares(self, rows: LaneRows, like: Array) -> list[Array]:
         """Return the sums of squared slopes of the rows' own predictors, k of (L,); [] if there is none."""
@@ -257,7 +266,7 @@ class LaneLikelihood:
         return jax.vmap(stages.first, in_axes=-1, out_axes=-1)(common) if common else []
 
     def _between(
-        self, stages: Stages, ahead: list[Array], at: Sequence[Array], block: Rows, once: Array
+        self, stages: Stages, ahead: list[Array], at: Sequence[Array], block: Rows, keep: Keeper
     ) -> Callable[[Sequence[int]], list[Array]]:
         """Work out for a block what several results need; return a function that does the rest, by weight.
 
@@ -265,8 +274,8 @@ class LaneLikelihood:
         """
         own = self._own(block, at)
         if stages.between:
-            own = kept(lambda: own, once)
-        known = work_out_between(stages, lambda level, known: _over_rows(level, ahead, known, own, block), once)
+            own = keep(lambda: own)
+        known = work_out_between(stages, lambda level, known: _over_rows(level, ahead, known, own, block), keep)
 
         def evaluate(which: Sequence[int]) -> list[Array]:
             found: list[Array] = _over_rows(partial(stages.second, only=which), ahead, known, own, block)
@@ -285,10 +294,11 @@ class LaneLikelihood:
 
     def _own(self, block: Rows, at: Sequence[Array]) -> list[Array]:
         """Return the predictors of the rows of a block, (rows, L) each."""
-        if block.through is None or block.offset is None:
+        through, offset = block.through, block.offset
+        if through is None:
             return []
-        ahead = range(self.split.sizes[0])
-        return [block.offset[:, a] + sum(block.through[:, a, i] * at[i] for i in range(self.size)) for a in ahead]
+        slopes = [total(through[:, a, i] * at[i] for i in range(self.size)) for a in range(self.split.sizes[0])]
+        return slopes if offset is None else [offset[:, a] + slope for a, slope in enumerate(slopes)]
 
     def _through(self, block: Rows, slopes: Sequence[Array], bends: Entries) -> list[Array]:
         """Return what the own predictors add: J' h'_u, J' h''_uu J (lower triangle) and h''_su J, row by row."""

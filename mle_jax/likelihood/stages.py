@@ -13,13 +13,14 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from mle_jax._side_by_side import kept
 from mle_jax.likelihood.affine import Split
 from mle_jax.likelihood.sharing import worth_keeping
 from mle_jax.likelihood.traced import Stages, in_stages
 
 ByRow = tuple[Sequence[Array], Any, Any]
 """The predictors of a row's own, its leaves, and what was worked out from these alone."""
+Keep = Callable[[Callable[[], list[Array]]], list[Array]]
+"""Works something out such that it is written to memory."""
 Slopes = Callable[[Callable[[list[Array]], Array], list[Array], int], list[Array]]
 
 
@@ -52,18 +53,18 @@ def derivatives_by_row(split: Split, common: Sequence[Any], by_row: Any) -> Stag
 
 
 def work_out_between(
-    stages: Stages, evaluate: Callable[[Callable[..., list[Array]], list[Array]], list[Array]], once: Array
+    stages: Stages, evaluate: Callable[[Callable[..., list[Array]], list[Array]], list[Array]], keep: Keep
 ) -> list[Array]:
     """Work out level by level what several results need, written to memory.
 
     Args:
         stages: of a row.
         evaluate: ``(level, what the levels before found) -> its values``, for the rows at hand.
-        once: as for `kept`.
+        keep: with what.
     """
     known: list[Array] = []
     for level in stages.between:
-        known += kept(partial(evaluate, level, known), once)
+        known += keep(partial(evaluate, level, known))
     return known
 
 

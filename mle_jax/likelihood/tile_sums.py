@@ -114,7 +114,7 @@ class Tiles:
                 of_points = jax.vmap(of_row, in_axes=(-1, -1, -1, None, None), out_axes=-1)
                 return jax.vmap(of_points, in_axes=(None, 0, 0, 0, 0))(ahead, known, seen, leaves, computed)
 
-            known = work_out_between(stages, of_rows, once)
+            known = work_out_between(stages, of_rows, partial(kept, once=once))
             return sums + weigh(weights, of_rows(stages.second, known))
 
         def of_group(points: Array) -> Array:
@@ -143,7 +143,7 @@ class Tiles:
             rows, theta, ahead, trips = tools
             some = _some(rows, begin, TILE, weights)
             seen = kept(partial(_predictors, split, theta, some, once), once)
-            known = work_out_between(stages, partial(_of_rows, split, ahead, seen, some), once)
+            known = work_out_between(stages, partial(_of_rows, split, ahead, seen, some), partial(kept, once=once))
 
             def work_out() -> list[Array]:
                 found = _of_rows(split, ahead, seen, some, stages.second, known)
