@@ -20,8 +20,8 @@ LARGE_BATCH = 2**26
 """Bytes of a leaf from which on it is watched and not copied."""
 MOST_BYTES = 8
 """Of a number that is watched."""
-MARKED_AT_ONCE = 2**16
-"""Numbers of which marks are made at once: as many as stay in a core's cache."""
+MARKED_AT_ONCE = 2**18
+"""Numbers of which marks are made at once: for fewer, threads wait for one another (Python's lock) half of the time."""
 SHORT = 32
 """Rows of a group, on average, below which groups are gathered all at once: one by one, each costs as much as that."""
 
@@ -126,16 +126,16 @@ def _is_in_memory(leaf: Any) -> bool:
 
 
 def _marks(leaf: np.ndarray) -> np.ndarray:
-    """Return a number for each lane: the sum of its bits, as integers, each times one of its own, mod 2^64.
+    """Return a number for each lane: the sum of its bits, as integers, each times an odd one of its own, mod 2^64.
 
-    The upper half of 64 bits counts once more, as a number of 32 bits: of a change of the sign, which is the highest
-    bit, a product with any number would keep nothing but its parity.
+    The upper half of 64 bits is added to the lower one before, bit by bit: of a change of the sign, which is the
+    highest bit, a product with any number would keep nothing but its parity.
     """
     lanes = len(leaf)
     whole = leaf.reshape(lanes, -1)
     words = whole.shape[1] * leaf.dtype.itemsize % 8 == 0
     bits = whole.view("u8" if words else f"u{min(leaf.dtype.itemsize, 4)}")
-    whole_keys, keys = np.random.default_rng(0).integers(0, 2**63, (2, bits.shape[1]), np.uint64) | np.uint64(1)
+    keys = np.random.default_rng(0).integers(0, 2**63, bits.shape[1], np.uint64) | np.uint64(1)
     marks = np.empty(lanes, np.uint64)
     step = max(MARKED_AT_ONCE // max(bits.shape[1], 1), 1)
 
@@ -143,11 +143,10 @@ def _marks(leaf: np.ndarray) -> np.ndarray:
         scratch = np.empty((step, bits.shape[1]), np.uint64)
         for begin in range(part.start, part.stop, step):
             some = bits[begin : min(begin + step, part.stop)]
-            wide = np.right_shift(some, np.uint64(32 if words else 0), out=scratch[: len(some)])
-            found = marks[begin : begin + len(some)]
-            np.einsum("ij,j->i", wide, keys, out=found)
+            mixed = np.right_shift(some, np.uint64(32 if words else 0), out=scratch[: len(some)])
             if words:
-                found += np.einsum("ij,j->i", some, whole_keys)
+                np.bitwise_xor(mixed, some, out=mixed)
+            np.einsum("ij,j->i", mixed, keys, out=marks[begin : begin + len(some)])
 
     if lanes <= step:
         mark(slice(0, lanes))

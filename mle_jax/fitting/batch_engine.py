@@ -138,21 +138,23 @@ def _natively(
         return found
 
     first = lambda piece, _: settle(piece, piece.start, min(FIRST_STEPS, plan.max_steps))  # noqa: E731
-    found = streams.run(first, lanes, name="native", least=LANES, shown=True, flat=True)
-    parts = [_part(some, told, names) for some, told in found]
-    left = np.concatenate([some[~told.settled & ~told.unfinished] for some, told in found])
-    late = np.concatenate([some[told.unfinished] for some, told in found])
-    if late.size and plan.max_steps > FIRST_STEPS:
+    some, told = _joined(streams.run(first, lanes, name="native", least=LANES, shown=True, flat=True))
+    parts, left = [_part(some, told, names)], some[~told.settled]
+    late = some[told.unfinished] if plan.max_steps > FIRST_STEPS else some[:0]
+    if late.size:
         reached = np.zeros((streams.batch.size, plan.coordinates.size))
-        for some, told in found:
-            reached[some[told.unfinished]] = told.theta[told.unfinished]
+        reached[late] = told.theta[told.unfinished]
         again = lambda piece, some: settle(piece, reached[some], plan.max_steps - FIRST_STEPS)  # noqa: E731
-        for some, told in streams.run(again, late, name="native, on", least=LANES, flat=True):
-            parts.append(_part(some, told._replace(steps=told.steps + FIRST_STEPS), names))
-            left = np.concatenate([left, some[~told.settled]])
-    else:
-        left = np.concatenate([left, late])
+        some, told = _joined(streams.run(again, late, name="native, on", least=LANES, flat=True))
+        parts.append(_part(some, told._replace(steps=told.steps + FIRST_STEPS), names))
+        left = np.setdiff1d(left, some[told.settled])
     return [part for part in parts if part[0].size], np.sort(left)
+
+
+def _joined(found: Sequence[tuple[np.ndarray, Settled]]) -> tuple[np.ndarray, Settled]:
+    """Put the lanes of all pieces together."""
+    lanes, told = zip(*found, strict=True)
+    return np.concatenate(lanes), jax.tree_util.tree_map(lambda *leaf: np.concatenate(leaf), *told)
 
 
 def _part(lanes: np.ndarray, told: Settled, names: int) -> Part:
@@ -223,13 +225,17 @@ def _from_better_scales(
 
 def merged(size: int, parts: Sequence[Part]) -> Solution:
     """Put the parts together; of a lane that is in two of them the later one counts."""
+    alone = len(parts) == 1 and np.array_equal(parts[0][0], np.arange(size))
 
     def put(*leaves: np.ndarray) -> np.ndarray:
         if all(_is_repeated(leaf) for leaf in leaves) and all(np.array_equal(leaf[0], leaves[0][0]) for leaf in leaves):
             return np.broadcast_to(leaves[0][0], (size, *leaves[0].shape[1:]))
-        whole = np.empty((size, *leaves[0].shape[1:]), leaves[0].dtype)
-        for (lanes, _), leaf in zip(parts, leaves, strict=True):
-            whole[lanes] = leaf
+        if alone:
+            whole = leaves[0].view()
+        else:
+            whole = np.empty((size, *leaves[0].shape[1:]), leaves[0].dtype)
+            for (lanes, _), leaf in zip(parts, leaves, strict=True):
+                whole[lanes] = leaf
         whole.flags.writeable = False
         return whole
 

@@ -46,7 +46,7 @@ def build_batch(record: Record, solution: Solution, lane_data: Any) -> Fit:
         names=space.names,
         log_likelihood=found.log_likelihood,
         status=status,
-        message=tuple(texts[code] for code in status.tolist()),
+        message=tuple(map(texts.__getitem__, status.tolist())),
         reliable=unflatten_numpy(space, found.reliable),
         steps=found.steps.astype(int),
         decrement=found.decrement,
