@@ -95,7 +95,9 @@ def sum_blocks_keeping(
     first = [jnp.zeros_like(like)] * len(shapes[0]), [jnp.zeros(leaf.shape, leaf.dtype) for leaf in shapes[1]]
     sums, _ = repeat(size // height if blocks is None else blocks, add_block, first)
     rest = 0 if blocks is not None else size % height
-    return add(sums, jax.tree_util.tree_map(lambda leaf: leaf[size - rest :], rows), rest, Keeper(once)) if rest else sums
+    return (
+        add(sums, jax.tree_util.tree_map(lambda leaf: leaf[size - rest :], rows), rest, Keeper(once)) if rest else sums
+    )
 
 
 def repeat(times: int | Array, step: Callable[[Array, T], T], first: T) -> T:
@@ -124,8 +126,8 @@ class Keeper:
         """Return what the function does, a pytree of arrays."""
         first = None
         if self._room is not None:
-            tree = jax.tree_util.tree_structure(jax.eval_shape(work_out))
-            first = jax.tree_util.tree_unflatten(tree, itertools.islice(self._room, tree.num_leaves))
+            shapes, tree = jax.tree_util.tree_flatten(jax.eval_shape(work_out))
+            first = jax.tree_util.tree_unflatten(tree, itertools.islice(self._room, len(shapes)))
         found = kept(work_out, self._once, first)
         self.left += jax.tree_util.tree_leaves(found)
         return found

@@ -14,7 +14,8 @@ from mle_jax.fitting import batch_engine, native_lanes, streams
 from mle_jax.fitting.native import climb
 from mle_jax.inference.covariances import inverse_root
 from mle_jax.likelihood import lane_sums
-from mle_jax.likelihood.lane_sums import Ends, LaneLikelihood
+from mle_jax.likelihood.lane_rows import Ends
+from mle_jax.likelihood.lane_sums import LaneLikelihood
 from mle_jax.likelihood.layout import model_space
 from mle_jax.likelihood.loss import loss_objective
 from mle_jax.optimizers._one_kernel import is_known

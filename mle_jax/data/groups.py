@@ -9,7 +9,7 @@ import numpy as np
 
 from mle_jax._optional import optional
 from mle_jax._text import listing, plural
-from mle_jax.data.arrays import by_all_cores
+from mle_jax.data.arrays import LARGE, by_all_cores, copied
 from mle_jax.data.lane_arrays import Beside, Padded
 from mle_jax.data.tables import column_hint, read_table
 
@@ -180,8 +180,8 @@ def group_rows(
     """
     groups = group_keys(table, chosen.by)
     # Copies: what arrow holds may be memory of a table that can be changed.
-    data = read_table(table, chosen.columns, beside=lambda columns: Beside(tuple(map(np.array, columns))))[0]
-    data = {name: leaf if isinstance(leaf, Beside) else np.array(leaf) for name, leaf in data.items()}
+    data = read_table(table, chosen.columns, beside=lambda columns: Beside(tuple(map(_copy, columns))))[0]
+    data = {name: leaf if isinstance(leaf, Beside) else _copy(leaf) for name, leaf in data.items()}
     if kinds is not None:
         data = {name: leaf.astype(kinds[name], copy=False) for name, leaf in data.items()}
     weights = None if chosen.weights is None else read_weights(table, chosen.weights)
@@ -191,6 +191,10 @@ def group_rows(
         sizes = before[groups.starts + groups.sizes] - before[groups.starts]
         groups = replace(groups, order=groups.order[kept], starts=before[groups.starts], sizes=sizes)
     return replace(groups, data=data, weights=weights)
+
+
+def _copy(column: np.ndarray) -> np.ndarray:
+    return np.array(column) if column.nbytes < LARGE else copied(column, column.dtype)
 
 
 def group_keys(table: "pa.Table", by: Iterable[str]) -> Groups:
@@ -204,7 +208,8 @@ def group_keys(table: "pa.Table", by: Iterable[str]) -> Groups:
     starts = _sorted_starts(keys)
     if starts is not None:
         sizes = np.diff(starts, append=len(keys))
-        return Groups(keys.take(starts), {}, None, np.arange(len(keys)), starts, sizes)
+        order = np.arange(len(keys), dtype=np.int32 if len(keys) < 2**31 else np.int64)
+        return Groups(keys.take(starts), {}, None, order, starts, sizes)
     codes, count = _codes(keys)
     order = np.argsort(codes, kind="stable")
     sizes = np.bincount(codes, minlength=count)
@@ -258,12 +263,19 @@ def _sorted_starts(keys: "pa.Table") -> np.ndarray | None:
     try:
         if _changes(column[:LOOKED_AT_FIRST]) is None:
             return None
-        parts = by_all_cores(lambda part: _changes(column[max(part.start - 1, 0) : part.stop]), len(keys))
+        parts = by_all_cores(lambda part: _starts(column, part), len(keys))
     except _arrow().ArrowNotImplementedError:
         return None
-    if any(changes is None for changes in parts):
+    if any(starts is None for starts in parts):
         return None
-    return np.flatnonzero(np.concatenate([[True], *parts]))
+    return np.concatenate([[0], *parts])
+
+
+def _starts(column: Any, part: slice) -> np.ndarray | None:
+    """Return where groups begin in a part of a column, but for its very first; None if it is not sorted."""
+    first = max(part.start, 1)
+    changes = _changes(column[first - 1 : part.stop])
+    return None if changes is None else np.flatnonzero(changes) + first
 
 
 def _changes(column: Any) -> np.ndarray | None:

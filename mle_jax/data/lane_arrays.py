@@ -310,7 +310,7 @@ def read_lanes(leaf: Any, lanes: np.ndarray, room: Room, number: int) -> np.ndar
 
 
 class Flat(NamedTuple):
-    """Lanes of a leaf as one row of numbers; some more follow."""
+    """Lanes of a leaf as one row of numbers; some more follow, but for groups."""
 
     numbers: np.ndarray
     first: int  # where they begin
@@ -339,10 +339,10 @@ def read_flat(leaf: Any, lanes: np.ndarray, room: Room, number: int) -> Flat:
         begin = first - before
         if rest == 0 and begin >= 0 and begin + size + spare <= numbers.size:
             return Flat(numbers[begin : begin + size + spare], before, 0)
-    flat = room.of(number, (size + spare,), dtype)
     if isinstance(array, Padded) and array.rows is not None:
-        columns = array.lay_out(lanes, flat[:size])
-        return Flat(flat, 0, columns)
+        laid = room.of(number, (size,), dtype)
+        return Flat(laid, 0, array.lay_out(lanes, laid))
+    flat = room.of(number, (size + spare,), dtype)
     _lay_out(array, lanes, flat[:size].reshape(shape))
     return Flat(flat, 0, 0)
 

@@ -117,6 +117,19 @@ class FlatLanes:
 
         return join([part(*each) for each in zip(flat, self.firsts, self.shapes, self.columns, strict=True)])
 
+    def rows(self, first: Array | int, lanes: int, begin: Array | int, count: int) -> Any:
+        """Return some rows of some lanes, leaves (lanes, count, ...); of leaves that are laid out from the start on."""
+        flat, join = split_lanes(self.data, self.axes)
+
+        def part(leaf: Array, shape: tuple[int, ...], columns: int) -> Array:
+            whole = leaf.reshape(columns or 1, self.lanes, *(shape[:1] if columns else shape))
+            sizes = whole.shape[0], lanes, count, *whole.shape[3:]
+            begins = (0, first, begin, *(0 for _ in sizes[3:]))
+            some = jax.lax.dynamic_slice(whole, [jnp.asarray(one, jnp.int32) for one in begins], sizes)
+            return jnp.moveaxis(some, 0, -1) if columns else some[0]
+
+        return join([part(*each) for each in zip(flat, self.shapes, self.columns, strict=True)])
+
 
 def first_lane(data: Any, axes: tuple[bool, ...]) -> Any:
     """Return the dataset of lane 0."""

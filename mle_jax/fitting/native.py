@@ -27,7 +27,8 @@ from jax import Array
 
 from mle_jax._side_by_side import Entries, Factor, Vector, cholesky, dot, repeat, solve, total
 from mle_jax.fitting.climbing import LAST_DIGITS, QUADRATIC
-from mle_jax.likelihood.lane_sums import LaneLikelihood, LaneRows
+from mle_jax.likelihood.lane_rows import LaneRows
+from mle_jax.likelihood.lane_sums import LaneLikelihood
 from mle_jax.optimizers.newton import next_radius
 
 RUNNING, LAST, DONE, LEFT, LATE = 0, 1, 2, 3, 4

@@ -1,6 +1,7 @@
 """Many datasets on a CPU: chunks of lanes, each solved by one native loop, for as many of them as that can settle."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -19,7 +20,8 @@ from mle_jax.fitting.native_starts import Begin, begin_apart, begin_side_by_side
 from mle_jax.fitting.planning import Plan
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.verdicts import collapse, predicts_all, verdict
-from mle_jax.likelihood.lane_sums import Ends, LaneLikelihood, LaneRows, Rows
+from mle_jax.likelihood.lane_rows import Ends, LaneRows, Rows
+from mle_jax.likelihood.lane_sums import LaneLikelihood
 from mle_jax.likelihood.layout import count_rows
 from mle_jax.likelihood.loss import loss_scale, to_information, to_log_likelihood
 from mle_jax.likelihood.rows import row_layout
@@ -106,6 +108,11 @@ def settle_lanes(
     limits = jnp.asarray(radius, float), jnp.asarray(tolerance, float), jnp.asarray(max_steps, jnp.int32)
     whole = LaneLikelihood(model, place, first, jnp.zeros(place.size))
 
+    of_rows = partial(_row_leaves, axes=axes, constants=tuple(model.constants))
+    # Groups are read as far as they reach; the whole of a chunk only where the leaves are not all their own.
+    reads = isinstance(weights, Ends) and all(axes)
+    read = lambda first, lanes, begin, count: of_rows(datasets.rows(first, lanes, begin, count))  # noqa: E731 - of all
+
     def climb_all(begin: Begin, together: int, many: int, call: Callable[..., Arrived]) -> Arrived:
         """Climb by chunks of so many lanes."""
         likelihood = whole.in_blocks_of(together)
@@ -118,15 +125,16 @@ def settle_lanes(
             start = begin_side_by_side(model, place, some, _weights_of(by_row, size), values, axes=axes)
             if isinstance(by_row, Array) and not own_weights:
                 by_row = jnp.broadcast_to(by_row, (many, size))
-            rows = likelihood.prepare(_row_leaves(some, axes, tuple(model.constants)), by_row, room)
+            rows = likelihood.prepare(partial(read, number * many, many) if reads else of_rows(some), by_row, room)
 
             def loop(rows: LaneRows, start: Array, radius: Array, bar: Array, most: Array) -> Arrived:
                 return climb(likelihood, rows, start, radius=radius, tolerance=bar, max_steps=most)
 
             return None if room is None else rows.rows, call(loop, rows, start, *limits)
 
-        leaves = jax.eval_shape(lambda: _row_leaves(datasets.some(0, many), axes, tuple(model.constants)))
-        room = None if weights is None else likelihood.make_room(leaves)
+        room = (
+            None if weights is None else likelihood.make_room(jax.eval_shape(lambda: of_rows(datasets.some(0, many))))
+        )
         return _chunk_by_chunk(chunk, room, (where, *by_lane), lanes // many)
 
     size = count_rows(model, first)

@@ -21,13 +21,13 @@ from mle_jax._precision import to_numpy
 from mle_jax.data.arrays import let_go
 from mle_jax.data.lane_arrays import Padded, Room, read_flat, read_lanes
 from mle_jax.fitting.lanes import filled_up, lane_weights, split_lanes
-from mle_jax.likelihood.lane_sums import Ends
+from mle_jax.likelihood.lane_rows import Ends
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
     from mle_jax.parameters import Coordinates
 
-PIECE_BYTES = 2**24  # of data: tens of milliseconds of work
+PIECE_BYTES = 2**25  # of data: tens of milliseconds of work
 PIECE_BYTES_OF_ACCELERATOR = 2**29
 LEAST_PIECE_BYTES = 2**21
 LEAST_PIECE, MOST_PIECE = 32, 2**13
@@ -62,8 +62,25 @@ class Batch:
     @property
     def bytes_per_lane(self) -> int:
         """The size of one dataset, its numbers widened."""
+        return self._bytes_per_lane(lambda leaf: leaf.size / self.size)
+
+    @property
+    def flat_bytes_per_lane(self) -> int:
+        """The same where groups are laid out without what they are filled up with (see `take`).
+
+        It is the mean, and half of the largest group at least, of which there may be many in one piece.
+        """
+
+        def share(leaf: Any) -> float:
+            return (
+                max(leaf.sizes.mean(), leaf.sizes.max(initial=0) / 2) / leaf.height if isinstance(leaf, Padded) else 1
+            )
+
+        return self._bytes_per_lane(lambda leaf: leaf.size / self.size * share(leaf))
+
+    def _bytes_per_lane(self, numbers: Callable[[Any], float]) -> int:
         own, _ = split_lanes(self.data, self.axes)
-        return sum(8 * leaf.size for leaf in (*own, *lane_weights(self.weights))) // self.size + 1
+        return int(sum(8 * numbers(leaf) for leaf in (*own, *lane_weights(self.weights)))) + 1
 
     def take(self, lanes: np.ndarray, room: Room, *, flat: bool = False) -> "Batch":
         """Return some of the lanes; what has to be laid out for it is laid out in the room.
@@ -128,20 +145,22 @@ class Streams:
             each = min(each, memory // (COPIES * self.count))
         most = MOST_PIECE if on_cpu else 2**20
         # What is found fills some matrices.
-        per_lane = batch.bytes_per_lane + 8 * MATRICES * place.size**2
-        self._lanes = min(max(_power_of_two(each // per_lane + 1) // 2, 1), most)
+        solution = 8 * MATRICES * place.size**2
+        data = {False: batch.bytes_per_lane, True: batch.flat_bytes_per_lane}
+        of = lambda per_lane: min(max(_power_of_two(each // per_lane + 1) // 2, 1), most)  # noqa: E731 - used twice
+        self._lanes = {flat: of(own + solution) for flat, own in data.items()}
         self._pieces = PIECES if on_cpu else 1
-        self._least = min(max(LEAST_PIECE_BYTES // per_lane, LEAST_PIECE), self._lanes)
+        self._least = max(LEAST_PIECE_BYTES // (data[False] + solution), LEAST_PIECE)
         bar = None if shown is None else optional("tqdm", "data", "progress=True")
         self._rooms: SimpleQueue[Room] = SimpleQueue()
         for _ in range(self.count):
             self._rooms.put(Room())
         self._bar = None if bar is None else bar.tqdm(total=shown, unit="fits")
 
-    def _share(self, lanes: int) -> int:
+    def _share(self, lanes: int, most: int) -> int:
         """Return the lanes of a piece for which every stream has several to do, or one if they are few."""
-        most = -(-lanes // self.count)
-        return min(max(-(-most // self._pieces), self._least), most)
+        each = -(-lanes // self.count)
+        return min(max(-(-each // self._pieces), min(self._least, most)), each)
 
     def close(self) -> None:
         """Take the bar away."""
@@ -182,7 +201,8 @@ class Streams:
             shown: these lanes are done with, as far as the bar is concerned.
             flat: as for `Batch.take`.
         """
-        size = _in_eighths(min(self._lanes, max(self._share(lanes.size), LEAST_PIECE)))
+        most = self._lanes[flat]
+        size = _in_eighths(min(most, max(self._share(lanes.size, most), LEAST_PIECE)))
         size += -size % least
         double = bool(jax.config.read("jax_enable_x64"))
 

@@ -33,6 +33,7 @@ from mle_jax._side_by_side import (
 )
 from mle_jax.likelihood.affine import Split, split_always
 from mle_jax.likelihood.evaluation import weigh
+from mle_jax.likelihood.lane_rows import Ends, LaneRows, ReadRows, Rows, in_whole_blocks, some_rows, with_valid_rows
 from mle_jax.likelihood.rows import row_layout
 from mle_jax.likelihood.stages import derivatives_by_row, values_by_row, work_out_between
 from mle_jax.likelihood.traced import Stages
@@ -54,34 +55,6 @@ class LaneSums(NamedTuple):
     magnitude: Array  # (L,)
     gradient: list[Array]  # k of (L,)
     hessian: Entries
-
-
-class Rows(NamedTuple):
-    """Rows of L datasets; rows first, lanes last."""
-
-    leaves: tuple[Array | None, ...]  # (n, ..., L), those that are still read
-    computed: tuple[Array, ...]  # (n, ..., L): worked out from the data alone
-    through: Array | None  # (n, a, k, L): J
-    offset: Array | None  # (n, a, L): c; None where it is 0
-    weights: Array | None  # (n, L) or, only to leave out what was filled in, (n, 1)
-
-
-class Ends(NamedTuple):
-    """Where each dataset ends: rows after that do not count, whatever they hold."""
-
-    counts: Array  # (L,), at least 1
-
-    def weights(self, size: int) -> Array:
-        """Return weights of 1 and 0, (L, size)."""
-        return jnp.where(jnp.arange(size, dtype=jnp.int32) < self.counts[:, None], 1.0, 0.0)
-
-
-class LaneRows(NamedTuple):
-    """The rows of L datasets, ready to be summed, filled up to whole blocks."""
-
-    rows: Rows
-    total_weight: Array  # () or (L,): or their number
-    blocks: Array  # () int32: those after them have no row of positive weight
 
 
 class LaneLikelihood:
@@ -129,53 +102,57 @@ class LaneLikelihood:
             other._values = self._values._replace(between=())
         return other
 
-    def prepare(self, leaves: Sequence[Array], weights: Array | Ends | None, room: Rows | None = None) -> LaneRows:
+    def prepare(
+        self, leaves: Sequence[Array] | ReadRows, weights: Array | Ends | None, room: Rows | None = None
+    ) -> LaneRows:
         """Lay the rows of L datasets out, and work out what does not depend on the point.
 
         Args:
-            leaves: those that count rows, (L, n, ...).
+            leaves: those that count rows, (L, n, ...), or what reads some rows of them: rows after the last one of
+                positive weight are not asked for.
             weights: (L, n), `Ends` or None.
             room: where to, if there are weights: from `make_room`, or as other datasets have left it; None to make one.
         """
-        lanes, size = leaves[0].shape[:2]
+        read = leaves if callable(leaves) else partial(some_rows, leaves)
+        size, lanes = self._layout.size, jax.eval_shape(lambda: read(0, 1))[0].shape[0]
         height = height_of_block(size, lanes, self._together)
         if weights is None:
+            whole = read(0, size)
             # Their number is no secret, but a loop of one trip (`Keeper`) must stay one for the compiler.
-            never = never_true(next(leaf for leaf in leaves if leaf.size))
-            rows = _in_whole_blocks(self._laid_out(leaves, None), height, never)
+            never = never_true(next(leaf for leaf in whole if leaf.size))
+            rows = in_whole_blocks(self._laid_out(whole, None), height, never)
             return LaneRows(rows, jnp.asarray(float(size)), jnp.int32(-(-size // height)) + never)
         # Groups of several sizes are filled up at the end: what no lane of these has need not be gone through.
         if isinstance(weights, Ends):
             used, total_weight = jnp.max(weights.counts).astype(jnp.int32), weights.counts.astype(float)
-            valid = [leaf[:, :1] for leaf in leaves]
+            valid = read(0, 1)
         else:
             place, there = jnp.arange(size, dtype=jnp.int32), weights > 0
             used, total_weight = jnp.max(jnp.where(there, place + 1, 0)), jnp.sum(weights, axis=1)
             spare = jnp.min(jnp.where(there, place, size - 1), axis=1)
-            valid = [jax.vmap(lambda one, at: one[at])(leaf, spare)[:, None] for leaf in leaves]
+            valid = [jax.vmap(lambda one, at: one[at])(leaf, spare)[:, None] for leaf in read(0, size)]
         step = min(max(LAID_OUT // lanes, 1), size)
 
         def lay(number: Array, rows: Rows) -> Rows:
             first = jnp.minimum(number * step, size - step)
-            some = [jax.lax.dynamic_slice_in_dim(leaf, first, step, axis=1) for leaf in leaves]
             if isinstance(weights, Ends):
                 own = Ends(weights.counts - first).weights(step)
             else:
                 own = jax.lax.dynamic_slice_in_dim(weights, first, step, axis=1)
-            some = [_with_valid_rows(leaf, own, one) for leaf, one in zip(some, valid, strict=True)]
+            some = [with_valid_rows(leaf, own, one) for leaf, one in zip(read(first, step), valid, strict=True)]
             put = lambda to, new: jax.lax.dynamic_update_slice_in_dim(to, new, first, axis=0)  # noqa: E731 - of all
             return jax.tree_util.tree_map(put, rows, self._laid_out(some, own))
 
         # All rows of the blocks that are gone through, or there would be those of other datasets. Where the last block
         # ends behind the last row, there are the zeros of a new room: `weigh` leaves out whatever is found for them.
         blocks = (used + height - 1) // height
-        room = self.make_room(leaves) if room is None else room
+        room = self.make_room(read(0, 1)) if room is None else room
         rows = jax.lax.fori_loop(0, (blocks * height + step - 1) // step, lay, room)
         return LaneRows(rows, total_weight, blocks)
 
     def make_room(self, leaves: Sequence[Any]) -> Rows:
-        """Return zeros where rows like these, (L, n, ...), with weights, can be laid out: whole blocks of them."""
-        lanes, size = leaves[0].shape[:2]
+        """Return zeros where rows like these, (L, ...) of them, with weights, can be laid out: whole blocks of them."""
+        lanes, size = leaves[0].shape[0], self._layout.size
         height = height_of_block(size, lanes, self._together)
         one = [jax.ShapeDtypeStruct((lanes, 1, *leaf.shape[2:]), leaf.dtype) for leaf in leaves]
         shapes = jax.eval_shape(self._laid_out, one, jax.ShapeDtypeStruct((lanes, 1), jnp.result_type(float)))
@@ -345,29 +322,6 @@ class LaneLikelihood:
 def _triangle(size: int) -> list[tuple[int, int]]:
     """Return the places of a lower triangle, in the order of its entries."""
     return [(i, j) for i in range(size) for j in range(i + 1)]
-
-
-def _with_valid_rows(leaf: Array, weights: Array, valid: Array) -> Array:
-    """Put a valid row, (L, 1, ...), in place of every row of weight zero, of (L, n, ...)."""
-    masked = (weights <= 0).reshape(*weights.shape, *(1,) * (leaf.ndim - 2))
-    return jnp.where(masked, valid, leaf)
-
-
-def _in_whole_blocks(rows: Rows, height: int, never: Array) -> Rows:
-    """Give weights to rows whose number is no multiple of the height.
-
-    The last block begins earlier, as a slice does that goes beyond the end; what the one before had weighs nothing.
-    `never` is False: weights that the compiler knows become a constant, which ends the process where it is long and
-    read by a native loop.
-    """
-    size = jax.tree_util.tree_leaves(rows)[0].shape[0]
-    rest = size % height
-    if rest == 0:
-        return rows
-    whole = size - rest + height
-    place = jnp.arange(whole)
-    again = (place >= whole - height) & (place < whole - rest)
-    return rows._replace(weights=jnp.where(again | never, 0.0, 1.0)[:, None])
 
 
 def _over_rows(
