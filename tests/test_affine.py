@@ -8,7 +8,7 @@ from jax.scipy.stats import norm
 
 import mle_jax as mle
 from mle_jax.likelihood import row_sums
-from mle_jax.likelihood.affine import split_affine
+from mle_jax.likelihood.affine import split_affine, split_always
 from mle_jax.likelihood.layout import model_space
 from mle_jax.likelihood.row_sums import RowSums
 from mle_jax.parameters import coordinates
@@ -96,6 +96,33 @@ def test_the_fewest_affine_predictors_are_found(log_density, declaration, sizes)
         for predictors in (lambda at: split.of_row(at, leaves), split.shared):
             ends = predictors(theta + step) + predictors(theta - step)
             np.testing.assert_allclose(ends, 2 * predictors(theta), rtol=1e-14, atol=1e-14)
+
+
+ADDED = [  # a predictor of the row, and whether nothing is added to what is linear in w
+    (lambda w, x: x @ w, True),
+    (lambda w, x: -(x @ w) / 2 + 3 * w[1], True),
+    (lambda w, x: jnp.concatenate([w[:2], x[0] * w[2:]]).sum(), True),
+    (lambda w, x: jnp.where(x[0] > 0, x @ w, 2 * w[0]), True),
+    (lambda w, x: x @ w + x[0], True),  # what is added last is left to the rest
+    (lambda w, x: jnp.where(x[0] < 0, x @ w, 1.0), True),
+    (lambda w, x: (x @ w + 1.0) + w[0], False),
+    (lambda w, x: w[0] - (x[0] - x @ w), False),
+    (lambda w, x: x @ (w - x), False),
+    (lambda w, x: w[0] + jnp.where(x[0] < 0, x @ w, 1.0), False),
+    (lambda w, x: jnp.concatenate([w, x[:1]]) @ jnp.append(x, 1.0), False),
+    (lambda w, x: jax.lax.pad(x[0] * w, 1.0, [(0, 1, 0)]).sum(), False),
+    (lambda w, x: x @ jnp.append(w[:3], 0.3), False),
+]
+
+
+@pytest.mark.parametrize(("predictor", "linear"), ADDED)
+def test_predictors_to_which_nothing_is_added_are_linear(predictor, linear):
+    """And 0 at 0, so that whoever knows their slopes knows them."""
+    with jax.enable_x64(True):
+        x = jnp.array([0.5, -0.25, 2.0, 0.75])
+        split = split_always(lambda w, x: -jnp.exp(predictor(w, x)), jnp.ones(4), [x])
+        assert split.sizes == (1, 0) and split.linear is linear
+        assert (split.of_row(jnp.zeros(4), [x])[0] == 0) == linear
 
 
 def test_derivatives_by_blocks_are_those_of_the_plain_sum(monkeypatch):

@@ -84,12 +84,30 @@ def test_arrays_of_jax_are_read_where_they_are(monkeypatch):
     assert fits[3].params["mu"] == copied[3].params["mu"]
 
 
-def test_changes_of_sign_and_exchanges_of_round_numbers_are_noticed():
-    y = np.repeat([0.0, 1.0, 2.0, -3.0], 10)[None] + np.zeros((200, 1))
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.int32, np.int16, np.int8])
+@pytest.mark.parametrize("rows", [1, 9, 10])  # 64 bits hold some of them, or all bits are of one
+def test_changes_of_sign_and_exchanges_of_round_numbers_are_noticed(dtype, rows):
+    y = (np.repeat([0.0, 1.0, 2.0, -3.0], rows)[None] + np.zeros((200, 1))).astype(dtype)
     before = lane_arrays._marks(y)
     exchanged = np.random.default_rng(0).permuted(y, axis=1)
-    for changed in (-y, 2 * y, exchanged):
+    other = np.any(exchanged != y, axis=1)
+    for changed in (-y, 2 * y):
         assert np.all(lane_arrays._marks(changed) != before)
+    assert np.all((lane_arrays._marks(exchanged) != before) == other) and np.sum(other) > 100
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64])
+def test_two_signs_and_two_numbers_exchanged_are_noticed(dtype):
+    """Of the signs only two change, in every possible pair: whatever is added for one must not be taken away again."""
+    y = RNG.permutation(np.arange(1, 25)).astype(dtype)
+    pairs = np.array([(i, j) for i in range(24) for j in range(i)])
+    lanes = np.arange(len(pairs))[:, None]
+    flipped = np.tile(y, (len(pairs), 1))
+    flipped[lanes, pairs] *= -1
+    exchanged = np.tile(y, (len(pairs), 1))
+    exchanged[lanes, pairs] = exchanged[lanes, pairs[:, ::-1]]
+    for changed in (flipped, exchanged):
+        assert np.all(lane_arrays._marks(changed) != lane_arrays._marks(y[None]))
 
 
 def test_lanes_of_any_order_are_laid_out_in_the_room():

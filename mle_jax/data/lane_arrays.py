@@ -22,6 +22,8 @@ MOST_BYTES = 8
 """Of a number that is watched."""
 MARKED_AT_ONCE = 2**18
 """Numbers of which marks are made at once: for fewer, threads wait for one another (Python's lock) half of the time."""
+MIXED = 37
+"""By how many places the bits of a number are added to themselves before they are multiplied."""
 SHORT = 32
 """Rows of a group, on average, below which groups are gathered all at once: one by one, each costs as much as that."""
 
@@ -128,8 +130,9 @@ def _is_in_memory(leaf: Any) -> bool:
 def _marks(leaf: np.ndarray) -> np.ndarray:
     """Return a number for each lane: the sum of its bits, as integers, each times an odd one of its own, mod 2^64.
 
-    The upper half of 64 bits is added to the lower one before, bit by bit: of a change of the sign, which is the
-    highest bit, a product with any number would keep nothing but its parity.
+    Of a change of the sign, which is the highest bit, a product with any number would keep nothing but its parity. So
+    the upper ones of 64 bits are added to lower ones before, bit by bit, and not where two smaller numbers in these 64
+    bits have the same.
     """
     lanes = len(leaf)
     whole = leaf.reshape(lanes, -1)
@@ -143,7 +146,7 @@ def _marks(leaf: np.ndarray) -> np.ndarray:
         scratch = np.empty((step, bits.shape[1]), np.uint64)
         for begin in range(part.start, part.stop, step):
             some = bits[begin : min(begin + step, part.stop)]
-            mixed = np.right_shift(some, np.uint64(32 if words else 0), out=scratch[: len(some)])
+            mixed = np.right_shift(some, np.uint64(MIXED if words else 0), out=scratch[: len(some)])
             if words:
                 np.bitwise_xor(mixed, some, out=mixed)
             np.einsum("ij,j->i", mixed, keys, out=marks[begin : begin + len(some)])
