@@ -103,50 +103,61 @@ def settle_lanes(
         lanes: B.
     """
     datasets = FlatLanes(data, axes, firsts, shapes, columns, lanes)
-    by_lane = (weights,) if isinstance(weights, Ends) else lane_weights(weights)
     first = first_lane(datasets.some(0, 1), axes)
     limits = jnp.asarray(radius, float), jnp.asarray(tolerance, float), jnp.asarray(max_steps, jnp.int32)
     whole = LaneLikelihood(model, place, first, jnp.zeros(place.size))
+    by_row = _weights_of(weights, count_rows(model, first))
+    apart = lambda: begin_apart(model, place, datasets.some(0, lanes), by_row, begin, axes=axes)  # noqa: E731 - if need be
+    native = begins_side_by_side(model, place, datasets.some(0, LANES), by_row, begin, axes=axes)
+    chunks = partial(_climb_by_chunks, model, place, datasets, weights, limits=limits)
+    try:
+        start = begin if native else apart()
+        arrived = chunks(start, whole.in_blocks_of(TOGETHER), many=LANES, call=only_in_one_kernel)
+    except NotOneKernelError:
+        likelihood, many = whole.in_blocks_of(PLAIN_TOGETHER), _plain_lanes(first, model, lanes)
+        arrived = chunks(apart(), likelihood, many=many, call=lambda loop, *inputs: loop(*inputs))
+    return _all_told(model, place, first, weights, arrived, tolerance)
 
+
+def _climb_by_chunks(
+    model: "Model",
+    place: Coordinates,
+    datasets: FlatLanes,
+    weights: Array | Ends | None,
+    begin: Begin,
+    likelihood: LaneLikelihood,
+    *,
+    limits: tuple[Array, Array, Array],
+    many: int,
+    call: Callable[..., Arrived],
+) -> Arrived:
+    """Climb by chunks of so many lanes; the loop of each is called as `call` does it."""
+    axes, by_lane = datasets.axes, (weights,) if isinstance(weights, Ends) else lane_weights(weights)
+    common, where = begin if isinstance(begin, tuple) else (None, begin)
     of_rows = partial(_row_leaves, axes=axes, constants=tuple(model.constants))
     # Groups are read as far as they reach; the whole of a chunk only where the leaves are not all their own.
     reads = isinstance(weights, Ends) and all(axes)
-    read = lambda first, lanes, begin, count: of_rows(datasets.rows(first, lanes, begin, count))  # noqa: E731 - of all
 
-    def climb_all(begin: Begin, together: int, many: int, call: Callable[..., Arrived]) -> Arrived:
-        """Climb by chunks of so many lanes."""
-        likelihood = whole.in_blocks_of(together)
-        common, where = begin if isinstance(begin, tuple) else (None, begin)
+    def read(number: Array, begin: Array | int, count: int) -> list[Array]:
+        return of_rows(datasets.rows(number * many, many, begin, count))
 
-        def chunk(room: Rows | None, its: tuple[Any, ...]) -> tuple[Rows | None, Arrived]:
-            number, where, *own_weights = its
-            some, by_row = datasets.some(number * many, many), own_weights[0] if own_weights else weights
-            values = where if common is None else (common, where)
-            start = begin_side_by_side(model, place, some, _weights_of(by_row, size), values, axes=axes)
-            if isinstance(by_row, Array) and not own_weights:
-                by_row = jnp.broadcast_to(by_row, (many, size))
-            rows = likelihood.prepare(partial(read, number * many, many) if reads else of_rows(some), by_row, room)
+    def chunk(room: Rows | None, its: tuple[Any, ...]) -> tuple[Rows | None, Arrived]:
+        number, where, *own_weights = its
+        some, by_row = datasets.some(number * many, many), own_weights[0] if own_weights else weights
+        values = where if common is None else (common, where)
+        size = count_rows(model, first_lane(some, axes))
+        start = begin_side_by_side(model, place, some, _weights_of(by_row, size), values, axes=axes)
+        if isinstance(by_row, Array) and not own_weights:
+            by_row = jnp.broadcast_to(by_row, (many, size))
+        rows = likelihood.prepare(partial(read, number) if reads else of_rows(some), by_row, room)
 
-            def loop(rows: LaneRows, start: Array, radius: Array, bar: Array, most: Array) -> Arrived:
-                return climb(likelihood, rows, start, radius=radius, tolerance=bar, max_steps=most)
+        def loop(rows: LaneRows, start: Array, radius: Array, bar: Array, most: Array) -> Arrived:
+            return climb(likelihood, rows, start, radius=radius, tolerance=bar, max_steps=most)
 
-            return None if room is None else rows.rows, call(loop, rows, start, *limits)
+        return None if room is None else rows.rows, call(loop, rows, start, *limits)
 
-        room = (
-            None if weights is None else likelihood.make_room(jax.eval_shape(lambda: of_rows(datasets.some(0, many))))
-        )
-        return _chunk_by_chunk(chunk, room, (where, *by_lane), lanes // many)
-
-    size = count_rows(model, first)
-    by_row = _weights_of(weights, size)
-    apart = lambda: begin_apart(model, place, datasets.some(0, lanes), by_row, begin, axes=axes)  # noqa: E731 - if need be
-    native = begins_side_by_side(model, place, datasets.some(0, LANES), by_row, begin, axes=axes)
-    try:
-        arrived = climb_all(begin if native else apart(), TOGETHER, LANES, only_in_one_kernel)
-    except NotOneKernelError:
-        many = _plain_lanes(first, model, lanes)
-        arrived = climb_all(apart(), PLAIN_TOGETHER, many, lambda loop, *inputs: loop(*inputs))
-    return _all_told(model, place, first, weights, arrived, tolerance)
+    room = None if weights is None else likelihood.make_room(jax.eval_shape(lambda: of_rows(datasets.some(0, many))))
+    return _chunk_by_chunk(chunk, room, (where, *by_lane), datasets.lanes // many)
 
 
 def _chunk_by_chunk(
