@@ -85,11 +85,11 @@ def sum_blocks_keeping(
     def add_block(i: Array, now: tuple[list[Array], list[Array]]) -> tuple[list[Array], list[Array]]:
         sums, room = now
         keep = Keeper(once, room)
-        return add(sums, jax.tree_util.tree_map(lambda leaf: block(leaf, i), rows), height, keep), keep.left
+        return add(sums, jax.tree_util.tree_map(lambda leaf: block(leaf, i), rows), height, keep), keep.written
 
     def found(some: T) -> tuple[list[Array], list[Array]]:
         keep = Keeper(once)
-        return function(some, keep), keep.left
+        return function(some, keep), keep.written
 
     shapes = jax.eval_shape(found, jax.tree_util.tree_map(lambda leaf: leaf[:height], rows))
     first = [jnp.zeros_like(like)] * len(shapes[0]), [jnp.zeros(leaf.shape, leaf.dtype) for leaf in shapes[1]]
@@ -113,14 +113,16 @@ def repeat(times: int | Array, step: Callable[[Array, T], T], first: T) -> T:
 class Keeper:
     """Works things out for one block of rows after another, such that the results are written to memory; see `kept`.
 
+    What is to be kept is the same for every block, in the same order, so that each finds the arrays of the one before.
+
     Args:
         once: as for `kept`.
-        room: where to, one array after the other: as the block before has left it; None to find out what is needed.
+        room: what the block before has written, one array after the other; None to find out what is needed.
     """
 
     def __init__(self, once: Array, room: Sequence[Array] | None = None) -> None:
         self._once, self._room = once, None if room is None else iter(room)
-        self.left: list[Array] = []
+        self.written: list[Array] = []
 
     def __call__(self, work_out: Callable[[], T]) -> T:
         """Return what the function does, a pytree of arrays."""
@@ -129,7 +131,7 @@ class Keeper:
             shapes, tree = jax.tree_util.tree_flatten(jax.eval_shape(work_out))
             first = jax.tree_util.tree_unflatten(tree, itertools.islice(self._room, len(shapes)))
         found = kept(work_out, self._once, first)
-        self.left += jax.tree_util.tree_leaves(found)
+        self.written += jax.tree_util.tree_leaves(found)
         return found
 
 
@@ -141,7 +143,7 @@ def kept(work_out: Callable[[], T], once: Array, first: T | None = None) -> T:
 
     Args:
         work_out: returns a pytree of arrays.
-        once: 1 (or 0, for what was there before), in a way that the compiler cannot see through.
+        once: 1, in a way that the compiler cannot see through; 0 only where there are no rows.
         first: what was there before; None for zeros, of which the compiler makes a copy for each array.
     """
     if first is None:

@@ -112,6 +112,8 @@ ADDED = [  # a predictor of the row, and whether nothing is added to what is lin
     (lambda w, x: jnp.concatenate([w, x[:1]]) @ jnp.append(x, 1.0), False),
     (lambda w, x: jax.lax.pad(x[0] * w, 1.0, [(0, 1, 0)]).sum(), False),
     (lambda w, x: x @ jnp.append(w[:3], 0.3), False),
+    (lambda w, x: w[0] + w.at[jnp.int32(8 * x[2])].get(mode="fill", fill_value=1.0), False),  # 16 is none of them
+    (lambda w, x: w[0] + w.at[jnp.int32(8 * x[2])].get(mode="clip"), True),
 ]
 
 

@@ -230,7 +230,7 @@ def merged(size: int, parts: Sequence[Part]) -> Solution:
     def put(*leaves: np.ndarray) -> np.ndarray:
         if all(_is_repeated(leaf) for leaf in leaves) and all(np.array_equal(leaf[0], leaves[0][0]) for leaf in leaves):
             return np.broadcast_to(leaves[0][0], (size, *leaves[0].shape[1:]))
-        if alone:
+        if alone:  # as it is, without a copy
             whole = leaves[0].view()
         else:
             whole = np.empty((size, *leaves[0].shape[1:]), leaves[0].dtype)

@@ -118,7 +118,10 @@ class FlatLanes:
         return join([part(*each) for each in zip(flat, self.firsts, self.shapes, self.columns, strict=True)])
 
     def rows(self, first: Array | int, lanes: int, begin: Array | int, count: int) -> Any:
-        """Return some rows of some lanes, leaves (lanes, count, ...); of leaves that are laid out from the start on."""
+        """Return some rows of some lanes, leaves (lanes, count, ...).
+
+        The numbers of a leaf must be those of the lanes and no others, as those of groups are (`read_flat`).
+        """
         flat, join = split_lanes(self.data, self.axes)
 
         def part(leaf: Array, shape: tuple[int, ...], columns: int) -> Array:

@@ -135,7 +135,7 @@ def _climb_by_chunks(
     axes, by_lane = datasets.axes, (weights,) if isinstance(weights, Ends) else lane_weights(weights)
     common, where = begin if isinstance(begin, tuple) else (None, begin)
     of_rows = partial(_row_leaves, axes=axes, constants=tuple(model.constants))
-    # Groups are read as far as they reach; the whole of a chunk only where the leaves are not all their own.
+    # Groups are read as far as they reach, unless leaves are shared.
     reads = isinstance(weights, Ends) and all(axes)
 
     def read(number: Array, begin: Array | int, count: int) -> list[Array]:

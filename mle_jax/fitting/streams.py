@@ -146,11 +146,12 @@ class Streams:
         most = MOST_PIECE if on_cpu else 2**20
         # What is found fills some matrices.
         solution = 8 * MATRICES * place.size**2
-        data = {False: batch.bytes_per_lane, True: batch.flat_bytes_per_lane}
-        of = lambda per_lane: min(max(_power_of_two(each // per_lane + 1) // 2, 1), most)  # noqa: E731 - used twice
-        self._lanes = {flat: of(own + solution) for flat, own in data.items()}
+        per_lane, flat_per_lane = batch.bytes_per_lane + solution, batch.flat_bytes_per_lane + solution
+        self._lanes, self._flat_lanes = (
+            min(max(_power_of_two(each // size + 1) // 2, 1), most) for size in (per_lane, flat_per_lane)
+        )
         self._pieces = PIECES if on_cpu else 1
-        self._least = max(LEAST_PIECE_BYTES // (data[False] + solution), LEAST_PIECE)
+        self._least = max(LEAST_PIECE_BYTES // per_lane, LEAST_PIECE)
         bar = None if shown is None else optional("tqdm", "data", "progress=True")
         self._rooms: SimpleQueue[Room] = SimpleQueue()
         for _ in range(self.count):
@@ -201,7 +202,7 @@ class Streams:
             shown: these lanes are done with, as far as the bar is concerned.
             flat: as for `Batch.take`.
         """
-        most = self._lanes[flat]
+        most = self._flat_lanes if flat else self._lanes
         size = _in_eighths(min(most, max(self._share(lanes.size, most), LEAST_PIECE)))
         size += -size % least
         double = bool(jax.config.read("jax_enable_x64"))

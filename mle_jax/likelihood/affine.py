@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -197,7 +198,11 @@ def _kind(equation: Any, inputs: list[int]) -> int:
         return most if inputs.count(CONSTANT) == len(inputs) - 1 else BENT
     if name == "select_n":  # which case is taken must not depend on theta
         return BENT if inputs[0] != CONSTANT else most if min(others) == most else AFFINE
-    return most if name in OF_FIRST and inputs[0] == most and max(others, default=CONSTANT) == CONSTANT else BENT
+    if name not in OF_FIRST or inputs[0] != most or max(others, default=CONSTANT) != CONSTANT:
+        return BENT
+    # What is put in place of entries that are not there is no operand.
+    filled = name == "gather" and equation.params["mode"] == jax.lax.GatherScatterMode.FILL_OR_DROP
+    return AFFINE if filled else most
 
 
 def _smallest_cut(program: Program, kinds: list[int]) -> list[int]:
