@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import mle_jax as mle
 from mle_jax.data.lane_arrays import Beside, Padded
+from mle_jax.fitting.batch_engine import decided_on_native_loops
 from mle_jax.fitting.lanes import FlatLanes
 from mle_jax.fitting.streams import LEAST_PIECE, Batch, Streams
 from mle_jax.likelihood.layout import model_space
@@ -61,3 +63,25 @@ def test_pieces_of_groups_are_sized_by_the_rows_there_are() -> None:
     assert (
         max(pieces) * 10 * 4 * 8 <= budget and max(sizes_of_pieces(few, 5000, flat=False, memory=budget)) <= LEAST_PIECE
     )
+
+
+def test_a_baseline_that_is_filled_in_counts() -> None:
+    """The last of four groups has the effect 1, which no parameter is; a predictor is more than its slopes then."""
+
+    def log_density(params: Any, row: Any) -> Any:
+        eta = params["w"].at[row["g"]].get(mode="fill", fill_value=1.0) + params["b"] * row["x"]
+        return row["y"] * eta - jnp.exp(eta)
+
+    model = mle.Model(log_density, {"w": mle.Real(shape=3), "b": mle.Real()})
+    data = {
+        "g": np.tile(np.arange(27) % 4, (40, 1)),
+        "x": RNG.standard_normal((40, 27)),
+        "y": RNG.poisson(2.0, (40, 27)),
+    }
+    with decided_on_native_loops(True):
+        fits = mle.fit_batch(model, data)
+    assert np.all(fits.converged)
+    for lane in (0, 39):
+        one = mle.fit(model, {name: leaf[lane] for name, leaf in data.items()})
+        np.testing.assert_allclose(fits.log_likelihood[lane], one.log_likelihood, rtol=1e-12)
+        np.testing.assert_allclose(fits.params["b"][lane], one.params["b"], rtol=0, atol=1e-9)
