@@ -76,7 +76,7 @@ def _copy_of(leaf: Any) -> np.ndarray:
 def widened(leaf: np.ndarray, *, copy: bool = False) -> np.ndarray:
     """Return floats as float64, integers as int64 (both in the machine's byte order), booleans as they are."""
     dtype = wide_dtype(leaf.dtype)
-    return copied(leaf, dtype) if copy and leaf.nbytes >= LARGE else leaf.astype(dtype, copy=copy)
+    return _copied(leaf, dtype) if copy and leaf.nbytes >= LARGE else leaf.astype(dtype, copy=copy)
 
 
 def wide_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -128,7 +128,7 @@ def by_all_cores(function: Callable[[slice], Any], length: int) -> list[Any]:
         return list(pool.map(function, [slice(first, end) for first, end in itertools.pairwise(edges)]))
 
 
-def copied(leaf: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+def _copied(leaf: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
     """Copy a large array by all cores, to where JAX can use it without a copy of its own."""
     copy = aligned(np.empty, leaf.shape, dtype)
     by_all_cores(lambda part: np.copyto(copy[part], leaf[part], casting="unsafe"), len(leaf))

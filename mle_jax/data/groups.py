@@ -9,7 +9,7 @@ import numpy as np
 
 from mle_jax._optional import optional
 from mle_jax._text import listing, plural
-from mle_jax.data.arrays import LARGE, by_all_cores, copied
+from mle_jax.data.arrays import by_all_cores, widened
 from mle_jax.data.lane_arrays import Beside, Padded
 from mle_jax.data.tables import column_hint, read_table
 
@@ -180,8 +180,9 @@ def group_rows(
     """
     groups = group_keys(table, chosen.by)
     # Copies: what arrow holds may be memory of a table that can be changed.
-    data = read_table(table, chosen.columns, beside=lambda columns: Beside(tuple(map(_copy, columns))))[0]
-    data = {name: leaf if isinstance(leaf, Beside) else _copy(leaf) for name, leaf in data.items()}
+    copy = partial(widened, copy=True)
+    data = read_table(table, chosen.columns, beside=lambda columns: Beside(tuple(map(copy, columns))))[0]
+    data = {name: leaf if isinstance(leaf, Beside) else copy(leaf) for name, leaf in data.items()}
     if kinds is not None:
         data = {name: leaf.astype(kinds[name], copy=False) for name, leaf in data.items()}
     weights = None if chosen.weights is None else read_weights(table, chosen.weights)
@@ -191,10 +192,6 @@ def group_rows(
         sizes = before[groups.starts + groups.sizes] - before[groups.starts]
         groups = replace(groups, order=groups.order[kept], starts=before[groups.starts], sizes=sizes)
     return replace(groups, data=data, weights=weights)
-
-
-def _copy(column: np.ndarray) -> np.ndarray:
-    return np.array(column) if column.nbytes < LARGE else copied(column, column.dtype)
 
 
 def group_keys(table: "pa.Table", by: Iterable[str]) -> Groups:

@@ -158,10 +158,10 @@ class Streams:
             self._rooms.put(Room())
         self._bar = None if bar is None else bar.tqdm(total=shown, unit="fits")
 
-    def _share(self, lanes: int, most: int) -> int:
+    def _share(self, lanes: int) -> int:
         """Return the lanes of a piece for which every stream has several to do, or one if they are few."""
         each = -(-lanes // self.count)
-        return min(max(-(-each // self._pieces), min(self._least, most)), each)
+        return min(max(-(-each // self._pieces), self._least), each)
 
     def close(self) -> None:
         """Take the bar away."""
@@ -203,7 +203,7 @@ class Streams:
             flat: as for `Batch.take`.
         """
         most = self._flat_lanes if flat else self._lanes
-        size = _in_eighths(min(most, max(self._share(lanes.size, most), LEAST_PIECE)))
+        size = _in_eighths(min(most, max(self._share(lanes.size), LEAST_PIECE)))
         size += -size % least
         double = bool(jax.config.read("jax_enable_x64"))
 
