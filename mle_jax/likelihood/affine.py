@@ -21,7 +21,7 @@ import numpy as np
 from jax import Array
 from jax.extend.core import Literal
 
-from mle_jax.likelihood.separate import separated
+from mle_jax.likelihood.separate import MOST, put_together, separated
 from mle_jax.likelihood.traced import Program, Step, depends, numbers, steps_to, trace, without_repetitions, work_out
 
 # Outputs are affine (or linear) where one operand is and the others do not depend on the parameters.
@@ -71,6 +71,7 @@ class Split(NamedTuple):
         of_data: what the log density computes from the row alone, log(y!) say: ``leaves -> arrays``.
         reads: the leaves that `outer` needs beside that.
         linear: whether `of_row` is linear in theta: nothing is added that theta does not change.
+        active: the coordinates that `of_row` depends on; the others have nothing but zeros in its Jacobian.
     """
 
     of_row: Callable[[Array, Sequence[Array]], Array]
@@ -80,6 +81,7 @@ class Split(NamedTuple):
     of_data: Callable[[Sequence[Array]], list[Array]]
     reads: tuple[int, ...]
     linear: bool
+    active: tuple[int, ...]
 
 
 def split_affine(function: Callable[..., Array], theta: Array, leaves: Sequence[Any]) -> Split | None:
@@ -124,7 +126,24 @@ def split_always(function: Callable[..., Array], theta: Array, leaves: Sequence[
 
     count = lambda values: sum(program.size(value) for value in values)  # noqa: E731 - a sum, used twice
     linear = all(kinds[value] == LINEAR for value in own)
-    return Split(of_row, shared, outer, (count(own), count(common)), of_data, reads, linear)
+    active = _active(program, own, theta, leaves)
+    return Split(of_row, shared, outer, (count(own), count(common)), of_data, reads, linear, active)
+
+
+def _active(program: Program, own: Sequence[int], theta: Array, leaves: Sequence[Any]) -> tuple[int, ...]:
+    """Return the coordinates on which values depend: of many, which are not told apart, all."""
+    size = theta.size
+    if not own or size > MOST:
+        return tuple(range(size if own else 0))
+
+    def of_numbers(*at: Any) -> tuple[Array, ...]:
+        found = work_out(program, dict(enumerate([separated(at[:size], (size,)), *at[size:]])), own)
+        return tuple(map(put_together, found))
+
+    apart = trace(of_numbers, *[jax.ShapeDtypeStruct((), theta.dtype)] * size, *leaves)
+    results = numbers(apart.results)
+    depending = [depends(apart, [i]) for i in range(size)]
+    return tuple(i for i in range(size) if any(depending[i][value] for value in results))
 
 
 def _of_data(

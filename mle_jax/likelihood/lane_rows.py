@@ -16,7 +16,7 @@ class Rows(NamedTuple):
 
     leaves: tuple[Array | None, ...]  # (n, ..., L), those that are still read
     computed: tuple[Array, ...]  # (n, ..., L): worked out from the data alone
-    through: Array | None  # (n, a, k, L): J
+    through: Array | None  # (n, a, m, L): J, without columns of nothing but zeros
     offset: Array | None  # (n, a, L): c; None where it is 0
     weights: Array | None  # (n, L) or, only to leave out what was filled in, (n, 1)
 

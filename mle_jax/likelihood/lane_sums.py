@@ -170,7 +170,9 @@ class LaneLikelihood:
                 return computed, None, None
             offset, pull = jax.vjp(lambda at: self.split.of_row(at, row), nowhere)
             directions = jnp.eye(own, dtype=offset.dtype)
-            return computed, jax.vmap(pull)(directions)[0], None if self.split.linear else offset
+            through = jax.vmap(pull)(directions)[0]
+            through = jnp.stack([through[:, i] for i in self.split.active], axis=1)
+            return computed, through, None if self.split.linear else offset
 
         turned = [jnp.moveaxis(leaf, 0, -1) for leaf in leaves]
         of_rows = with_vector_functions(jax.vmap(jax.vmap(of_row, in_axes=-1, out_axes=-1)))
@@ -222,9 +224,10 @@ class LaneLikelihood:
         def of_block(block: Rows) -> list[Array]:
             assert block.through is not None
             through = block.through
-            return _weighted(block, [total(through[:, a, i] ** 2 for a in own) for i in range(self.size)])
+            return _weighted(block, [total(through[:, a, m] ** 2 for a in own) for m in range(len(self.split.active))])
 
-        return sum_blocks(of_block, rows.rows, like, self._together, rows.blocks)
+        sums = iter(sum_blocks(of_block, rows.rows, like, self._together, rows.blocks))
+        return [next(sums) if i in self.split.active else jnp.zeros_like(like) for i in range(self.size)]
 
     def slopes_in_common(self, like: Array) -> list[Vector]:
         """Return the gradients of the predictors in common (scales, shapes), each k vectors over the lanes."""
@@ -274,7 +277,8 @@ class LaneLikelihood:
         through, offset = block.through, block.offset
         if through is None:
             return []
-        slopes = [total(through[:, a, i] * at[i] for i in range(self.size)) for a in range(self.split.sizes[0])]
+        active = list(enumerate(self.split.active))
+        slopes = [total(through[:, a, m] * at[i] for m, i in active) for a in range(self.split.sizes[0])]
         return slopes if offset is None else [offset[:, a] + slope for a, slope in enumerate(slopes)]
 
     def _through(self, block: Rows, slopes: Sequence[Array], bends: Entries) -> list[Array]:
@@ -284,7 +288,7 @@ class LaneLikelihood:
             return []
         through = block.through
         bend = lambda i, j: bends[max(i, j), min(i, j)]  # noqa: E731 - reads a symmetric matrix
-        places = range(self.size)
+        places = range(len(self.split.active))
         gradient = [total(through[:, a, i] * slopes[a] for a in range(own)) for i in places]
         bent = [[total(bend(a, b) * through[:, b, i] for b in range(own)) for i in places] for a in range(own)]
         hessian = [total(through[:, a, i] * bent[a][j] for a in range(own)) for i in places for j in range(i + 1)]
@@ -296,9 +300,10 @@ class LaneLikelihood:
         (own, common), places = self.split.sizes, range(self.size)
         value, magnitude = next(found), next(found)
         zero = jnp.zeros_like(value)
-        gradient = [next(found) if own else zero for _ in places]
-        hessian = {place: next(found) if own else zero for place in _triangle(self.size)}
-        mixed = [[next(found) if own else zero for _ in places] for _ in range(common)]
+        active = set(self.split.active) if own else set()
+        gradient = [next(found) if i in active else zero for i in places]
+        hessian = {(i, j): next(found) if {i, j} <= active else zero for i, j in _triangle(self.size)}
+        mixed = [[next(found) if i in active else zero for i in places] for _ in range(common)]
         first = [next(found) for _ in range(common)]
         second = {(c, d): next(found) for c in range(common) for d in range(c + 1)}
         if self._same:

@@ -212,6 +212,11 @@ def in_stages(function: Callable[[Any, Any], Any], early: Any, late: Any, keep: 
         return tuple(leaves_of_result)
 
     program = without_repetitions(trace(flat, *before, *after, differentiable=False))
+    import os
+    if not os.environ.get("NORECIP"):
+        from mle_jax.likelihood.reciprocals import with_reciprocals
+        late_ = depends(program, range(count, count + len(after)))
+        program = without_repetitions(with_reciprocals(program, {v for v in range(len(late_)) if not late_[v]}))
     from_early = depends(program, range(count))
     from_late = depends(program, range(count, count + len(after)))
     rest = [step for step in steps_to(program, (), program.results) if any(from_late[o] for o in step.outputs)]
