@@ -127,6 +127,24 @@ def test_predictors_to_which_nothing_is_added_are_linear(predictor, linear):
         assert (split.of_row(jnp.zeros(4), [x])[0] == 0) == linear
 
 
+@pytest.mark.parametrize(("log_density", "declaration", "sizes"), SPLITS)
+def test_what_is_not_active_has_nothing_but_zeros_in_the_jacobian(log_density, declaration, sizes):
+    with jax.enable_x64(True):
+        function, theta, leaves = traced(log_density, declaration)
+        split = split_always(function, theta, leaves)
+        moved = np.any(jax.jacfwd(lambda at: split.of_row(at, leaves))(theta) != 0, axis=0)
+        assert set(np.flatnonzero(moved)) <= set(split.active)
+        if log_density is not groups:  # which of its numbers is taken is not known before
+            assert len(split.active) == moved.sum()
+
+
+def test_many_coordinates_are_not_told_apart():
+    with jax.enable_x64(True):
+        x = jnp.ones(20)
+        split = split_always(lambda w, x: -jnp.exp(x @ w[:20] - w[20]) * jnp.exp(w[20]), jnp.ones(21), [x])
+        assert split.sizes == (1, 1) and split.active == tuple(range(21))
+
+
 def test_derivatives_by_blocks_are_those_of_the_plain_sum(monkeypatch):
     """Several uneven blocks, weights of zero on rows of NaN, predictors of the row and in common."""
     monkeypatch.setattr(row_sums, "MANY", 50)

@@ -9,7 +9,8 @@ from scipy import stats
 import mle_jax as mle
 from mle_jax.fitting.batch_engine import decided_on_native_loops
 from mle_jax.likelihood.sharing import worth_keeping
-from mle_jax.likelihood.traced import in_stages, numbers, trace
+from mle_jax.likelihood.stages import in_stages
+from mle_jax.likelihood.traced import numbers, trace
 
 
 def value_and_derivatives(early, late):

@@ -8,7 +8,8 @@ from jax.extend.core import Literal
 
 from mle_jax import densities
 from mle_jax.likelihood.separate import separated
-from mle_jax.likelihood.traced import in_stages, steps_to, trace, without_repetitions, work_out
+from mle_jax.likelihood.stages import in_stages
+from mle_jax.likelihood.traced import steps_to, trace, without_repetitions, work_out
 
 
 def run(program, *arguments):

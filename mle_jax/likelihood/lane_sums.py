@@ -35,8 +35,7 @@ from mle_jax.likelihood.affine import Split, split_always
 from mle_jax.likelihood.evaluation import weigh
 from mle_jax.likelihood.lane_rows import Ends, LaneRows, ReadRows, Rows, in_whole_blocks, some_rows, with_valid_rows
 from mle_jax.likelihood.rows import row_layout
-from mle_jax.likelihood.stages import derivatives_by_row, values_by_row, work_out_between
-from mle_jax.likelihood.traced import Stages
+from mle_jax.likelihood.stages import Stages, derivatives_by_row, values_by_row, work_out_between
 from mle_jax.likelihood.vector_functions import with_gamma_functions, with_vector_functions
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ derivatives in x and s has nine. A product with a reciprocal may differ from the
 could be seen, in a comparison or in what is rounded to a whole number, the quotient stays as it is.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
@@ -15,7 +16,8 @@ from jax import Array
 
 from mle_jax.likelihood.traced import Program, Step, numbers
 
-JUMPS = frozenset("ceil convert_element_type eq floor ge gt is_finite le lt ne rem round sign".split())
+_JUMPS = "ceil convert_element_type eq floor ge gt is_finite le lt ne rem round sign"
+JUMPS = frozenset(_JUMPS.split())
 """Operations whose result may jump where what they are of hardly changes."""
 
 
@@ -26,9 +28,11 @@ def with_reciprocals(program: Program, early: Collection[int]) -> Program:
         program: a traced function, everything in it worked out once.
         early: the values that are known beforehand: to divide by them once is once too often.
     """
-    exact = _seen_exactly(program)
-    divisors = [_divisor(step) if exact.isdisjoint(step.outputs) else None for step in program.steps]
-    worth = {by for by in divisors if by is not None and (by in early or divisors.count(by) > 1)}
+    # Quotients of what is known beforehand are worked out only once.
+    untouched = _seen_exactly(program).union(early)
+    divisors = [_divisor(step) if untouched.isdisjoint(step.outputs) else None for step in program.steps]
+    counts = Counter(divisors)
+    worth = {by for by in counts if by is not None and (by in early or counts[by] > 1)}
     shapes, types, steps = [*program.shapes], [*program.types], list[Step]()
     inverse: dict[int, int] = {}
     for step, by in zip(program.steps, divisors, strict=True):

@@ -7,21 +7,36 @@ over datasets in the place of every number.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from mle_jax.likelihood.affine import Split
+from mle_jax.likelihood.reciprocals import with_reciprocals
 from mle_jax.likelihood.sharing import worth_keeping
-from mle_jax.likelihood.traced import Stages, in_stages
+from mle_jax.likelihood.traced import Step, depends, numbers, steps_to, trace, without_repetitions, work_out
 
 ByRow = tuple[Sequence[Array], Any, Any]
 """The predictors of a row's own, its leaves, and what was worked out from these alone."""
 Keep = Callable[[Callable[[], list[Array]]], list[Array]]
 """Works something out such that it is written to memory."""
 Slopes = Callable[[Callable[[list[Array]], Array], list[Array], int], list[Array]]
+Choose = Callable[[Sequence[Step], Sequence[Any]], list[list[int]]]
+
+
+class Stages(NamedTuple):
+    """``f(early, late) = second(known, late)``, and only what depends on `late` is worked out in `second`.
+
+    At first, known is ``first(early)``. For every level between, known += level(known, late); what is not known after
+    all, `second` works out.
+    """
+
+    first: Callable[[Any], list[Array]]
+    between: tuple[Callable[[list[Array], Any], list[Array]], ...]
+    second: Callable[..., Any]  # (known, late, only=None); `only` says which leaves of the result are wanted, in a list
+    length: int  # the number of steps that depend on `late`
 
 
 def values_by_row(split: Split, common: Sequence[Any], by_row: Any) -> Stages:
@@ -108,3 +123,58 @@ def _forward(function: Callable[[list[Array]], Array], at: list[Array], count: i
 def _push(function: Callable[[Array], Any], at: Array) -> Any:
     """Return the derivative in one number."""
     return jax.jvp(function, [at], [jnp.ones_like(at)])[1]
+
+
+def in_stages(function: Callable[[Any, Any], Any], early: Any, late: Any, keep: Choose = lambda *_: []) -> Stages:
+    """Take a function apart into what depends on its first argument alone, and the rest; everything worked out once.
+
+    The stages are not differentiated any more: derivatives belong into the function.
+
+    Args:
+        function: of two pytrees of arrays, which returns a pytree of arrays.
+        early: the first, or its description.
+        late: the second.
+        keep: which values that depend on `late` to work out before the rest, level by level, given the steps that do
+            and the results.
+    """
+    before, tree = jax.tree_util.tree_flatten(early)
+    after, other_tree = jax.tree_util.tree_flatten(late)
+    count = len(before)
+    result_trees: list[Any] = []
+
+    def flat(*leaves: Any) -> tuple[Any, ...]:
+        found = function(
+            jax.tree_util.tree_unflatten(tree, leaves[:count]), jax.tree_util.tree_unflatten(other_tree, leaves[count:])
+        )
+        leaves_of_result, result_tree = jax.tree_util.tree_flatten(found)
+        result_trees.append(result_tree)
+        return tuple(leaves_of_result)
+
+    program = without_repetitions(trace(flat, *before, *after, differentiable=False))
+    late_ones = depends(program, range(count, count + len(after)))
+    known_before = {value for value, is_late in enumerate(late_ones) if not is_late}
+    program = without_repetitions(with_reciprocals(program, known_before))
+    from_early = depends(program, range(count))
+    from_late = depends(program, range(count, count + len(after)))
+    rest = [step for step in steps_to(program, (), program.results) if any(from_late[o] for o in step.outputs)]
+    read = numbers([*(atom for step in rest for atom in step.inputs), *program.results])
+    kept = sorted(value for value in read if from_early[value] and not from_late[value])
+
+    def first(early: Any) -> list[Array]:
+        return work_out(program, dict(enumerate(jax.tree_util.tree_leaves(early))), kept)
+
+    levels = keep(rest, program.results)
+    names = [sum(levels[:i], kept) for i in range(len(levels) + 1)]
+
+    def later(names: Sequence[int], wanted: Sequence[Any], values: list[Array], late: Any) -> list[Any]:
+        known = dict(zip(names, values, strict=True)) | dict(enumerate(jax.tree_util.tree_leaves(late), count))
+        return work_out(program, known, wanted)
+
+    def second(values: list[Array], late: Any, only: Sequence[int] | None = None) -> Any:
+        known = names[-1][: len(values)]
+        if only is not None:
+            return later(known, [program.results[i] for i in only], values, late)
+        return jax.tree_util.tree_unflatten(result_trees[0], later(known, program.results, values, late))
+
+    between = tuple(partial(later, *pair) for pair in zip(names, levels, strict=False))
+    return Stages(first, between, second, len(rest))

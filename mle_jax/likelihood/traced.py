@@ -9,12 +9,10 @@ Sestoft (1993), Partial Evaluation and Automatic Program Generation, section 1.2
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax import Array
 from jax.extend.core import Literal
 
 from mle_jax._equations import CALLS, CALLS_OR_RULES, apply_equation
@@ -41,22 +39,6 @@ class Program(NamedTuple):
     def size(self, value: int) -> int:
         """Return of how many numbers a value consists."""
         return int(np.prod(self.shapes[value], dtype=int))
-
-
-Keep = Callable[[Sequence[Step], Sequence[Any]], list[list[int]]]
-
-
-class Stages(NamedTuple):
-    """``f(early, late) = second(known, late)``, and only what depends on `late` is worked out in `second`.
-
-    At first, known is ``first(early)``. For every level between, known += level(known, late); what is not known after
-    all, `second` works out.
-    """
-
-    first: Callable[[Any], list[Array]]
-    between: tuple[Callable[[list[Array], Any], list[Array]], ...]
-    second: Callable[..., Any]  # (known, late, only=None); `only` says which leaves of the result are wanted, in a list
-    length: int  # the number of steps that depend on `late`
 
 
 def trace(function: Callable[..., Any], *arguments: Any, differentiable: bool = True) -> Program:
@@ -184,60 +166,3 @@ def _key(atom: Any) -> Any:
         return atom
     value = np.asarray(atom.val)
     return value.dtype.name, value.shape, value.tobytes()  # bytes: 0.0 is not -0.0, and NaN is NaN
-
-
-def in_stages(function: Callable[[Any, Any], Any], early: Any, late: Any, keep: Keep = lambda *_: []) -> Stages:
-    """Take a function apart into what depends on its first argument alone, and the rest; everything worked out once.
-
-    The stages are not differentiated any more: derivatives belong into the function.
-
-    Args:
-        function: of two pytrees of arrays, which returns a pytree of arrays.
-        early: the first, or its description.
-        late: the second.
-        keep: which values that depend on `late` to work out before the rest, level by level, given the steps that do
-            and the results.
-    """
-    before, tree = jax.tree_util.tree_flatten(early)
-    after, other_tree = jax.tree_util.tree_flatten(late)
-    count = len(before)
-    result_trees: list[Any] = []
-
-    def flat(*leaves: Any) -> tuple[Any, ...]:
-        found = function(
-            jax.tree_util.tree_unflatten(tree, leaves[:count]), jax.tree_util.tree_unflatten(other_tree, leaves[count:])
-        )
-        leaves_of_result, result_tree = jax.tree_util.tree_flatten(found)
-        result_trees.append(result_tree)
-        return tuple(leaves_of_result)
-
-    program = without_repetitions(trace(flat, *before, *after, differentiable=False))
-    import os
-    if not os.environ.get("NORECIP"):
-        from mle_jax.likelihood.reciprocals import with_reciprocals
-        late_ = depends(program, range(count, count + len(after)))
-        program = without_repetitions(with_reciprocals(program, {v for v in range(len(late_)) if not late_[v]}))
-    from_early = depends(program, range(count))
-    from_late = depends(program, range(count, count + len(after)))
-    rest = [step for step in steps_to(program, (), program.results) if any(from_late[o] for o in step.outputs)]
-    read = numbers([*(atom for step in rest for atom in step.inputs), *program.results])
-    kept = sorted(value for value in read if from_early[value] and not from_late[value])
-
-    def first(early: Any) -> list[Array]:
-        return work_out(program, dict(enumerate(jax.tree_util.tree_leaves(early))), kept)
-
-    levels = keep(rest, program.results)
-    names = [sum(levels[:i], kept) for i in range(len(levels) + 1)]
-
-    def later(names: Sequence[int], wanted: Sequence[Any], values: list[Array], late: Any) -> list[Any]:
-        known = dict(zip(names, values, strict=True)) | dict(enumerate(jax.tree_util.tree_leaves(late), count))
-        return work_out(program, known, wanted)
-
-    def second(values: list[Array], late: Any, only: Sequence[int] | None = None) -> Any:
-        known = names[-1][: len(values)]
-        if only is not None:
-            return later(known, [program.results[i] for i in only], values, late)
-        return jax.tree_util.tree_unflatten(result_trees[0], later(known, program.results, values, late))
-
-    between = tuple(partial(later, *pair) for pair in zip(names, levels, strict=False))
-    return Stages(first, between, second, len(rest))
