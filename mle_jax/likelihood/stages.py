@@ -3,6 +3,9 @@
 The first works out what all rows have in common, the gamma function of a dispersion for example; the second the rest.
 Between them is what several derivatives need. All are programs of scalars, for loops that have vectors over rows or
 over datasets in the place of every number.
+
+Source: Jones, Gomard and Sestoft (1993), Partial Evaluation and Automatic Program Generation, section 1.2, for what is
+known early.
 """
 
 from collections.abc import Callable, Sequence

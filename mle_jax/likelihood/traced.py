@@ -4,8 +4,7 @@ What must be worked out for a value, what does not depend on some of the argumen
 be read from the steps. What is left of them is run step by step, by JAX, and may be differentiated, batched and
 compiled.
 
-Source: Aho, Lam, Sethi and Ullman (2006), Compilers, 2nd edition, section 8.5.1, for value numbers; Jones, Gomard and
-Sestoft (1993), Partial Evaluation and Automatic Program Generation, section 1.2, for what is known early.
+Source: Aho, Lam, Sethi and Ullman (2006), Compilers, 2nd edition, section 8.5.1, for value numbers.
 """
 
 from collections.abc import Callable, Iterable, Sequence
