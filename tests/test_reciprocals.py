@@ -33,7 +33,7 @@ def divisions(program):
 @pytest.mark.parametrize("at", [(1.3, 0.7), (-5e3, 1e-6), (2e-9, 4e7)])
 def test_derivatives_of_a_quotient_need_one_division(at):
     def function(x, s):
-        derivatives = jax.grad(lambda x, s: jnp.tanh(x / s) + s, (0, 1))
+        derivatives = jax.grad(lambda x, s: jnp.log1p((x / s) ** 2) + s, (0, 1))
         return *derivatives(x, s), x / s, 1.0 / s
 
     plain, short = both(function, *at)

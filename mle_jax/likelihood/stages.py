@@ -19,7 +19,7 @@ from jax import Array
 from mle_jax.likelihood.affine import Split
 from mle_jax.likelihood.reciprocals import with_reciprocals
 from mle_jax.likelihood.sharing import worth_keeping
-from mle_jax.likelihood.traced import Step, depends, numbers, steps_to, trace, without_repetitions, work_out
+from mle_jax.likelihood.traced import Program, Step, depends, numbers, steps_to, trace, without_repetitions, work_out
 
 ByRow = tuple[Sequence[Array], Any, Any]
 """The predictors of a row's own, its leaves, and what was worked out from these alone."""
@@ -153,10 +153,7 @@ def in_stages(function: Callable[[Any, Any], Any], early: Any, late: Any, keep: 
         result_trees.append(result_tree)
         return tuple(leaves_of_result)
 
-    program = without_repetitions(trace(flat, *before, *after, differentiable=False))
-    late_ones = depends(program, range(count, count + len(after)))
-    known_before = {value for value, is_late in enumerate(late_ones) if not is_late}
-    program = without_repetitions(with_reciprocals(program, known_before))
+    program = _short(trace(flat, *before, *after, differentiable=False), range(count, count + len(after)))
     from_early = depends(program, range(count))
     from_late = depends(program, range(count, count + len(after)))
     rest = [step for step in steps_to(program, (), program.results) if any(from_late[o] for o in step.outputs)]
@@ -181,3 +178,10 @@ def in_stages(function: Callable[[Any, Any], Any], early: Any, late: Any, keep: 
 
     between = tuple(partial(later, *pair) for pair in zip(names, levels, strict=False))
     return Stages(first, between, second, len(rest))
+
+
+def _short(program: Program, late: Sequence[int]) -> Program:
+    """Return the program with everything worked out once, and few divisions, given which arguments are late."""
+    once = without_repetitions(program)
+    early = {value for value, is_late in enumerate(depends(once, late)) if not is_late}
+    return without_repetitions(with_reciprocals(once, early))
