@@ -133,8 +133,8 @@ def split_always(function: Callable[..., Array], theta: Array, leaves: Sequence[
 def _active(program: Program, own: Sequence[int], theta: Array, leaves: Sequence[Any]) -> tuple[int, ...]:
     """Return the coordinates on which values depend: of many, which are not told apart, all."""
     size = theta.size
-    if not own or size > MOST:
-        return tuple(range(size if own else 0))
+    if size > MOST:
+        return tuple(range(size)) if own else ()
 
     def of_numbers(*at: Any) -> tuple[Array, ...]:
         found = work_out(program, dict(enumerate([separated(at[:size], (size,)), *at[size:]])), own)

@@ -296,10 +296,10 @@ class LaneLikelihood:
 
     def _assembled(self, found: Any) -> LaneSums:
         """Put the sums together: gradient = J' h'_u + S' h'_s, and the Hessian likewise."""
-        (own, common), places = self.split.sizes, range(self.size)
+        common, places = self.split.sizes[1], range(self.size)
         value, magnitude = next(found), next(found)
         zero = jnp.zeros_like(value)
-        active = set(self.split.active) if own else set()
+        active = set(self.split.active)
         gradient = [next(found) if i in active else zero for i in places]
         hessian = {(i, j): next(found) if {i, j} <= active else zero for i, j in _triangle(self.size)}
         mixed = [[next(found) if i in active else zero for i in places] for _ in range(common)]

@@ -1,8 +1,8 @@
 """Quotients as products: one reciprocal where several divide by the same, or by what all rows have in common.
 
-A processor divides at a tenth of the speed at which it multiplies, and derivatives are full of quotients: x/s with its
-derivatives in x and s has nine. A product with a reciprocal may differ from the quotient in the last digit. Where that
-could be seen, in a comparison or in what is rounded to a whole number, the quotient stays as it is.
+A processor divides at a tenth of the speed at which it multiplies, and derivatives are full of quotients: Student's
+logarithmic density with its own has fifteen. A product with a reciprocal may differ from the quotient in the last
+digit. Where that could be seen, in a comparison or in what is rounded to a whole number, the quotient stays as it is.
 """
 
 from collections import Counter
