@@ -156,6 +156,32 @@ def test_a_scale_in_common(data):
 
 
 @pytest.mark.smoke
+@pytest.mark.parametrize("places", [(0, 2), (0, 2, 3), (1, 2, 4, 5, 6), tuple(range(1, 1 + P))])
+def test_columns_are_those_of_the_coordinates_that_predictors_depend_on(data, places):
+    """Two to P of them, side by side or not; the others are a scale and one that nothing depends on."""
+    columns, scale = np.array(places), max(places) + 1
+
+    def density(params, row):
+        return norm.logpdf(row["y"], sum(row["x"][i] * params[at] for i, at in enumerate(places)), params[scale])
+
+    theta = np.linspace(0.9, 0.3, scale + 2)
+    with jax.enable_x64(True):
+        row = [jax.ShapeDtypeStruct((P,), float), jax.ShapeDtypeStruct((), float)]
+        split = split_always(lambda at, x, y: density(at, {"x": x, "y": y}), jnp.zeros(scale + 2), row)
+    assert split.active == places and split.sizes == (1, 1)
+    value, _, gradient, hessian, _ = by_native_loops(density, theta, data, None, PARTS[1])
+    x, y, s = data["x"][7:4101, : len(places)], data["y"][7:4101], theta[scale]
+    r = (y - x @ theta[columns]) / s
+    np.testing.assert_allclose(value, np.sum(0.5 * r**2 + np.log(s) + 0.5 * np.log(2 * np.pi)), **CLOSE)
+    slopes, bends = np.zeros(scale + 2), np.zeros((scale + 2, scale + 2))
+    slopes[columns], slopes[scale] = -x.T @ r / s, np.sum(1 - r**2) / s
+    bends[np.ix_(columns, columns)], bends[scale, scale] = x.T @ x / s**2, np.sum(3 * r**2 - 1) / s**2
+    bends[columns, scale] = bends[scale, columns] = 2 * x.T @ r / s**2
+    np.testing.assert_allclose(gradient, slopes, **CLOSE)
+    np.testing.assert_allclose(hessian, bends, **CLOSE)
+
+
+@pytest.mark.smoke
 def test_a_density_whose_value_alone_keeps_something_for_several_uses(data):
     """Negative binomial: the mean goes into quotients that are worked out by themselves. Values against SciPy."""
 

@@ -9,7 +9,7 @@ then adds J' h'' J row by row to the lower triangle, in strips as wide as a vect
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple, TypeGuard, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,7 @@ from mle_jax.likelihood.evaluation import weigh
 from mle_jax.likelihood.parts import Part
 from mle_jax.likelihood.stages import derivatives_by_row, values_by_row, work_out_between
 from mle_jax.likelihood.terms import Terms, plus
+from mle_jax.likelihood.tile_products import along, assembled, no_products, place_of, width_of, with_products
 from mle_jax.likelihood.traced import trace, work_out
 
 T = TypeVar("T")
@@ -34,8 +35,6 @@ TOGETHER = 8
 """Rows added to the Hessian at once, predictors of their own times rows: their factors fill half of the registers."""
 APART = 4
 """Sums that a scalar product of a row consists of: each number waits for the one before only within its own sum."""
-STRIP = 4
-"""Rows of the Hessian that end in the same column."""
 BLOCK = 16384
 """Rows whose sums are plain ones; those of blocks are carried in twice the precision."""
 MOST_COORDINATES = 32
@@ -47,18 +46,6 @@ LONGEST = 9000
 and more to compile than they save."""
 POINTS = 8
 """Points at which the sums are evaluated in one pass, side by side: a vector."""
-
-
-class Products(NamedTuple):
-    """Sums of products with the Jacobians of the rows' own predictors.
-
-    Attributes:
-        vectors: J' h'_u, and h''_su J for every predictor in common, (k,) each.
-        strips: the lower triangle of J' h''_uu J, as `_strips` cuts it.
-    """
-
-    vectors: list[Array]
-    strips: list[Array]
 
 
 class Tiles:
@@ -152,24 +139,23 @@ class Tiles:
 
             value, *rest = kept(work_out, once)
             slopes, bends = rest[: own + size], rest[own + size :]
-            found = [value, jnp.abs(value), *slopes[own:], *(bends[_place(*pair)] for pair in shared)]
+            found = [value, jnp.abs(value), *slopes[own:], *(bends[place_of(*pair)] for pair in shared)]
 
             def few(part: Array, *factors: list[Array]) -> tuple[list[Array], ...]:
                 of = lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, part * height, height)  # noqa: E731
                 through = _jacobians(split, theta, _some(rows, begin + part * height, height, of(weights)))
                 return through, *(list(map(of, leaves)) for leaves in factors)
 
-            products = repeat(trips[0], lambda i, sums: _with_products(sums, *few(i, slopes, bends)), sums[1])
+            products = repeat(trips[0], lambda i, sums: with_products(sums, *few(i, slopes, bends)), sums[1])
             gradient, *mixed = products.vectors
-            gradient = repeat(trips[1], lambda i, gradient: gradient + _along(*few(i, slopes)), gradient)
+            gradient = repeat(trips[1], lambda i, gradient: gradient + along(*few(i, slopes)), gradient)
             plain = [so_far + more for so_far, more in zip(sums[0], found, strict=True)]
             return plain, products._replace(vectors=[gradient, *mixed])
 
-        zeros = lambda *shape: jnp.zeros(shape, theta.dtype)  # noqa: E731 - of one type
-        strips = [zeros(high - low, high) for low, high in _strips(theta.size)]
-        nothing = [zeros(TILE)] * (2 + size + len(shared)), Products([zeros(theta.size)] * (1 + size), strips)
+        plain = [jnp.zeros(TILE, theta.dtype)] * (2 + size + len(shared))
+        nothing = plain, no_products(len(split.active), size, theta.dtype)
         sums, products = self._summed(of_tile, nothing, theta, ahead, trips)
-        return _assembled([jnp.sum(plain) for plain in sums], products, size)
+        return assembled([jnp.sum(one) for one in sums], products, split.active, theta.size)
 
     def _descriptions(self, split: Split, dtype: Any) -> tuple[list[Any], Any]:
         """Describe what a row has in common with the others, and what is its own."""
@@ -211,56 +197,6 @@ class Tiles:
         high, low = jax.lax.fori_loop(0, self._part.blocks(BLOCK), block, (nothing, nothing))
         found: T = jax.tree_util.tree_map(jnp.add, high, low)
         return found
-
-
-def _strips(size: int) -> list[tuple[int, int]]:
-    """Return which rows of the Hessian are taken together; all of them end in the last one's column."""
-    return [(low, min(low + STRIP, size)) for low in range(0, size, STRIP)]
-
-
-def _place(i: int, j: int) -> int:
-    """Return where an entry of a symmetric matrix is in the list of its lower triangle."""
-    return max(i, j) * (max(i, j) + 1) // 2 + min(i, j)
-
-
-def _with_products(sums: Products, through: list[Array], slopes: list[Array], bends: list[Array]) -> Products:
-    """Add what some rows' own predictors contribute: J' h'_u, h''_su J and J' h''_uu J."""
-    own = len(through)
-    each = _each(through)
-    mixed = [_along(through, [bends[_place(c, a)] for a in range(own)]) for c in range(own, len(slopes))]
-
-    def strip(low: int, high: int) -> Array:
-        bent = [total(bends[_place(a, b)][r] * through[b][r, low:high] for b in range(own)) for r, a in each]
-        return total(left[:, None] * through[a][r, :high] for left, (r, a) in zip(bent, each, strict=True))
-
-    vectors = [so_far + more for so_far, more in zip(sums.vectors, [_along(through, slopes), *mixed], strict=True)]
-    edges = _strips(through[0].shape[1])
-    return Products(vectors, [so_far + strip(*at) for so_far, at in zip(sums.strips, edges, strict=True)])
-
-
-def _along(through: list[Array], factors: list[Array]) -> Array:
-    """Return J' times a factor for every predictor of some rows, (k,)."""
-    return total(through[a][r] * factors[a][r] for r, a in _each(through))
-
-
-def _each(through: list[Array]) -> list[tuple[int, int]]:
-    """Return every row with each of its own predictors."""
-    return [(r, a) for r in range(through[0].shape[0]) for a in range(len(through))]
-
-
-def _assembled(sums: list[Array], products: Products, size: int) -> Terms:
-    """Put the sums together, those of c predictors in common being the last."""
-    value, magnitude, *in_common = sums
-    gradient, *mixed = products.vectors
-    whole = [jnp.pad(strip, ((0, 0), (0, gradient.size - strip.shape[1]))) for strip in products.strips]
-    hessian = jnp.tril(jnp.concatenate(whole))
-    hessian = hessian + jnp.tril(hessian, -1).T
-    if not size:
-        return Terms(value, magnitude, gradient, hessian, None)
-    second = [[in_common[size + _place(c, d)] for d in range(size)] for c in range(size)]
-    return Terms(
-        value, magnitude, gradient, hessian, (jnp.stack(in_common[:size]), jnp.stack(mixed), jnp.asarray(second))
-    )
 
 
 def _some(rows: Any, begin: Array, height: int, weights: Array) -> list[Array]:
@@ -307,13 +243,24 @@ def _of_rows(
 
 
 def _jacobians(split: Split, theta: Array, leaves: list[Array]) -> list[Array]:
-    """Return the Jacobians of the rows' own predictors, (rows, k) each."""
+    """Return the Jacobians of the rows' own predictors in the active coordinates, filled up, (rows, width) each."""
+    runs = _runs(split.active)
+    missing = width_of(len(split.active)) - len(split.active)
+
+    def filled(vector: Array) -> Array:
+        return jnp.pad(jnp.concatenate([vector[first:end] for first, end in runs]), (0, missing))
 
     def of_row(theta: Array, *row: Array) -> tuple[Array, ...]:
         predictors, pull = jax.vjp(lambda at: split.of_row(at, row), theta)
-        return tuple(pull(direction)[0] for direction in jnp.eye(split.sizes[0], dtype=predictors.dtype))
+        return tuple(filled(pull(direction)[0]) for direction in jnp.eye(split.sizes[0], dtype=predictors.dtype))
 
     return jax.vmap(partial(_multiplying(of_row, theta, leaves, _scaled), theta))(*leaves)
+
+
+def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the stretches, ends excluded, that ascending numbers consist of."""
+    edges = [i for i in range(1, len(numbers)) if numbers[i] != numbers[i - 1] + 1]
+    return [(numbers[i], numbers[j - 1] + 1) for i, j in zip([0, *edges], [*edges, len(numbers)], strict=True)]
 
 
 def _multiplying(
