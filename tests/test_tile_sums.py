@@ -157,7 +157,7 @@ def test_a_scale_in_common(data):
 
 @pytest.mark.smoke
 @pytest.mark.parametrize("places", [(0, 2), (0, 2, 3), (1, 2, 4, 5, 6), tuple(range(1, 1 + P))])
-def test_columns_are_those_of_the_coordinates_that_predictors_depend_on(data, places):
+def test_coordinates_that_predictors_depend_on_may_be_any(data, places):
     """Two to P of them, side by side or not; the others are a scale and one that nothing depends on."""
     columns, scale = np.array(places), max(places) + 1
 

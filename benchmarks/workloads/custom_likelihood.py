@@ -77,8 +77,10 @@ def prepare_statsmodels(options: dict[str, Any], data: Data, *, by_itself: bool 
             constant = gammaln((df + 1) / 2) - gammaln(df / 2) - np.log(np.pi * df) / 2 - np.log(scale)
             return constant - (df + 1) / 2 * np.log1p(z * z / df)
 
-    first = start(data)
-    begin = None if by_itself else np.append(first["w"], np.log([first["scale"], first["df"]]))
+    begin = None
+    if not by_itself:
+        first = start(data)
+        begin = np.append(first["w"], np.log([first["scale"], first["df"]]))
 
     def run() -> dict[str, Any]:
         model = StudentT(data["y"], data["x"], extra_params_names=["log scale", "log df"])

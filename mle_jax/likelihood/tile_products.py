@@ -1,14 +1,13 @@
 """Products of few rows with the Jacobians of their own predictors, added up by vectors: J' h'_u, h''_su J, J' h''_uu J.
 
 Of a product only the lower triangle is summed, in strips of rows, each as wide as its last row needs and filled up to
-whole vectors. A coordinate on which no predictor of a row depends, a scale say, has no column (`affine.Split.active`).
+whole vectors. Coordinates on which no predictor of a row depends, a scale say, have no column (`columns_of`).
 """
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from mle_jax._side_by_side import total
@@ -32,6 +31,14 @@ class Products(NamedTuple):
     strips: list[Array]
 
 
+def columns_of(active: Sequence[int]) -> range:
+    """Return the coordinates that have a column: from the first to the last on which a predictor depends, in a piece.
+
+    One between them on which none does is rare: it has a column of zeros.
+    """
+    return range(active[0], active[-1] + 1)
+
+
 def width_of(columns: int) -> int:
     """Return how many columns are read and written for so many: whole vectors, or as few as a shorter one has."""
     return -(-columns // VECTOR) * VECTOR if columns > 2 else columns
@@ -42,10 +49,10 @@ def place_of(i: int, j: int) -> int:
     return max(i, j) * (max(i, j) + 1) // 2 + min(i, j)
 
 
-def no_products(columns: int, common: int, dtype: Any) -> Products:
-    """Return the sums of no rows, with so many active coordinates and predictors in common."""
-    strips = [jnp.zeros((high - low, width_of(high)), dtype) for low, high in _strips(columns)]
-    return Products([jnp.zeros(width_of(columns), dtype)] * (1 + common), strips)
+def no_products(columns: range, common: int, dtype: Any) -> Products:
+    """Return the sums of no rows, with these columns and so many predictors in common."""
+    strips = [jnp.zeros((high - low, width_of(high)), dtype) for low, high in _strips(len(columns))]
+    return Products([jnp.zeros(width_of(len(columns)), dtype)] * (1 + common), strips)
 
 
 def with_products(sums: Products, through: list[Array], slopes: list[Array], bends: list[Array]) -> Products:
@@ -75,29 +82,28 @@ def along(through: list[Array], factors: list[Array]) -> Array:
     return total(through[a][r] * factors[a][r] for r, a in _each(through))
 
 
-def assembled(sums: list[Array], products: Products, active: Sequence[int], size: int) -> Terms:
-    """Put the sums together: among zeros, where a coordinate is not active.
+def assembled(sums: list[Array], products: Products, columns: range, size: int) -> Terms:
+    """Put the sums together: among zeros, where a coordinate has no column.
 
     Args:
         sums: of the values, their sizes, the slopes in the predictors in common, and the triangle of their bends.
         products: with the Jacobians of the others.
-        active: the coordinates of their columns.
+        columns: of these.
         size: the number of all coordinates.
     """
     value, magnitude, *in_common = sums
-    places, among = np.array(active), len(products.vectors) - 1
-    zeros = jnp.zeros(size, value.dtype)
-    gradient, *mixed = (zeros.at[places].set(vector[: len(active)]) for vector in products.vectors)
-    width = len(products.vectors[0])
+    around = columns.start, size - columns.stop
+    gradient, *mixed = (jnp.pad(vector[: len(columns)], around) for vector in products.vectors)
+    width = width_of(len(columns))
     whole = [jnp.pad(strip, ((0, 0), (0, width - strip.shape[1]))) for strip in products.strips]
-    lower = jnp.tril(jnp.concatenate(whole)[:, : len(active)])
-    hessian = jnp.zeros((size, size), value.dtype).at[np.ix_(places, places)].set(lower + jnp.tril(lower, -1).T)
-    if not among:
+    lower = jnp.tril(jnp.concatenate(whole)[:, : len(columns)])
+    hessian = jnp.pad(lower + jnp.tril(lower, -1).T, (around, around))
+    common = len(mixed)
+    if not common:
         return Terms(value, magnitude, gradient, hessian, None)
-    second = [[in_common[among + place_of(c, d)] for d in range(among)] for c in range(among)]
-    return Terms(
-        value, magnitude, gradient, hessian, (jnp.stack(in_common[:among]), jnp.stack(mixed), jnp.asarray(second))
-    )
+    second = [[in_common[common + place_of(c, d)] for d in range(common)] for c in range(common)]
+    first = jnp.stack(in_common[:common])
+    return Terms(value, magnitude, gradient, hessian, (first, jnp.stack(mixed), jnp.asarray(second)))
 
 
 def _strips(size: int) -> list[tuple[int, int]]:

@@ -22,7 +22,15 @@ from mle_jax.likelihood.evaluation import weigh
 from mle_jax.likelihood.parts import Part
 from mle_jax.likelihood.stages import derivatives_by_row, values_by_row, work_out_between
 from mle_jax.likelihood.terms import Terms, plus
-from mle_jax.likelihood.tile_products import along, assembled, no_products, place_of, width_of, with_products
+from mle_jax.likelihood.tile_products import (
+    along,
+    assembled,
+    columns_of,
+    no_products,
+    place_of,
+    width_of,
+    with_products,
+)
 from mle_jax.likelihood.traced import trace, work_out
 
 T = TypeVar("T")
@@ -152,10 +160,10 @@ class Tiles:
             plain = [so_far + more for so_far, more in zip(sums[0], found, strict=True)]
             return plain, products._replace(vectors=[gradient, *mixed])
 
-        plain = [jnp.zeros(TILE, theta.dtype)] * (2 + size + len(shared))
-        nothing = plain, no_products(len(split.active), size, theta.dtype)
+        columns = columns_of(split.active)
+        nothing = [jnp.zeros(TILE, theta.dtype)] * (2 + size + len(shared)), no_products(columns, size, theta.dtype)
         sums, products = self._summed(of_tile, nothing, theta, ahead, trips)
-        return assembled([jnp.sum(one) for one in sums], products, split.active, theta.size)
+        return assembled([jnp.sum(one) for one in sums], products, columns, theta.size)
 
     def _descriptions(self, split: Split, dtype: Any) -> tuple[list[Any], Any]:
         """Describe what a row has in common with the others, and what is its own."""
@@ -243,24 +251,15 @@ def _of_rows(
 
 
 def _jacobians(split: Split, theta: Array, leaves: list[Array]) -> list[Array]:
-    """Return the Jacobians of the rows' own predictors in the active coordinates, filled up, (rows, width) each."""
-    runs = _runs(split.active)
-    missing = width_of(len(split.active)) - len(split.active)
-
-    def filled(vector: Array) -> Array:
-        return jnp.pad(jnp.concatenate([vector[first:end] for first, end in runs]), (0, missing))
+    """Return the columns of the Jacobians of the rows' own predictors, filled up, (rows, width) each."""
+    columns = columns_of(split.active)
+    filled = lambda row: jnp.pad(row[columns.start : columns.stop], (0, width_of(len(columns)) - len(columns)))  # noqa: E731
 
     def of_row(theta: Array, *row: Array) -> tuple[Array, ...]:
         predictors, pull = jax.vjp(lambda at: split.of_row(at, row), theta)
         return tuple(filled(pull(direction)[0]) for direction in jnp.eye(split.sizes[0], dtype=predictors.dtype))
 
     return jax.vmap(partial(_multiplying(of_row, theta, leaves, _scaled), theta))(*leaves)
-
-
-def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
-    """Return the stretches, ends excluded, that ascending numbers consist of."""
-    edges = [i for i in range(1, len(numbers)) if numbers[i] != numbers[i - 1] + 1]
-    return [(numbers[i], numbers[j - 1] + 1) for i, j in zip([0, *edges], [*edges, len(numbers)], strict=True)]
 
 
 def _multiplying(
