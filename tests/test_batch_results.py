@@ -4,8 +4,10 @@ The model is two independent Gaussians, whose maximum is the mean and the standa
 total weight n), with the standard errors s / sqrt(n) and s / sqrt(2 n).
 """
 
+import copy
 import dataclasses
 import json
+import pickle
 
 import jax
 import jax.numpy as jnp
@@ -208,6 +210,16 @@ def test_a_single_fit_comes_back_with_history_and_kind_of_covariance(fits, tmp_p
     s = np.sqrt(w @ rest**2)
     of_deviation = (w @ rest**4 - s**4) / (4 * s**2) / WEIGHTS[0].sum()
     np.testing.assert_allclose(np.diagonal(back.covariance())[2:], of_deviation, rtol=1e-8)
+
+
+def test_fits_go_from_process_to_process_and_copies_are_themselves(keyed):
+    for fit in (keyed, keyed[0]):
+        back = pickle.loads(pickle.dumps(fit))
+        same(back, fit)
+        with pytest.raises(ValueError, match=r"sandwich.* a pickle, which holds its numbers alone; call"):
+            back.covariance("sandwich")
+        same(pickle.loads(pickle.dumps(back)), fit)
+        assert copy.copy(fit) is fit and copy.deepcopy(fit) is fit
 
 
 def test_what_needs_the_data_says_how_to_get_it(fits, tmp_path):

@@ -1,7 +1,9 @@
 """Tables: values kept at full precision, texts rounded for reading, p-values right far out in the tail."""
 
+import copy
 import html.parser
 import math
+import pickle
 import re
 
 import mpmath
@@ -44,6 +46,13 @@ def test_table_cannot_be_changed_from_outside(mixed):
         table.values["y"] = source
     with pytest.raises(AttributeError):
         table.title = "other"
+
+
+def test_table_goes_from_process_to_process(mixed):
+    for back in (pickle.loads(pickle.dumps(mixed)), copy.deepcopy(mixed)):
+        assert str(back) == str(mixed) and back.notes == mixed.notes and back.columns == mixed.columns
+        np.testing.assert_array_equal(back["x"], mixed["x"])
+        assert not back["x"].flags.writeable
 
 
 def test_table_without_rows_prints_its_headers():

@@ -11,7 +11,7 @@ from mle_jax._status import are_certified
 from mle_jax.optimizers.minimizing import History
 from mle_jax.results import covariance_access, reports
 from mle_jax.results.foreign_names import FOREIGN_NAMES
-from mle_jax.results.guards import checked_lane
+from mle_jax.results.guards import check_is_batch
 from mle_jax.results.record import Record
 from mle_jax.tables import Table
 
@@ -144,8 +144,7 @@ class Fit:
             >>> fit.covariance_kind
             'sandwich'
         """
-        record = covariance_access.with_kind(self, kind, clusters=clusters, correction=correction)
-        return replace(self, _record=record)
+        return replace(self, _record=covariance_access.with_kind(self, kind, clusters=clusters, correction=correction))
 
     @property
     def covariance_kind(self) -> str:
@@ -253,7 +252,8 @@ class Fit:
     def save(self, path: Any) -> None:
         """Write the numbers of this fit to one file, which `Fit.load` reads: a NumPy archive (npz), no pickle.
 
-        Model, data and weights are left out. Of the covariances only the kind in use is kept.
+        Model, data and weights are left out. Of the covariances only the kind in use is kept. ``pickle`` does the same,
+        so that a fit can be sent from one process to another.
 
         Raises:
             ValueError: the keys of a batch hold Python objects.
@@ -307,7 +307,6 @@ class Fit:
             >>> fits.failed()["status"].tolist()
             ['scale_collapsed']
         """
-        self._needs_batch("failed()")
         return reports.failed_table(self)
 
     def refit(
@@ -353,11 +352,22 @@ class Fit:
             >>> again.params["mu"].round(6).tolist(), again.refitted["settled_by"].tolist()
             ([3.0, 300.0], ['more steps', 'more steps'])
         """
-        self._needs_batch("refit()")
         from mle_jax.results.refitting import refit_lanes
 
         options = {"optimizer": optimizer, "max_steps": max_steps, "tolerance": tolerance, "seed": seed}
         return refit_lanes(self, mask, start=start, **options)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what `save` writes: processes send each other the numbers, not the model and the data."""
+        from mle_jax.results.stored import packed, unpacked
+
+        return unpacked, (packed(self),)
+
+    def __copy__(self) -> "Fit":
+        return self  # which cannot be changed
+
+    def __deepcopy__(self, _: Any) -> "Fit":
+        return self
 
     def __bool__(self) -> bool:
         """A fit is something, even where it did not converge: ask for `converged`."""
@@ -365,22 +375,16 @@ class Fit:
 
     def __len__(self) -> int:
         """Return the number of datasets of a batch."""
-        self._needs_batch("len()")
+        check_is_batch(self, "len()")
         assert self._record.n_lanes is not None
         return self._record.n_lanes
 
     def __getitem__(self, lane: int) -> "Fit":
         """Return the fit of one dataset of a batch."""
-        self._needs_batch("indexing")
-        from mle_jax.results.group_fits import one_group
-        from mle_jax.results.lanes import one_lane
-        from mle_jax.results.stored import stored_lane
+        check_is_batch(self, "indexing")
+        from mle_jax.results.one_of_many import one_dataset
 
-        lane = checked_lane(lane, len(self))
-        if self._record.matrix is not None or self.buckets is not None:
-            return (one_group if self._record.matrix is None else stored_lane)(self, lane)
-        one, rung = one_lane(self, lane), self._record.settled_by.get(lane)
-        return one if rung is None else replace(one, _record=replace(one._record, optimizer=f"refit, by {rung}"))
+        return one_dataset(self, lane)
 
     def __iter__(self) -> Iterator["Fit"]:
         """Iterate over the fits of a batch."""
@@ -394,7 +398,3 @@ class Fit:
         """Say what a foreign name is called here."""
         hint = f"'{name}' is called {FOREIGN_NAMES[name]} here" if name in FOREIGN_NAMES else None
         raise AttributeError(hint or f"Fit has no attribute '{name}'")
-
-    def _needs_batch(self, what: str) -> None:
-        if not self.is_batch:
-            raise TypeError(f"{what} is for the results of fit_batch and fit_groups, but this is a single fit")

@@ -30,7 +30,7 @@ def check_verb(verb: str, model: Any, data: Any, *others: Any) -> None:
 
 
 def check_has_rows(fit: "Fit", what: str) -> None:
-    """Raise where a fit was read from a file, or holds numbers of groups alone, and has neither model nor data.
+    """Raise where a fit has neither model nor data: read from a file or a pickle, or numbers of groups alone.
 
     Raises:
         ValueError: with the call that gets what was asked for.
@@ -44,9 +44,19 @@ def check_has_rows(fit: "Fit", what: str) -> None:
         return
     call = "fit_batch(model, data, start=fits.params)" if fit.is_batch else "evaluate(model, data, fit.params)"
     raise ValueError(
-        f"{what} needs the model and the data, but this fit was read from a file, which holds its numbers alone; "
-        f"call {call} for it"
+        f"{what} needs the model and the data, but this fit was read from a file or a pickle, which holds its numbers "
+        f"alone; call {call} for it"
     )
+
+
+def check_is_batch(fit: "Fit", what: str) -> None:
+    """Raise where this is a single fit.
+
+    Raises:
+        TypeError: with where it belongs.
+    """
+    if not fit.is_batch:
+        raise TypeError(f"{what} is for the results of fit_batch and fit_groups, but this is a single fit")
 
 
 def check_one_shape(fit: "Fit", what: str) -> None:

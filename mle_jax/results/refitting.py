@@ -42,7 +42,7 @@ from mle_jax.optimizers import LBFGS
 from mle_jax.results.beginnings import Beginnings, as_given, highest, highest_known, leaves_of, where_stopped
 from mle_jax.results.covariance_access import lane_inputs
 from mle_jax.results.fit_object import Fit
-from mle_jax.results.guards import check_has_rows, check_one_shape, checked_tolerance
+from mle_jax.results.guards import check_has_rows, check_is_batch, check_one_shape, checked_tolerance
 from mle_jax.results.lanes import build_batch, look_again
 from mle_jax.results.record import Record
 from mle_jax.results.reports import STATUS_NAMES, with_keys
@@ -94,6 +94,7 @@ def refit_lanes(
     fits: Fit, mask: Any, *, start: Any, optimizer: Any, max_steps: int | None, tolerance: float, seed: int
 ) -> Fit:
     """Try some lanes of a batch again; see `Fit.refit`."""
+    check_is_batch(fits, "refit()")
     check_has_rows(fits, "refit()")
     check_one_shape(fits, "refit()")
     record = fits._record

@@ -9,6 +9,7 @@ from mle_jax._status import Status
 from mle_jax._text import plural, significant
 from mle_jax.fitting.multistart import Maxima
 from mle_jax.results.covariance_access import flatten_numpy, standard_errors_of
+from mle_jax.results.guards import check_is_batch
 from mle_jax.tables import Table, coefficient_table, summary_text
 
 if TYPE_CHECKING:
@@ -142,6 +143,7 @@ def main_table(fit: "Fit") -> Table:
 
 def failed_table(fit: "Fit") -> Table:
     """Return the lanes that were not certified and why."""
+    check_is_batch(fit, "failed()")
     lanes = np.flatnonzero(~fit.converged)
     if fit.buckets is not None:
         reasons = [fit.message[lane] for lane in lanes.tolist()]

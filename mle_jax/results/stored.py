@@ -1,11 +1,12 @@
 """`Fit.save` and `Fit.load`: all numbers of a fit in one file of arrays (npz), what is in words in a JSON header of it.
 
-Nothing is pickled, so a file runs no code and outlives versions of this library. Model, data and weights are left out.
-A fit that is read back needs no model: it has its numbers, names, tables and the covariance matrix in use; what takes
-the model or the data raises and says how to get it. Containers in params other than dicts, lists and tuples come back
-as one dict of the leaves by name.
+A pickled fit is such a file, too. Nothing in it is pickled, so it runs no code and outlives versions of this library.
+Model, data and weights are left out. A fit that is read back needs no model: it has its numbers, names, tables and the
+covariance matrix in use; what takes the model or the data raises and says how to get it. Containers in params other
+than dicts, lists and tuples come back as one dict of the leaves by name.
 """
 
+import io
 import json
 import os
 from dataclasses import dataclass, replace
@@ -67,6 +68,28 @@ class StoredPlace:
 
 def save_fit(fit: Fit, path: Any) -> None:
     """Write a fit; see `Fit.save`."""
+    arrays = _in_arrays(fit)
+    target = Path(path)
+    part = target.with_name(target.name + ".part")  # a file is whole or not there
+    with part.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+    os.replace(part, target)
+
+
+def packed(fit: Fit) -> bytes:
+    """Return the file that `save_fit` writes."""
+    with io.BytesIO() as file:
+        np.savez(file, allow_pickle=False, **_in_arrays(fit))
+        return file.getvalue()
+
+
+def unpacked(content: bytes) -> Fit:
+    """Read back what `packed` returned."""
+    with io.BytesIO(content) as file:
+        return load_fit(file)
+
+
+def _in_arrays(fit: Fit) -> dict[str, np.ndarray]:
     header, arrays = _in_words(fit), _in_numbers(fit)
     for i, (name, values) in enumerate((fit._record.keys or {}).items()):
         arrays[f"key{i}"] = _plain(name, values)
@@ -76,11 +99,7 @@ def save_fit(fit: Fit, path: Any) -> None:
             header["tables"][name] = {"columns": table.columns, "title": table.title, "notes": table.notes}
             arrays |= {f"{name}{i}": table[column] for i, column in enumerate(table.columns)}
     arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
-    target = Path(path)
-    part = target.with_name(target.name + ".part")  # a file is whole or not there
-    with part.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
-    os.replace(part, target)
+    return arrays
 
 
 def _in_words(fit: Fit) -> dict[str, Any]:
@@ -174,7 +193,7 @@ def _read_back(node: Any) -> Any:
 
 
 def load_fit(path: Any) -> Fit:
-    """Read a fit back; see `Fit.load`."""
+    """Read a fit back from a path or an open file; see `Fit.load`."""
     header, arrays = _opened(path)
     space = _space(header, arrays)
     messages = [header["messages"][code] for code in arrays["message"].tolist()]

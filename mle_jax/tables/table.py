@@ -68,6 +68,10 @@ class Table:
         object.__setattr__(self, "values", MappingProxyType(columns))
         object.__setattr__(self, "notes", tuple(self.notes))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the columns, of which only a view that nobody can write to is kept here."""
+        return Table, (dict(self.values), self.title, self.notes)
+
     @property
     def columns(self) -> tuple[str, ...]:
         """The names of the columns, in order."""
