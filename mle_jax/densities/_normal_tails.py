@@ -27,9 +27,10 @@ CHEBYSHEV = (
 def hazard_minus_argument(t: Array) -> Array:
     """Return c(t) for t >= 0 by Clenshaw's recurrence."""
     s = 1 - 8 / (t + 4)
+    twice = 2 * s
     one, two = jnp.zeros_like(t), jnp.zeros_like(t)
     for coefficient in reversed(CHEBYSHEV[1:]):
-        one, two = coefficient + 2 * s * one - two, one
+        one, two = coefficient + twice * one - two, one
     return (CHEBYSHEV[0] + s * one - two) / (t + 4)
 
 

@@ -17,7 +17,8 @@ def with_partials(function: Function, *partials: Function | None) -> Function:
     have partials of its own, which gives accurate second derivatives. None stands for an argument that is data (a
     count): the result does not depend on it as far as derivatives are concerned.
     """
-    differentiable = jax.custom_jvp(function)
+    differentiable = jax.custom_jvp(jax.jit(function))
+    partials = tuple(partial if partial is None else jax.jit(partial) for partial in partials)
 
     def rule(primals: Any, tangents: Any) -> tuple[Array, Array]:
         value = differentiable(*primals)
