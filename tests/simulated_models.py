@@ -13,6 +13,7 @@ from ready_made_models import ALONE, READY, N, W, X
 import mle_jax as mle
 
 RNG = np.random.default_rng(7)
+DRAWS = 1250  # of N rows each: a quarter of those that a check takes by itself, for the many that are right
 COUNTED = {"x": X, "y": np.zeros(N, int)}
 
 

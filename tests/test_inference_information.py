@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.scipy.stats import norm
 from ready_made_models import READY
-from simulated_models import RIGHT, N, categorical, draw_categorical, model
+from simulated_models import DRAWS, RIGHT, N, categorical, draw_categorical, model
 
 import mle_jax as mle
 
@@ -71,7 +71,7 @@ def quick(names, fast):
 @pytest.mark.parametrize("name", quick(SHIPPED, ["linear_gaussian"]))
 def test_the_informations_of_shipped_models_are_right(name):
     case = RIGHT[name]
-    report = mle.check_information(case.model, case.data, case.params)
+    report = mle.check_information(case.model, case.data, case.params, draws=DRAWS)
     assert report.passed, str(report)
     assert report.diagnosis == ""
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.scipy.stats import norm
-from simulated_models import ALONE, RIGHT, SPREAD, WRONG, N, draw_normal, model, normal
+from simulated_models import ALONE, DRAWS, RIGHT, SPREAD, WRONG, N, draw_normal, model, normal
 
 import mle_jax as mle
 from mle_jax.inference.counts import BLOCK, probabilities_of_counts
@@ -35,7 +35,7 @@ def quick(table, fast):
 @pytest.mark.parametrize("name", quick([name for name in RIGHT if name not in OTHER_LINKS], FAST_RIGHT))
 def test_right_likelihoods_pass(name):
     case = RIGHT[name]
-    report = mle.check_likelihood(case.model, case.data, case.params, support=SUPPORTS.get(name))
+    report = mle.check_likelihood(case.model, case.data, case.params, support=SUPPORTS.get(name), draws=DRAWS)
     assert report.passed, str(report)
     assert report.diagnosis == ""
     totals = [row.found for row in report.rows if row.check == "normalization"]
