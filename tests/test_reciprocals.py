@@ -65,6 +65,77 @@ def test_a_quotient_that_is_compared_or_rounded_stays_one():
     assert run(short, 0.3, 0.1)[:2] == run(plain, 0.3, 0.1)[:2] == [2.0, 1.0]
 
 
+def chosen(x):
+    """Return the whole part of x, from inside a loop."""
+    return jax.lax.map(lambda k: jnp.where(jnp.floor(x) == k, k, 0.0), jnp.arange(5.0)).sum()
+
+
+def halted(x):
+    return jax.lax.while_loop(lambda k: k + 1.0 <= x, lambda k: k + 1.0, 0.0)
+
+
+def branched(x):
+    return jax.lax.cond(True, jnp.floor, lambda y: y, x)
+
+
+@jax.custom_vjp
+def ruled(x):
+    return jnp.floor(x)
+
+
+ruled.defvjp(lambda x: (ruled(x), None), lambda _, slope: (slope,))
+
+
+def placed(x):
+    return jnp.argmax(jnp.stack([3.0, x])).astype(float) + jnp.argsort(jnp.stack([x, 3.0]))[0]
+
+
+@jax.enable_x64(True)
+@pytest.mark.parametrize("seen", [chosen, halted, branched, ruled, placed, jnp.trunc, jnp.spacing])
+def test_a_quotient_that_is_looked_at_elsewhere_stays_one(seen):
+    def function(x, s):
+        return seen(x / s), (x + 1.0) / s, (x + 2.0) / s
+
+    plain, short = both(function, 0.3, 0.1)
+    assert divisions(short) == 2
+    assert run(short, 0.3, 0.1)[0] == run(plain, 0.3, 0.1)[0]
+
+
+@jax.enable_x64(True)
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, s: jnp.log(1.0 - x / s),
+        lambda x, s: jnp.log1p(-x / s),
+        lambda x, s: jnp.sqrt(1.0 - x / s),
+        lambda x, s: 1.0 / (x / s - 1.0),
+        lambda x, s: jnp.arctanh(x / s),
+        lambda x, s: (2.0 * (3.0 - 3.0 * (x / s))) ** -2,
+    ],
+)
+def test_a_quotient_that_may_cancel_before_a_singular_point_stays_one(function):
+    """49 times the reciprocal of 49 is not 1: what is infinite or 0 at the end of the support would not be."""
+    assert 49.0 * (1.0 / 49.0) != 1.0
+    plain, short = both(lambda x, s: (function(x, s), (x + 1.0) / s, (x + 2.0) / s), 49.0, 49.0)
+    assert divisions(short) < divisions(plain)
+    assert run(short, 49.0, 49.0)[0] == run(plain, 49.0, 49.0)[0]
+
+
+@jax.enable_x64(True)
+@pytest.mark.parametrize("z", [700.0, 709.0, 709.7])
+def test_divisors_next_to_the_largest_number_are_divisors(z):
+    """1/exp(709) is too small for a normal number, and others count as 0 in compiled programs."""
+
+    def function(z):
+        e = jnp.exp(z)
+        return e / (1.0 + e), (1.0 + e) ** -1, 1e300 / (1.0 + e)
+
+    plain, short = both(function, z)
+    assert divisions(short) == 1
+    found = jax.jit(lambda z: work_out(short, {0: z}, short.results))(z)
+    np.testing.assert_allclose(found, function(z), **CLOSE, atol=1e-307)
+
+
 @jax.enable_x64(True)
 def test_a_single_division_by_what_is_known_early_is_done_early():
     def function(early, late):

@@ -1,10 +1,12 @@
 """Quotients as products: one reciprocal where several divide by the same, or by what all rows have in common.
 
 A processor divides at a tenth of the speed at which it multiplies, and derivatives are full of quotients: Student's
-logarithmic density with its own has fifteen. A product with a reciprocal may differ from the quotient in the last
-digit. Where that could be seen, in a comparison or in what is rounded to a whole number, the quotient stays as it is.
+logarithmic density with its derivatives has fifteen. A product with a reciprocal may differ from the quotient in the
+last digit, and 49 times the reciprocal of 49 is not 1. Where that could matter the quotient stays as it is: in what may
+jump, such as a comparison, and in a sum that may cancel before a function that is singular at 0, as in log(1 - x/s).
 """
 
+import enum
 from collections import Counter
 from collections.abc import Callable, Collection
 from functools import partial
@@ -13,12 +15,25 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.extend.core import Literal
 
-from mle_jax.likelihood.traced import Program, Step, numbers
+from mle_jax.likelihood.traced import Program, Step
 
-_JUMPS = "ceil convert_element_type eq floor ge gt is_finite le lt ne rem round sign"
-JUMPS = frozenset(_JUMPS.split())
-"""Operations whose result may jump where what they are of hardly changes."""
+_AS_EXACT = "abs copy max min mul neg reshape select_n square squeeze"
+AS_EXACT = frozenset(_AS_EXACT.split())
+"""Operations whose result has the relative error of what they are of, and is 0 where that is."""
+_SMOOTH = "add add_any atan atan2 cos erf erfc exp exp2 expm1 log logistic sin sinh cosh sub tanh"
+SMOOTH = frozenset(_SMOOTH.split())
+"""Operations whose result hardly changes where what they are of hardly does."""
+SINGULAR_AT_ZERO = frozenset({"cbrt", "log", "pow", "rsqrt", "sqrt"})
+
+
+class Needed(enum.IntEnum):
+    """How a value must be worked out for the sake of what is made of it."""
+
+    TO_THE_LAST_DIGIT_BUT_ONE = 0
+    AND_ZERO_WHERE_IT_IS = 1
+    EXACTLY = 2
 
 
 def with_reciprocals(program: Program, early: Collection[int]) -> Program:
@@ -29,7 +44,7 @@ def with_reciprocals(program: Program, early: Collection[int]) -> Program:
         early: the values that are known beforehand: to divide by them once is once too often.
     """
     # Quotients of what is known beforehand are worked out only once.
-    untouched = _seen_exactly(program).union(early)
+    untouched = _needed_exactly(program).union(early)
     divisors = [_divisor(step) if untouched.isdisjoint(step.outputs) else None for step in program.steps]
     counts = Counter(divisors)
     worth = {by for by in counts if by is not None and (by in early or counts[by] > 1)}
@@ -40,17 +55,21 @@ def with_reciprocals(program: Program, early: Collection[int]) -> Program:
             steps.append(step)
             continue
         number = jax.ShapeDtypeStruct(program.shapes[by], program.types[by])
-        if by not in inverse:
-            inverse[by] = len(shapes)
+
+        def new(function: Callable[..., Array], *values: Any, number: Any = number) -> int:
             shapes.append(number.shape)
             types.append(number.dtype)
-            divide = _equation(lambda x: jax.lax.div(jnp.ones((), x.dtype), x), number)
-            steps.append(Step(divide, (divide.invars[0], by), (inverse[by],)))
+            steps.append(_step(function, values, len(shapes) - 1, number))
+            return len(shapes) - 1
+
+        if by not in inverse:
+            inverse[by] = new(_four_by, by)
         if step.equation.primitive.name == "div":
-            steps.append(Step(_equation(jax.lax.mul, number, number), (step.inputs[0], inverse[by]), step.outputs))
+            product = new(jax.lax.mul, step.inputs[0], inverse[by])
+            steps.append(_step(_quarter, (product,), step.outputs[0], number))
         else:
             power = partial(jax.lax.integer_pow, y=-step.equation.params["y"])
-            steps.append(Step(_equation(power, number), (inverse[by],), step.outputs))
+            steps.append(_step(power, (new(_quarter, inverse[by]),), step.outputs[0], number))
     return program._replace(steps=tuple(steps), shapes=tuple(shapes), types=tuple(types))
 
 
@@ -58,20 +77,53 @@ def _divisor(step: Step) -> int | None:
     """Return what a step divides by, if that is a value of the program."""
     name, params = step.equation.primitive.name, step.equation.params
     by = step.inputs[-1] if name == "div" else step.inputs[0] if name == "integer_pow" and params["y"] < 0 else None
-    shapes = {atom.aval.shape for atom in (*step.equation.invars, *step.equation.outvars)}
+    shapes = {atom.aval.shape for atom in _variables(step)}
     floating = jnp.issubdtype(step.equation.outvars[0].aval.dtype, jnp.floating)
     return by if isinstance(by, int) and floating and shapes == {()} else None
 
 
-def _seen_exactly(program: Program) -> set[int]:
-    """Return the values on which something depends that may jump."""
-    seen: set[int] = set()
+def _needed_exactly(program: Program) -> set[int]:
+    """Return the values that must be what they are to the last digit."""
+    needed = dict.fromkeys(range(len(program.shapes)), Needed.TO_THE_LAST_DIGIT_BUT_ONE)
     for step in reversed(program.steps):
-        if step.equation.primitive.name in JUMPS or not seen.isdisjoint(step.outputs):
-            seen |= numbers(step.inputs)
-    return seen
+        result = max(needed[value] for value in step.outputs)
+        for place, value in enumerate(step.inputs):
+            if isinstance(value, int):
+                needed[value] = max(needed[value], _needed_of(step, place, result))
+    return {value for value, how in needed.items() if how is Needed.EXACTLY}
 
 
-def _equation(function: Callable[..., Array], *numbers: jax.ShapeDtypeStruct) -> Any:
-    """Return the last equation of a function of numbers, its only one but for constants."""
-    return jax.make_jaxpr(function)(*numbers).eqns[-1]
+def _needed_of(step: Step, place: int, result: Needed) -> Needed:
+    """Return how an input of a step must be worked out where its result is needed like that."""
+    name, params = step.equation.primitive.name, step.equation.params
+    same_type = name == "convert_element_type" and len({v.aval.dtype for v in _variables(step)}) == 1
+    if result is Needed.EXACTLY:
+        return Needed.EXACTLY
+    if (name == "div" and place == 1) or (name == "integer_pow" and params["y"] < 0):
+        return Needed.AND_ZERO_WHERE_IT_IS
+    if name in AS_EXACT or name in ("div", "integer_pow") or same_type:
+        return result
+    if name in SINGULAR_AT_ZERO and (name != "log" or not result):  # that of 1 is 0
+        return Needed.AND_ZERO_WHERE_IT_IS
+    return Needed.TO_THE_LAST_DIGIT_BUT_ONE if name in SMOOTH and not result else Needed.EXACTLY
+
+
+def _variables(step: Step) -> tuple[Any, ...]:
+    return (*step.equation.invars, *step.equation.outvars)
+
+
+def _four_by(x: Array) -> Array:
+    """Return 4/x: the reciprocal of the largest numbers is below the smallest normal one, and compiled code has 0."""
+    return jax.lax.div(x.dtype.type(4), x)
+
+
+def _quarter(x: Array) -> Array:
+    return jax.lax.mul(x, x.dtype.type(0.25))
+
+
+def _step(function: Callable[..., Array], values: tuple[Any, ...], output: int, number: jax.ShapeDtypeStruct) -> Step:
+    """Return a step that is one operation on numbers, of which those not given are literally written in it."""
+    equation = jax.make_jaxpr(function)(*(number,) * len(values)).eqns[-1]
+    given = iter(values)
+    inputs = tuple(atom if isinstance(atom, Literal) else next(given) for atom in equation.invars)
+    return Step(equation, inputs, (output,))
