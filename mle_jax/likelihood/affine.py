@@ -71,7 +71,7 @@ class Split(NamedTuple):
         of_data: what the log density computes from the row alone, log(y!) say: ``leaves -> arrays``.
         reads: the leaves that `outer` needs beside that.
         linear: whether `of_row` is linear in theta: nothing is added that theta does not change.
-        active: the coordinates that `of_row` depends on; the others have nothing but zeros in its Jacobian.
+        active: coordinates, among them all that `of_row` depends on; the others have nothing but zeros in its Jacobian.
     """
 
     of_row: Callable[[Array, Sequence[Array]], Array]
@@ -104,6 +104,8 @@ def split_always(function: Callable[..., Array], theta: Array, leaves: Sequence[
     cut = _smallest_cut(program, kinds)
     if sum(program.size(value) for value in cut) >= program.shapes[0][0]:
         cut = [0]
+    empty = {value: np.zeros(program.shapes[value], program.types[value]) for value in cut if not program.size(value)}
+    cut = [value for value in cut if value not in empty]
     own = [value for value in cut if by_row[value]]
     common = [value for value in cut if not by_row[value]]
     done, reads = _of_data(program, kinds, by_row, cut, len(leaves))
@@ -117,7 +119,7 @@ def split_always(function: Callable[..., Array], theta: Array, leaves: Sequence[
     def outer(
         row: Predictors, common_row: Predictors, leaves: Sequence[Array], computed: Sequence[Array] = ()
     ) -> Array:
-        known = dict(enumerate(leaves, 1)) | dict(zip(done, computed, strict=False))
+        known = empty | dict(enumerate(leaves, 1)) | dict(zip(done, computed, strict=False))
         known |= _taken_apart(program, own, row) | _taken_apart(program, common, common_row)
         return jnp.asarray(work_out(program, known, program.results)[0])
 

@@ -5,7 +5,7 @@ over the lanes, without a library call and without a matrix product: what a nati
 (`fitting.native`). What a row's log density computes from the data alone, the logarithm of y! for example, is worked
 out once, and so are the Jacobians of its affine predictors (`likelihood.affine`), which do not depend on the point.
 What it computes from the parameters alone, the gamma function of a dispersion for example, is worked out once for all
-rows (`likelihood.traced`).
+rows (`likelihood.stages`).
 
 With the predictors z = (u, s), u = J theta + c of a row's own and s = S theta + d in common, and the derivatives h' and
 h'' of its log density in z, the sums are those of `likelihood.row_sums`, written out entry by entry.

@@ -1,7 +1,8 @@
 """Products of few rows with the Jacobians of their own predictors, added up by vectors: J' h'_u, h''_su J, J' h''_uu J.
 
 Of a product only the lower triangle is summed, in strips of rows, each as wide as its last row needs and filled up to
-whole vectors. Coordinates on which no predictor of a row depends, a scale say, have no column (`columns_of`).
+whole vectors. Coordinates on which no predictor of a row depends, a scale say, have no column (`columns_of`), unless
+there are so many coordinates that `likelihood.affine` does not tell them apart.
 """
 
 from collections.abc import Sequence
@@ -73,7 +74,7 @@ def with_products(sums: Products, through: list[Array], slopes: list[Array], ben
         return total(left[:, None] * through[a][r, : width_of(high)] for left, (r, a) in zip(bent, each, strict=True))
 
     vectors = [so_far + more for so_far, more in zip(sums.vectors, [along(through, slopes), *mixed], strict=True)]
-    edges = _strips(sum(strip.shape[0] for strip in sums.strips))
+    edges = _strips(sum(so_far.shape[0] for so_far in sums.strips))
     return Products(vectors, [so_far + strip(*at) for so_far, at in zip(sums.strips, edges, strict=True)])
 
 
@@ -95,7 +96,7 @@ def assembled(sums: list[Array], products: Products, columns: range, size: int) 
     around = columns.start, size - columns.stop
     gradient, *mixed = (jnp.pad(vector[: len(columns)], around) for vector in products.vectors)
     width = width_of(len(columns))
-    whole = [jnp.pad(strip, ((0, 0), (0, width - strip.shape[1]))) for strip in products.strips]
+    whole = [jnp.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in products.strips]
     lower = jnp.tril(jnp.concatenate(whole)[:, : len(columns)])
     hessian = jnp.pad(lower + jnp.tril(lower, -1).T, (around, around))
     common = len(mixed)

@@ -252,8 +252,8 @@ class Fit:
     def save(self, path: Any) -> None:
         """Write the numbers of this fit to one file, which `Fit.load` reads: a NumPy archive (npz), no pickle.
 
-        Model, data and weights are left out. Of the covariances only the kind in use is kept. ``pickle`` does the same,
-        so that a fit can be sent from one process to another.
+        Model, data and weights are left out. Of the covariances only the kind in use is kept. Containers in params but
+        dicts, lists and tuples come back as a dict of the leaves by name. ``pickle`` does the same.
 
         Raises:
             ValueError: the keys of a batch hold Python objects.
@@ -272,8 +272,8 @@ class Fit:
     def load(cls, path: Any) -> "Fit":
         """Read a fit that `save` wrote; neither the model nor the data are needed.
 
-        Estimates, names, standard errors, intervals, tables, ``fits[i]`` are as they were, to the last bit. What takes
-        the model or the data (another kind of covariance, `refit`, `influence`) raises: call
+        Estimates, names, standard errors, intervals and tables are as they were, to the last bit. What takes the model
+        or the data (another kind of covariance, `refit`, `influence`) raises: call
         ``evaluate(model, data, fit.params)`` for a fit that has them.
 
         Raises:

@@ -1,9 +1,10 @@
 """`Fit.save` and `Fit.load`: all numbers of a fit in one file of arrays (npz), what is in words in a JSON header of it.
 
-A pickled fit is such a file, too. Nothing in it is pickled, so it runs no code and outlives versions of this library.
+Nothing is pickled, so a file runs no code and outlives versions of this library; a pickle of a fit holds such a file.
 Model, data and weights are left out. A fit that is read back needs no model: it has its numbers, names, tables and the
-covariance matrix in use; what takes the model or the data raises and says how to get it. Containers in params other
-than dicts, lists and tuples come back as one dict of the leaves by name.
+covariance matrix in use (of groups whose rows are not kept the standard errors); what takes the model or the data
+raises and says how to get it. Containers in params other than dicts, lists and tuples come back as one dict of the
+leaves by name.
 """
 
 import io
@@ -133,7 +134,7 @@ def _in_numbers(fit: Fit) -> dict[str, np.ndarray]:
     arrays = {
         "estimates": flatten_numpy(space, fit.params, lead),
         "reliable": flatten_numpy(space, fit.reliable, lead),
-        "covariance": fit.covariance(),
+        **({"covariance": fit.covariance()} if fit._record.errors is None else {"errors": fit._record.errors}),
         "withheld": fit._record.withheld,
         "status": np.asarray(fit.status, np.int64),
         "message": np.array([codes[text] for text in messages]),
@@ -210,7 +211,8 @@ def load_fit(path: Any) -> Fit:
         settled_by={int(lane): rung for lane, rung in header["settled_by"].items()},
         tables_errors=header.get("tables_errors", True),  # older files have none
         precisions_agree=arrays.get("precisions_agree"),
-        matrix=arrays["covariance"],
+        matrix=arrays.get("covariance"),
+        errors=arrays.get("errors"),
     )
     tables: dict[str, Any] = {
         name: Table({c: arrays[f"{name}{i}"] for i, c in enumerate(table.pop("columns"))}, **table)
@@ -245,13 +247,19 @@ def _opened(path: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             arrays = {name: file[name] for name in file.files}
         header = json.loads(arrays.pop("header").tobytes())
     except (ValueError, KeyError, AttributeError, EOFError, TypeError) as error:
-        raise ValueError(f"{path} is no file that fit.save wrote; pass one, or fit again") from error
+        raise ValueError(f"{_name(path)} is no file that fit.save wrote; pass one, or fit again") from error
     if header.get("format") != FORMAT or header["version"] > VERSION:
         held = f"{header.get('format')} of version {header.get('version')}"
-        raise ValueError(f"{path} holds {held}, but {FORMAT} up to version {VERSION} is read here; update mle_jax")
+        raise ValueError(
+            f"{_name(path)} holds {held}, but {FORMAT} up to version {VERSION} is read here; update mle_jax"
+        )
     for array in arrays.values():
         array.flags.writeable = False
     return header, arrays
+
+
+def _name(path: Any) -> str:
+    return "what was pickled" if isinstance(path, io.BytesIO) else str(path)
 
 
 def _space(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> ParameterSpace:
@@ -268,7 +276,7 @@ def _history(space: ParameterSpace, arrays: dict[str, np.ndarray]) -> History | 
     if "history" not in arrays:
         return None
     value, norm = arrays["history"]
-    return History(value=value, gradient_norm=norm, params=unflatten_numpy(space, arrays["history_params"]))
+    return History(value=value, gradient_norm=norm, params=_laid_out(space, arrays["history_params"]))
 
 
 def stored_lane(fits: Fit, lane: int) -> Fit:
