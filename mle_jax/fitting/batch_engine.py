@@ -4,7 +4,8 @@
 2. Where the model allows it, a piece is first tried by native loops (`native_lanes`), a few steps each: a chunk of
    lanes waits for its slowest. Lanes that need more steps are packed together and go on from where they are.
 3. What is left, which is everything where the model does not allow it, is solved by the means of a single fit, at
-   first for some steps; lanes that need more are packed together and begin again.
+   first for some steps; lanes that need more are packed together and begin again. Where that is not much, the code
+   for it is compiled in a hurry.
 
 A lane's answer does not depend on the lanes beside it, so neither pieces nor streams change it.
 """
@@ -23,12 +24,13 @@ from mle_jax._trees import named_leaves
 from mle_jax.fitting.batching import solve_lanes
 from mle_jax.fitting.choosing import search_again
 from mle_jax.fitting.elsewhere import REST, better_scaled, may_rescale
-from mle_jax.fitting.lanes import common_weights, lane_weights, split_lanes
+from mle_jax.fitting.lanes import common_weights, first_lane, lane_weights, split_lanes
 from mle_jax.fitting.native_lanes import LANES, Settled, settle_lanes, suits_native, to_solution
 from mle_jax.fitting.planning import Plan
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.streams import Batch, Streams
 from mle_jax.likelihood.programs import native_program, verb_program
+from mle_jax.likelihood.workload import is_soon_done
 from mle_jax.optimizers.newton import Newton
 
 if TYPE_CHECKING:
@@ -110,7 +112,8 @@ def solve_some(
         parts, left = _natively(model, plan, streams, lanes, tolerance) if native else ([], lanes)
         # 3
         if left.size:
-            parts += _carefully(model, plan, streams, left, tolerance, shown=not native)
+            hurry = not native and _is_soon_done(model, plan, batch, left.size)
+            parts += _carefully(model, plan, streams, left, tolerance, hurry=hurry, shown=not native)
     finally:
         streams.close()
     return parts
@@ -120,6 +123,12 @@ def _is_worth(batch: Batch) -> bool:
     decided = _DECIDED.get()
     numbers = batch.size * batch.bytes_per_lane // 8
     return is_worth_compiling(batch.size, numbers) if decided is None else decided
+
+
+def _is_soon_done(model: "Model", plan: Plan, batch: Batch, lanes: int) -> bool:
+    if _DECIDED.get() is not None:  # a chunk of many, by the same program
+        return False
+    return isinstance(plan.optimizer, Newton) and is_soon_done(model, first_lane(batch.data, batch.axes), lanes)
 
 
 def _natively(
@@ -165,11 +174,11 @@ def _part(lanes: np.ndarray, told: Settled, names: int) -> Part:
 
 
 def _carefully(
-    model: "Model", plan: Plan, streams: Streams, lanes: np.ndarray, tolerance: float, *, shown: bool
+    model: "Model", plan: Plan, streams: Streams, lanes: np.ndarray, tolerance: float, *, hurry: bool, shown: bool
 ) -> list[Part]:
-    """Solve lanes by the means of a single fit."""
+    """Solve lanes by the means of a single fit; `hurry` where the code for it shall soon be ready."""
     static = {name: value for name, value in plan.static.items() if name != "record"}
-    run = verb_program(model, solve_lanes, axes=streams.batch.axes, **static)
+    run = verb_program(model, solve_lanes, hurry=hurry, axes=streams.batch.axes, **static)
 
     def careful(piece: Batch, most: int, optimizer: Any = plan.optimizer) -> Any:
         common, own = piece.start

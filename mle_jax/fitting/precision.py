@@ -14,6 +14,8 @@ from mle_jax.fitting.planning import Plan, solve_from_start
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.verdicts import ROUNDING_DECREMENT
 from mle_jax.likelihood.programs import verb_program
+from mle_jax.likelihood.workload import is_soon_done
+from mle_jax.optimizers.newton import Newton
 from mle_jax.parameters import Coordinates
 
 if TYPE_CHECKING:
@@ -62,10 +64,13 @@ def solve_in(
         The solution, and what `also` returned.
     """
     inputs = plan.coordinates, data, weights, start, plan.optimizer, tolerance, plan.max_steps
+    hurry = isinstance(plan.optimizer, Newton) and is_soon_done(model, data)
     if dtype == "float64":
-        both: tuple[Solution, Array | None] = verb_program(model, _solve_and, also=also, **plan.static)(*inputs)
+        both: tuple[Solution, Array | None] = verb_program(model, _solve_and, hurry=hurry, also=also, **plan.static)(
+            *inputs
+        )
         return both
-    run = verb_program(model, solve_from_start, **plan.static)
+    run = verb_program(model, solve_from_start, hurry=hurry, **plan.static)
     with jax.enable_x64(False):
         rough = run(*jax.tree_util.tree_map(_single, inputs[:4]), *inputs[4:])
         params, steps, trace = to_numpy(rough.params), int(rough.steps), rough.trace
@@ -74,7 +79,7 @@ def solve_in(
     solution: Solution
     if dtype == "mixed":
         again = {**plan.static, "closed_form": plan.closed_form and not model.smooth, "record": None}
-        solution = verb_program(model, solve_from_start, **again)(*inputs[:3], params, *inputs[4:])
+        solution = verb_program(model, solve_from_start, hurry=hurry, **again)(*inputs[:3], params, *inputs[4:])
     else:
         at = verb_program(model, solve_at)(plan.coordinates, data, weights, params, tolerance)
         solution = judged_to_rounding(at, below=ROUNDING_DECREMENT)

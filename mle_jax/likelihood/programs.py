@@ -44,7 +44,7 @@ def verb_program(
     A fit of some hundred rows takes milliseconds and its compilation seconds, so a new model is ready sooner by code
     that is not polished. The numbers are the same but for rounding. Not for what does much more work than the numbers
     in its arguments tell, such as thousands of simulated datasets: there polished code pays at once. With `hurry` that
-    is done however large the data are: for what is done once.
+    is done however large the data are: for what is done once, or soon done (`likelihood.workload`).
     """
     usual = _kept(model, function, static, {})
     if jax.default_backend() != "cpu":
@@ -52,7 +52,7 @@ def verb_program(
     quick = _kept(model, function, static, understood(QUICK))
 
     def run(*args: Any, **kwargs: Any) -> Any:
-        return (quick if hurry or _numbers((args, kwargs)) <= SMALL else usual)(*args, **kwargs)
+        return (quick if hurry or numbers_in((args, kwargs)) <= SMALL else usual)(*args, **kwargs)
 
     return run
 
@@ -78,5 +78,6 @@ def _kept(
     return model._programs[key]
 
 
-def _numbers(args: Any) -> int:
+def numbers_in(args: Any) -> int:
+    """Return of how many numbers the leaves of a pytree consist."""
     return sum(np.size(leaf) for leaf in jax.tree_util.tree_leaves(args))

@@ -1,0 +1,76 @@
+"""How much work a log density is: whether code compiled in a hurry is done before polished code would be ready."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Jaxpr
+
+from mle_jax.likelihood.layout import count_rows, model_space, shapes_of
+from mle_jax.likelihood.probing import abstract
+from mle_jax.likelihood.programs import SMALL, numbers_in
+from mle_jax.likelihood.rows import row_layout
+
+if TYPE_CHECKING:
+    from mle_jax.likelihood.model import Model
+
+MOST_WORK = 50_000_000
+"""Numbers that the log densities of all rows are made of. A search by code compiled in a hurry takes longer, up to here
+by at most a quarter of the time that polished code would be ready later: that pays from the fifth call on at best."""
+OF_A_DATASET = 1000  # numbers: what the steps of a search take beside the rows, by the same measure
+TRIPS = 100  # of a loop of which nobody knows how often it runs
+
+
+def is_soon_done(model: "Model", data: Any, datasets: int = 1) -> bool:
+    """Say whether Newton's method is soon done with so many datasets, however the code for it is compiled.
+
+    Args:
+        model: the model.
+        data: one of the datasets, or what describes it.
+        datasets: how many.
+    """
+    if model.is_joint:  # whose work may be anything
+        return False
+    if datasets * numbers_in(data) <= SMALL:
+        return True
+    return datasets * (OF_A_DATASET + count_rows(model, data) * _work_of_row(model, data)) <= MOST_WORK
+
+
+def _work_of_row(model: "Model", data: Any) -> int:
+    """Return of how many numbers the log density of a row is made; the answer is kept."""
+    shapes = shapes_of(data)
+    layout = row_layout(shapes, tuple(model.constants))
+    row = layout.with_rows([jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in layout.rows])
+    params = jax.tree_util.tree_map(abstract, model_space(model, data).default_start())
+    leaves, treedef = jax.tree_util.tree_flatten((params, row))
+    signature = treedef, tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves)
+    if signature not in model._work:
+        model._work[signature] = _work_of(jax.make_jaxpr(model.log_density)(params, row).jaxpr)
+    return model._work[signature]
+
+
+def _work_of(program: Jaxpr) -> int:
+    return sum(map(_work_of_equation, program.eqns))
+
+
+def _work_of_equation(equation: Any) -> int:
+    inner = [_work_of(program) for program in _programs_in(equation.params.values())]
+    name = equation.primitive.name
+    if not inner:
+        variables = (*equation.invars, *equation.outvars)
+        return max(int(np.prod(variable.aval.shape, dtype=int)) for variable in variables)
+    if name == "cond":
+        return max(inner)
+    times = equation.params["length"] if name == "scan" else TRIPS if name == "while" else 1
+    return int(times) * sum(inner)
+
+
+def _programs_in(values: Any) -> Iterator[Jaxpr]:
+    for value in values:
+        if isinstance(value, ClosedJaxpr):
+            yield value.jaxpr
+        elif isinstance(value, Jaxpr):
+            yield value
+        elif isinstance(value, (tuple, list)):
+            yield from _programs_in(value)

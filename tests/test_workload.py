@@ -1,0 +1,113 @@
+"""How much work a log density is, counted by hand, and what is compiled in a hurry for that reason."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import mle_jax as mle
+from mle_jax.fitting import batch_engine, precision
+from mle_jax.fitting.batch_engine import decided_on_native_loops
+from mle_jax.likelihood.workload import MOST_WORK, OF_A_DATASET, TRIPS, is_soon_done
+
+# A product, a difference, a square (of 7 numbers), a sum of these 7: 7 + 7 + 7 + 7.
+SEVEN = 4 * 7
+
+
+def of_seven(params, row):
+    return -jnp.sum(jnp.square(row["y"] - params["a"] * row["x"]))
+
+
+def in_loop(params, row):
+    return jax.lax.scan(lambda total, y: (total + y * params["a"], None), params["a"], row["y"])[0]
+
+
+def in_a_branch(params, row):
+    return jax.lax.cond(row["y"][0] > 0, lambda a: jnp.sin(jnp.cos(a)), lambda a: a, params["a"])
+
+
+def in_a_loop_without_end(params, row):
+    return jax.lax.while_loop(lambda x: x < 1.0, lambda x: x + 1.0, params["a"])
+
+
+def data(rows):
+    return {"x": np.ones((rows, 7)), "y": np.ones((rows, 7))}
+
+
+def model(log_density):
+    return mle.Model(log_density, {"a": mle.Real(start=0.5)})
+
+
+def most_rows(model):
+    """Return by bisection for how many rows code compiled in a hurry is good enough."""
+    low, high = 1500, 10**9
+    while high - low > 1:
+        middle = (low + high) // 2
+        described = {name: jax.ShapeDtypeStruct((middle, 7), np.dtype(float)) for name in ("x", "y")}
+        low, high = (middle, high) if is_soon_done(model, described) else (low, middle)
+    return low
+
+
+@jax.enable_x64(True)
+@pytest.mark.parametrize(
+    ("log_density", "work"),
+    [
+        (of_seven, SEVEN + 1),  # and the sign
+        (in_loop, 7 * 2),
+        (in_a_loop_without_end, TRIPS * 2),  # a comparison and a sum
+    ],
+)
+def test_work_is_counted_by_the_numbers_worked_out(log_density, work):
+    assert most_rows(model(log_density)) == (MOST_WORK - OF_A_DATASET) // work
+
+
+@jax.enable_x64(True)
+def test_of_a_branch_the_longer_one_counts():
+    # Beside the branch the first of 7 numbers is read, compared, and turned into the number of the branch.
+    beside = most_rows(model(in_a_branch))
+    assert (MOST_WORK - OF_A_DATASET) // (2 + 7 + 7) <= beside <= (MOST_WORK - OF_A_DATASET) // (2 + 7)
+
+
+def test_many_datasets_are_much_work_however_small():
+    assert is_soon_done(model(of_seven), data(1000), datasets=1000)
+    assert not is_soon_done(model(of_seven), data(1000), datasets=2000)
+    assert not is_soon_done(model(of_seven), data(1), datasets=50_001)
+
+
+def test_joint_models_may_be_any_work():
+    assert not is_soon_done(mle.Model.joint(lambda p, d: -((d["y"] - p["a"]) ** 2).sum(), {"a": mle.Real()}), data(5))
+
+
+@pytest.fixture
+def hurries(monkeypatch):
+    """Note what is asked of the compiler."""
+    asked = []
+    for module in (batch_engine, precision):
+        plain = module.verb_program
+
+        def noting(*args, plain=plain, hurry=False, **static):
+            asked.append(hurry)
+            return plain(*args, hurry=hurry, **static)
+
+        monkeypatch.setattr(module, "verb_program", noting)
+    return asked
+
+
+def test_fits_and_batches_of_little_work_are_compiled_in_a_hurry(hurries):
+    one = {"y": np.arange(3000.0) % 7, "x": np.ones((3000, 7))}
+    gaussian = mle.Model(
+        lambda p, row: -0.5 * ((row["y"] - p["m"]) / p["s"]) ** 2 - jnp.log(p["s"]),
+        {"m": mle.Real(), "s": mle.Positive()},
+    )
+    fit = mle.fit(gaussian, one)
+    assert hurries.pop() is True and fit.converged
+    np.testing.assert_allclose(fit.params["m"], np.mean(one["y"]), rtol=1e-10)
+    batch = {name: np.stack([leaf[:1000], leaf[1000:2000], leaf[2000:]]) for name, leaf in one.items()}
+    fits = mle.fit_batch(gaussian, batch)
+    assert hurries.pop() is True and fits.converged.all()
+    np.testing.assert_allclose(fits.params["m"], batch["y"].mean(axis=1), rtol=1e-10)
+    with decided_on_native_loops(False):  # a chunk of groups: there are more
+        mle.fit_batch(gaussian, batch)
+    assert hurries.pop() is False
+    mle.fit(gaussian, one, optimizer=mle.optimizers.LBFGS())
+    assert hurries.pop() is False
