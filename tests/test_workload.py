@@ -8,7 +8,7 @@ import pytest
 import mle_jax as mle
 from mle_jax.fitting import batch_engine, precision
 from mle_jax.fitting.batch_engine import decided_on_native_loops
-from mle_jax.likelihood.workload import MOST_WORK, OF_A_DATASET, TRIPS, is_soon_done
+from mle_jax.likelihood.workload import FIRST_SEARCHES, MOST_WORK, OF_A_DATASET, TRIPS, compiles_in_a_hurry
 
 # A product, a difference, a square (of 7 numbers), a sum of these 7: 7 + 7 + 7 + 7.
 SEVEN = 4 * 7
@@ -44,7 +44,7 @@ def most_rows(model):
     while high - low > 1:
         middle = (low + high) // 2
         described = {name: jax.ShapeDtypeStruct((middle, 7), np.dtype(float)) for name in ("x", "y")}
-        low, high = (middle, high) if is_soon_done(model, described) else (low, middle)
+        low, high = (middle, high) if compiles_in_a_hurry(model, described) else (low, middle)
     return low
 
 
@@ -69,17 +69,18 @@ def test_of_a_branch_the_longer_one_counts():
 
 
 def test_many_datasets_are_much_work_however_small():
-    assert is_soon_done(model(of_seven), data(1000), datasets=1000)
-    assert not is_soon_done(model(of_seven), data(1000), datasets=2000)
-    assert not is_soon_done(model(of_seven), data(1), datasets=50_001)
+    assert compiles_in_a_hurry(model(of_seven), data(1000), datasets=1000)
+    assert not compiles_in_a_hurry(model(of_seven), data(1000), datasets=2000)
+    assert not compiles_in_a_hurry(model(of_seven), data(1), datasets=50_001)
 
 
 def test_joint_models_may_be_any_work():
-    assert not is_soon_done(mle.Model.joint(lambda p, d: -((d["y"] - p["a"]) ** 2).sum(), {"a": mle.Real()}), data(5))
+    joint = mle.Model.joint(lambda p, d: -((d["y"] - p["a"]) ** 2).sum(), {"a": mle.Real()})
+    assert not compiles_in_a_hurry(joint, data(5))
 
 
 @pytest.fixture
-def hurries(monkeypatch):
+def asked_for(monkeypatch):
     """Note what is asked of the compiler."""
     asked = []
     for module in (batch_engine, precision):
@@ -93,21 +94,29 @@ def hurries(monkeypatch):
     return asked
 
 
-def test_fits_and_batches_of_little_work_are_compiled_in_a_hurry(hurries):
+def test_fits_and_batches_of_little_work_are_compiled_in_a_hurry(asked_for):
     one = {"y": np.arange(3000.0) % 7, "x": np.ones((3000, 7))}
     gaussian = mle.Model(
         lambda p, row: -0.5 * ((row["y"] - p["m"]) / p["s"]) ** 2 - jnp.log(p["s"]),
         {"m": mle.Real(), "s": mle.Positive()},
     )
     fit = mle.fit(gaussian, one)
-    assert hurries.pop() is True and fit.converged
+    assert asked_for.pop() is True and fit.converged
     np.testing.assert_allclose(fit.params["m"], np.mean(one["y"]), rtol=1e-10)
     batch = {name: np.stack([leaf[:1000], leaf[1000:2000], leaf[2000:]]) for name, leaf in one.items()}
     fits = mle.fit_batch(gaussian, batch)
-    assert hurries.pop() is True and fits.converged.all()
+    assert asked_for.pop() is True and fits.converged.all()
     np.testing.assert_allclose(fits.params["m"], batch["y"].mean(axis=1), rtol=1e-10)
     with decided_on_native_loops(False):  # a chunk of groups: there are more
         mle.fit_batch(gaussian, batch)
-    assert hurries.pop() is False
+    assert asked_for.pop() is False
     mle.fit(gaussian, one, optimizer=mle.optimizers.LBFGS())
-    assert hurries.pop() is False
+    assert asked_for.pop() is False
+
+
+def test_what_is_searched_again_and_again_is_compiled_as_usual():
+    line, first = model(of_seven), data(5000)
+    told = [compiles_in_a_hurry(line, first) for _ in range(FIRST_SEARCHES + 2)]
+    assert told == [True] * FIRST_SEARCHES + [False] * 2
+    assert compiles_in_a_hurry(line, data(5001)) and compiles_in_a_hurry(model(of_seven), first)
+    assert all(compiles_in_a_hurry(line, data(10)) for _ in range(FIRST_SEARCHES + 2))  # few numbers: always

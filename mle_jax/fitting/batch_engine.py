@@ -30,7 +30,7 @@ from mle_jax.fitting.planning import Plan
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.streams import Batch, Streams
 from mle_jax.likelihood.programs import native_program, verb_program
-from mle_jax.likelihood.workload import is_soon_done
+from mle_jax.likelihood.workload import compiles_in_a_hurry
 from mle_jax.optimizers.newton import Newton
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def solve_some(
         parts, left = _natively(model, plan, streams, lanes, tolerance) if native else ([], lanes)
         # 3
         if left.size:
-            hurry = not native and _is_soon_done(model, plan, batch, left.size)
+            hurry = not native and _in_a_hurry(model, plan, batch, left.size)
             parts += _carefully(model, plan, streams, left, tolerance, hurry=hurry, shown=not native)
     finally:
         streams.close()
@@ -125,10 +125,10 @@ def _is_worth(batch: Batch) -> bool:
     return is_worth_compiling(batch.size, numbers) if decided is None else decided
 
 
-def _is_soon_done(model: "Model", plan: Plan, batch: Batch, lanes: int) -> bool:
+def _in_a_hurry(model: "Model", plan: Plan, batch: Batch, lanes: int) -> bool:
     if _DECIDED.get() is not None:  # a chunk of many, by the same program
         return False
-    return isinstance(plan.optimizer, Newton) and is_soon_done(model, first_lane(batch.data, batch.axes), lanes)
+    return isinstance(plan.optimizer, Newton) and compiles_in_a_hurry(model, first_lane(batch.data, batch.axes), lanes)
 
 
 def _natively(

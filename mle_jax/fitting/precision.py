@@ -14,7 +14,7 @@ from mle_jax.fitting.planning import Plan, solve_from_start
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.verdicts import ROUNDING_DECREMENT
 from mle_jax.likelihood.programs import verb_program
-from mle_jax.likelihood.workload import is_soon_done
+from mle_jax.likelihood.workload import compiles_in_a_hurry
 from mle_jax.optimizers.newton import Newton
 from mle_jax.parameters import Coordinates
 
@@ -64,7 +64,7 @@ def solve_in(
         The solution, and what `also` returned.
     """
     inputs = plan.coordinates, data, weights, start, plan.optimizer, tolerance, plan.max_steps
-    hurry = isinstance(plan.optimizer, Newton) and is_soon_done(model, data)
+    hurry = isinstance(plan.optimizer, Newton) and compiles_in_a_hurry(model, data)
     if dtype == "float64":
         both: tuple[Solution, Array | None] = verb_program(model, _solve_and, hurry=hurry, also=also, **plan.static)(
             *inputs

@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 
 MOST_WORK = 50_000_000
 """Numbers that the log densities of all rows are made of. A search by code compiled in a hurry takes longer, up to here
-by at most a quarter of the time that polished code would be ready later: that pays from the fifth call on at best."""
+by at most a quarter of the time that polished code would be ready later."""
+FIRST_SEARCHES = 20
+"""Searches with as many numbers after which code that is used again and again is polished."""
 OF_A_DATASET = 1000  # numbers: what the steps of a search take beside the rows, by the same measure
 TRIPS = 100  # of a loop of which nobody knows how often it runs
 
 
-def is_soon_done(model: "Model", data: Any, datasets: int = 1) -> bool:
-    """Say whether Newton's method is soon done with so many datasets, however the code for it is compiled.
+def compiles_in_a_hurry(model: "Model", data: Any, datasets: int = 1) -> bool:
+    """Say whether code for Newton's method shall be compiled in a hurry, and count that a search will use it.
+
+    So it is where a search is soon done by any code, and is not one of many.
 
     Args:
         model: the model.
@@ -32,9 +36,13 @@ def is_soon_done(model: "Model", data: Any, datasets: int = 1) -> bool:
     """
     if model.is_joint:  # whose work may be anything
         return False
-    if datasets * numbers_in(data) <= SMALL:
+    numbers = datasets * numbers_in(data)
+    if numbers <= SMALL:
         return True
-    return datasets * (OF_A_DATASET + count_rows(model, data) * _work_of_row(model, data)) <= MOST_WORK
+    if datasets * (OF_A_DATASET + count_rows(model, data) * _work_of_row(model, data)) > MOST_WORK:
+        return False
+    model._searches[numbers] += 1
+    return model._searches[numbers] <= FIRST_SEARCHES
 
 
 def _work_of_row(model: "Model", data: Any) -> int:
