@@ -8,7 +8,7 @@ import pytest
 import mle_jax as mle
 from mle_jax.fitting import batch_engine, precision
 from mle_jax.fitting.batch_engine import decided_on_native_loops
-from mle_jax.likelihood.workload import FIRST_SEARCHES, MOST_WORK, OF_A_DATASET, TRIPS, compiles_in_a_hurry
+from mle_jax.likelihood.workload import MOST_IN_ALL, MOST_WORK, OF_A_DATASET, TRIPS, compiles_in_a_hurry
 
 # A product, a difference, a square (of 7 numbers), a sum of these 7: 7 + 7 + 7 + 7.
 SEVEN = 4 * 7
@@ -116,7 +116,8 @@ def test_fits_and_batches_of_little_work_are_compiled_in_a_hurry(asked_for):
 
 def test_what_is_searched_again_and_again_is_compiled_as_usual():
     line, first = model(of_seven), data(5000)
-    told = [compiles_in_a_hurry(line, first) for _ in range(FIRST_SEARCHES + 2)]
-    assert told == [True] * FIRST_SEARCHES + [False] * 2
+    times = MOST_IN_ALL // (OF_A_DATASET + 5000 * 29)
+    told = [compiles_in_a_hurry(line, first) for _ in range(times + 2)]
+    assert told == [True] * times + [False] * 2
     assert compiles_in_a_hurry(line, data(5001)) and compiles_in_a_hurry(model(of_seven), first)
-    assert all(compiles_in_a_hurry(line, data(10)) for _ in range(FIRST_SEARCHES + 2))  # few numbers: always
+    assert all(compiles_in_a_hurry(line, data(10)) for _ in range(times))  # of few numbers always

@@ -79,7 +79,7 @@ class Model:
     _spaces: dict[Any, ParameterSpace] = field(default_factory=dict, init=False)
     _checked: set[Any] = field(default_factory=set, init=False)
     _work: dict[Any, int] = field(default_factory=dict, init=False)
-    _searches: Counter[int] = field(default_factory=Counter, init=False)
+    _searched: Counter[int] = field(default_factory=Counter, init=False)
 
     def __post_init__(self) -> None:
         """Check the kinds of the arguments; everything that needs data is checked by the verbs."""

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 MOST_WORK = 50_000_000
 """Numbers that the log densities of all rows are made of. A search by code compiled in a hurry takes longer, up to here
 by at most a quarter of the time that polished code would be ready later."""
-FIRST_SEARCHES = 20
-"""Searches with as many numbers after which code that is used again and again is polished."""
+MOST_IN_ALL = 4 * MOST_WORK
+"""The same of all searches with as many numbers: by then quick code has lost what it takes to compile polished code."""
 OF_A_DATASET = 1000  # numbers: what the steps of a search take beside the rows, by the same measure
 TRIPS = 100  # of a loop of which nobody knows how often it runs
 
@@ -27,7 +27,7 @@ TRIPS = 100  # of a loop of which nobody knows how often it runs
 def compiles_in_a_hurry(model: "Model", data: Any, datasets: int = 1) -> bool:
     """Say whether code for Newton's method shall be compiled in a hurry, and count that a search will use it.
 
-    So it is where a search is soon done by any code, and is not one of many.
+    So it is where a search is soon done by any code, until many of them have been done.
 
     Args:
         model: the model.
@@ -39,10 +39,9 @@ def compiles_in_a_hurry(model: "Model", data: Any, datasets: int = 1) -> bool:
     numbers = datasets * numbers_in(data)
     if numbers <= SMALL:
         return True
-    if datasets * (OF_A_DATASET + count_rows(model, data) * _work_of_row(model, data)) > MOST_WORK:
-        return False
-    model._searches[numbers] += 1
-    return model._searches[numbers] <= FIRST_SEARCHES
+    work = datasets * (OF_A_DATASET + count_rows(model, data) * _work_of_row(model, data))
+    model._searched[numbers] += work
+    return work <= MOST_WORK and model._searched[numbers] <= MOST_IN_ALL
 
 
 def _work_of_row(model: "Model", data: Any) -> int:
