@@ -7,8 +7,8 @@ import pytest
 
 import mle_jax as mle
 from mle_jax.fitting import batch_engine, precision
-from mle_jax.fitting.batch_engine import decided_on_native_loops
-from mle_jax.likelihood.workload import MOST_IN_ALL, MOST_WORK, OF_A_DATASET, TRIPS, compiles_in_a_hurry
+from mle_jax.fitting.batch_engine import decided_on_native_loops, is_worth_compiling
+from mle_jax.likelihood.workload import MOST_IN_ALL, MOST_WORK, OF_A_DATASET, TRIPS, compiles_in_a_hurry, is_brief
 
 # A product, a difference, a square (of 7 numbers), a sum of these 7: 7 + 7 + 7 + 7.
 SEVEN = 4 * 7
@@ -72,6 +72,26 @@ def test_many_datasets_are_much_work_however_small():
     assert compiles_in_a_hurry(model(of_seven), data(1000), datasets=1000)
     assert not compiles_in_a_hurry(model(of_seven), data(1000), datasets=2000)
     assert not compiles_in_a_hurry(model(of_seven), data(1), datasets=50_001)
+
+
+def of_several(params, row):
+    return sum(of_seven({"a": params[name]}, row) for name in params)
+
+
+def test_brief_is_what_has_few_parameters_and_a_short_density():
+    assert is_brief(model(of_seven), data(50))
+    # Twice that and one sum by the parameters one by one; 59 * 4 is more than 200.
+    two = mle.Model(of_several, {"a": mle.Real(), "b": mle.Real()})
+    assert not is_brief(two, data(50))
+    short = mle.Model(lambda p, row: p["a"] * p["b"] - row["y"][0], {"a": mle.Real(), "b": mle.Real()})
+    assert is_brief(short, data(50))
+
+
+def test_native_loops_are_worth_compiling_for_many_datasets_and_of_brief_densities_for_fewer():
+    table = ((100, 100_000, False, False), (1000, 800_000, True, False), (20_000, 0, True, True))
+    for lanes, numbers, brief, usual in table:
+        assert is_worth_compiling(lanes, numbers, brief=True) is brief
+        assert is_worth_compiling(lanes, numbers, brief=False) is usual
 
 
 def test_joint_models_may_be_any_work():

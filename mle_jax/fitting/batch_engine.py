@@ -30,7 +30,7 @@ from mle_jax.fitting.planning import Plan
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.streams import Batch, Streams
 from mle_jax.likelihood.programs import native_program, verb_program
-from mle_jax.likelihood.workload import compiles_in_a_hurry
+from mle_jax.likelihood.workload import compiles_in_a_hurry, is_brief
 from mle_jax.optimizers.newton import Newton
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 FIRST_STEPS = 12  # of a native loop
 FIRST_CAREFUL_STEPS = 25
 WORTH = 20_000_000  # numbers in the data: below, it takes longer to compile a native loop than it saves
+BRIEF_WORTH = 1_000_000  # the same for a brief log density: below, code is compiled in a hurry
 LANE_WORTH = 1000  # numbers: what a native loop saves of a dataset however small it is, by the same measure
 _DECIDED: ContextVar[bool | None] = ContextVar("native loops", default=None)
 
@@ -53,9 +54,9 @@ def decided_on_native_loops(worth: bool) -> Iterator[None]:
         _DECIDED.reset(token)
 
 
-def is_worth_compiling(lanes: int, numbers: int) -> bool:
+def is_worth_compiling(lanes: int, numbers: int, *, brief: bool) -> bool:
     """Say whether native loops, which take longer to compile, save that time on so many datasets and numbers in all."""
-    return lanes * LANE_WORTH + numbers >= WORTH
+    return lanes * LANE_WORTH + numbers >= (min(BRIEF_WORTH, WORTH) if brief else WORTH)
 
 
 Part = tuple[np.ndarray, Solution]
@@ -108,7 +109,7 @@ def solve_some(
     streams = Streams(model, plan.coordinates, batch, how=plan.kind, memory=memory, shown=shown)
     try:
         # 2
-        native = suits_native(model, plan, batch.data, batch.axes) and _is_worth(batch)
+        native = suits_native(model, plan, batch.data, batch.axes) and _is_worth(model, batch)
         parts, left = _natively(model, plan, streams, lanes, tolerance) if native else ([], lanes)
         # 3
         if left.size:
@@ -119,10 +120,12 @@ def solve_some(
     return parts
 
 
-def _is_worth(batch: Batch) -> bool:
+def _is_worth(model: "Model", batch: Batch) -> bool:
     decided = _DECIDED.get()
-    numbers = batch.size * batch.bytes_per_lane // 8
-    return is_worth_compiling(batch.size, numbers) if decided is None else decided
+    if decided is not None:
+        return decided
+    brief = is_brief(model, first_lane(batch.data, batch.axes))
+    return is_worth_compiling(batch.size, batch.size * batch.bytes_per_lane // 8, brief=brief)
 
 
 def _in_a_hurry(model: "Model", plan: Plan, batch: Batch, lanes: int) -> bool:

@@ -20,6 +20,9 @@ MOST_WORK = 50_000_000
 by at most a quarter of the time that polished code would be ready later."""
 MOST_IN_ALL = 4 * MOST_WORK
 """The same of all searches with as many numbers: by then quick code has lost what it takes to compile polished code."""
+BRIEF = 200
+"""Numbers of one row, times the square of the number of parameters (an array counts as one), up to which a log density
+with its derivatives makes a native loop that is compiled as soon as anything else: Poisson and Gaussian regressions."""
 OF_A_DATASET = 1000  # numbers: what the steps of a search take beside the rows, by the same measure
 TRIPS = 100  # of a loop of which nobody knows how often it runs
 
@@ -42,6 +45,11 @@ def compiles_in_a_hurry(model: "Model", data: Any, datasets: int = 1) -> bool:
     work = datasets * (OF_A_DATASET + count_rows(model, data) * _work_of_row(model, data))
     model._searched[numbers] += work
     return work <= MOST_WORK and model._searched[numbers] <= MOST_IN_ALL
+
+
+def is_brief(model: "Model", data: Any) -> bool:
+    """Say whether a log density and its derivatives are soon compiled; data as for `compiles_in_a_hurry`."""
+    return not model.is_joint and _work_of_row(model, data) * len(model_space(model, data).leaf_names) ** 2 <= BRIEF
 
 
 def _work_of_row(model: "Model", data: Any) -> int:
