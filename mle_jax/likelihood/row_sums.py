@@ -299,7 +299,7 @@ def _bends(
     parts = [part for part, count in ((slice(0, own), own), (slice(own, None), size)) if count]
 
     def derivatives(z: Array | None, *row: Array) -> tuple[Array, Array, Array]:
-        at = tuple(value for value in (z, common) if value is not None)
+        at = [value for value in (z, common) if value is not None]
 
         def density(*some: Array) -> Array:
             both = iter(some)
@@ -309,12 +309,10 @@ def _bends(
             value, slopes = jax.value_and_grad(density, tuple(range(len(some))))(*some)
             return jnp.concatenate(slopes), value
 
-        def push(*tangents: Array) -> tuple[Array, Array, Array]:
-            slopes, bends, value = jax.jvp(gradient_first, at, tangents, has_aux=True)
-            return value, slopes, bends
-
+        # A density with a rule of its own (`jax.custom_vjp`) knows no `jvp`, which would be traced sooner.
+        slopes, push, value = jax.linearize(gradient_first, *at, has_aux=True)
         basis = (directions[:, part].astype(value_at.dtype) for part, value_at in zip(parts, at, strict=True))
-        return jax.vmap(push, out_axes=(None, None, 0))(*basis)
+        return value, slopes, jax.vmap(push)(*basis)
 
     def jacobian(*row: Array) -> Array:
         predictors, pull = jax.vjp(lambda at: split.of_row(at, row), theta)
