@@ -90,8 +90,16 @@ def placed(x):
     return jnp.argmax(jnp.stack([3.0, x])).astype(float) + jnp.argsort(jnp.stack([x, 3.0]))[0]
 
 
+def turned(x):
+    return jnp.arctan2(x - 0.3 / 0.1, -1.0)
+
+
+def raised(x):
+    return jnp.nan_to_num(jnp.power(-2.0, x + (3.0 - 0.3 / 0.1)))
+
+
 @jax.enable_x64(True)
-@pytest.mark.parametrize("seen", [chosen, halted, branched, ruled, placed, jnp.trunc, jnp.spacing])
+@pytest.mark.parametrize("seen", [chosen, halted, branched, ruled, placed, turned, raised, jnp.trunc, jnp.spacing])
 def test_a_quotient_that_is_looked_at_elsewhere_stays_one(seen):
     def function(x, s):
         return seen(x / s), (x + 1.0) / s, (x + 2.0) / s

@@ -22,7 +22,7 @@ from mle_jax.likelihood.traced import Program, Step
 _AS_EXACT = "abs copy max min mul neg reshape select_n square squeeze"
 AS_EXACT = frozenset(_AS_EXACT.split())
 """Operations whose result has the relative error of what they are of, and is 0 where that is."""
-_SMOOTH = "add add_any atan atan2 cos erf erfc exp exp2 expm1 log logistic sin sinh cosh sub tanh"
+_SMOOTH = "add add_any atan cos erf erfc exp exp2 expm1 log logistic sin sinh cosh sub tanh"
 SMOOTH = frozenset(_SMOOTH.split())
 """Operations whose result hardly changes where what they are of hardly does."""
 SINGULAR_AT_ZERO = frozenset({"cbrt", "log", "pow", "rsqrt", "sqrt"})
@@ -103,7 +103,7 @@ def _needed_of(step: Step, place: int, result: Needed) -> Needed:
         return Needed.AND_ZERO_WHERE_IT_IS
     if name in AS_EXACT or name in ("div", "integer_pow") or same_type:
         return result
-    if name in SINGULAR_AT_ZERO and (name != "log" or not result):  # that of 1 is 0
+    if name in SINGULAR_AT_ZERO and place == 0 and (name != "log" or not result):  # that of 1 is 0
         return Needed.AND_ZERO_WHERE_IT_IS
     return Needed.TO_THE_LAST_DIGIT_BUT_ONE if name in SMOOTH and not result else Needed.EXACTLY
 
@@ -113,7 +113,11 @@ def _variables(step: Step) -> tuple[Any, ...]:
 
 
 def _four_by(x: Array) -> Array:
-    """Return 4/x: the reciprocal of the largest numbers is below the smallest normal one, and compiled code has 0."""
+    """Return 4/x, for a quotient that is taken by 4 afterwards.
+
+    The reciprocals of the largest numbers are below the smallest normal one, and those are 0 in compiled code. So it is
+    the largest quotients that are lost: above a quarter of the largest number they are infinite.
+    """
     return jax.lax.div(x.dtype.type(4), x)
 
 
