@@ -97,10 +97,11 @@ def test_brief_is_what_has_few_parameters_and_a_short_density():
 
 
 def test_native_loops_are_worth_compiling_for_many_datasets_and_of_brief_densities_for_fewer():
+    brief, long = model(of_seven), mle.Model(of_several, {"a": mle.Real(), "b": mle.Real()})
     table = ((100, 100_000, False, False), (1000, 800_000, True, False), (20_000, 0, True, True))
-    for lanes, numbers, brief, usual in table:
-        assert is_worth_compiling(lanes, numbers, brief=True) is brief
-        assert is_worth_compiling(lanes, numbers, brief=False) is usual
+    for lanes, numbers, if_brief, usual in table:
+        assert is_worth_compiling(brief, data(50), lanes, numbers) is if_brief
+        assert is_worth_compiling(long, data(50), lanes, numbers) is usual
 
 
 def test_joint_models_may_be_any_work():

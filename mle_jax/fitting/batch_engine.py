@@ -26,11 +26,11 @@ from mle_jax.fitting.choosing import search_again
 from mle_jax.fitting.elsewhere import REST, better_scaled, may_rescale
 from mle_jax.fitting.lanes import common_weights, first_lane, lane_weights, split_lanes
 from mle_jax.fitting.native_lanes import LANES, Settled, settle_lanes, suits_native, to_solution
-from mle_jax.fitting.planning import Plan
+from mle_jax.fitting.planning import Plan, is_soon_done
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.streams import Batch, Streams
 from mle_jax.likelihood.programs import native_program, verb_program
-from mle_jax.likelihood.workload import compiles_in_a_hurry, is_brief
+from mle_jax.likelihood.workload import is_brief
 from mle_jax.optimizers.newton import Newton
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 FIRST_STEPS = 12  # of a native loop
 FIRST_CAREFUL_STEPS = 25
 WORTH = 20_000_000  # numbers in the data: below, it takes longer to compile a native loop than it saves
-BRIEF_WORTH = 1_000_000  # the same for a brief log density: below, code is compiled in a hurry
+BRIEF_WORTH = 1_000_000  # the same for a brief log density: below, other code is ready sooner
 LANE_WORTH = 1000  # numbers: what a native loop saves of a dataset however small it is, by the same measure
 _DECIDED: ContextVar[bool | None] = ContextVar("native loops", default=None)
 
@@ -54,9 +54,17 @@ def decided_on_native_loops(worth: bool) -> Iterator[None]:
         _DECIDED.reset(token)
 
 
-def is_worth_compiling(lanes: int, numbers: int, *, brief: bool) -> bool:
-    """Say whether native loops, which take longer to compile, save that time on so many datasets and numbers in all."""
-    return lanes * LANE_WORTH + numbers >= (min(BRIEF_WORTH, WORTH) if brief else WORTH)
+def is_worth_compiling(model: "Model", data: Any, lanes: int, numbers: int) -> bool:
+    """Say whether native loops, which take longer to compile, save that time.
+
+    Args:
+        model: the model.
+        data: one of the datasets.
+        lanes: how many.
+        numbers: in all of them.
+    """
+    saved = lanes * LANE_WORTH + numbers
+    return saved >= WORTH or (saved >= BRIEF_WORTH and is_brief(model, data))
 
 
 Part = tuple[np.ndarray, Solution]
@@ -124,14 +132,14 @@ def _is_worth(model: "Model", batch: Batch) -> bool:
     decided = _DECIDED.get()
     if decided is not None:
         return decided
-    brief = is_brief(model, first_lane(batch.data, batch.axes))
-    return is_worth_compiling(batch.size, batch.size * batch.bytes_per_lane // 8, brief=brief)
+    numbers = batch.size * batch.bytes_per_lane // 8
+    return is_worth_compiling(model, first_lane(batch.data, batch.axes), batch.size, numbers)
 
 
 def _in_a_hurry(model: "Model", plan: Plan, batch: Batch, lanes: int) -> bool:
     if _DECIDED.get() is not None:  # a chunk of many, by the same program
         return False
-    return isinstance(plan.optimizer, Newton) and compiles_in_a_hurry(model, first_lane(batch.data, batch.axes), lanes)
+    return is_soon_done(model, plan, first_lane(batch.data, batch.axes), lanes)
 
 
 def _natively(

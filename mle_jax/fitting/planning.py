@@ -10,8 +10,10 @@ from mle_jax.fitting.corners import solve_with_corners
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.solving import solve
 from mle_jax.fitting.starts import find_exact, has_exact, start_theta
+from mle_jax.likelihood.workload import compiles_in_a_hurry
 from mle_jax.optimizers._protocol import Optimizer
 from mle_jax.optimizers.minimizing import check_steps
+from mle_jax.optimizers.newton import Newton
 from mle_jax.parameters import Coordinates
 
 if TYPE_CHECKING:
@@ -154,3 +156,17 @@ def solve_from_start(
     return solve_with_corners(
         model, place, theta, data, weights, optimizer, exact, at_exact=closed_form, whiten=whiten, **options
     )
+
+
+def is_soon_done(model: "Model", plan: Plan, data: Any, datasets: int = 1) -> bool:
+    """Say whether a search is so little work that code for it shall be compiled in a hurry; it is counted.
+
+    Other methods than Newton's may take thousands of steps.
+
+    Args:
+        model: the model.
+        plan: how to climb.
+        data: one of the datasets.
+        datasets: how many.
+    """
+    return isinstance(plan.optimizer, Newton) and compiles_in_a_hurry(model, data, datasets)

@@ -10,12 +10,10 @@ from jax import Array
 
 from mle_jax._precision import to_numpy
 from mle_jax.fitting.evaluating import judged_to_rounding, solve_at
-from mle_jax.fitting.planning import Plan, solve_from_start
+from mle_jax.fitting.planning import Plan, is_soon_done, solve_from_start
 from mle_jax.fitting.solution import Solution
 from mle_jax.fitting.verdicts import ROUNDING_DECREMENT
 from mle_jax.likelihood.programs import verb_program
-from mle_jax.likelihood.workload import compiles_in_a_hurry
-from mle_jax.optimizers.newton import Newton
 from mle_jax.parameters import Coordinates
 
 if TYPE_CHECKING:
@@ -64,11 +62,10 @@ def solve_in(
         The solution, and what `also` returned.
     """
     inputs = plan.coordinates, data, weights, start, plan.optimizer, tolerance, plan.max_steps
-    hurry = isinstance(plan.optimizer, Newton) and compiles_in_a_hurry(model, data)
+    hurry = is_soon_done(model, plan, data)
     if dtype == "float64":
-        both: tuple[Solution, Array | None] = verb_program(model, _solve_and, hurry=hurry, also=also, **plan.static)(
-            *inputs
-        )
+        whole = verb_program(model, _solve_and, hurry=hurry, also=also, **plan.static)
+        both: tuple[Solution, Array | None] = whole(*inputs)
         return both
     run = verb_program(model, solve_from_start, hurry=hurry, **plan.static)
     with jax.enable_x64(False):

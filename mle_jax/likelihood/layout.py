@@ -42,7 +42,7 @@ def model_space(model: "Model", data: Any, column_names: ColumnNames | None = No
     """Resolve the declared parameters of a model against the shapes of a dataset; the answer is kept."""
     shapes = shapes_of(data)
     named = tuple(sorted((name, tuple(columns)) for name, columns in (column_names or {}).items() if columns))
-    signature = *_signature(shapes), named
+    signature = *signature_of(shapes), named
     if signature not in model._spaces:
         model._spaces[signature] = resolve(model.parameters, shapes, column_names=dict(named))
     return model._spaces[signature]
@@ -97,20 +97,26 @@ def check_call(model: "Model", params: Any, data: Any) -> None:
     space = model_space(model, data)
     check_layout(space, params)
     shapes = shapes_of(data)
-    signature = _signature((jax.tree_util.tree_map(abstract, params), shapes))
+    signature = signature_of((jax.tree_util.tree_map(abstract, params), shapes))
     if signature in model._checked:
         return
     if model.is_joint:
         probe(model.log_density, params, shapes, kind="log_likelihood", owner=model.name, scalar_only=False)
     else:
-        layout = row_layout(shapes, tuple(model.constants))
-        row = layout.with_rows([jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in layout.rows])
+        row = one_row(model, shapes)
         vectors = leaves_with_columns(model.parameters, shapes)
         probe(model.log_density, params, row, kind="log_density", owner=model.name, vectors=vectors)
     model._checked.add(signature)
 
 
-def _signature(shapes: Any) -> Any:
+def one_row(model: "Model", shapes: Any) -> Any:
+    """Return what describes one row of a dataset, given what describes all."""
+    layout = row_layout(shapes, tuple(model.constants))
+    return layout.with_rows([jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in layout.rows])
+
+
+def signature_of(shapes: Any) -> Any:
+    """Return shapes, types and layout as a key."""
     leaves, treedef = jax.tree_util.tree_flatten(shapes)
     return treedef, tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves)
 

@@ -5,17 +5,15 @@ ten million of them a search by quickly compiled code was seen to take between 0
 code, which is ready 3 to 8 seconds later.
 """
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr
 
-from mle_jax.likelihood.layout import count_rows, model_space, shapes_of
+from mle_jax._equations import inner_programs
+from mle_jax.likelihood.layout import count_rows, model_space, one_row, shapes_of, signature_of
 from mle_jax.likelihood.probing import abstract
 from mle_jax.likelihood.programs import SMALL, numbers_in
-from mle_jax.likelihood.rows import row_layout
 
 if TYPE_CHECKING:
     from mle_jax.likelihood.model import Model
@@ -56,23 +54,20 @@ def is_brief(model: "Model", data: Any) -> bool:
 
 def _work_of_row(model: "Model", data: Any) -> int:
     """Return of how many numbers the log density of a row is made; the answer is kept."""
-    shapes = shapes_of(data)
-    layout = row_layout(shapes, tuple(model.constants))
-    row = layout.with_rows([jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in layout.rows])
     params = jax.tree_util.tree_map(abstract, model_space(model, data).default_start())
-    leaves, treedef = jax.tree_util.tree_flatten((params, row))
-    signature = treedef, tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves)
+    row = one_row(model, shapes_of(data))
+    signature = signature_of((params, row))
     if signature not in model._work:
-        model._work[signature] = _work_of(jax.make_jaxpr(model.log_density)(params, row).jaxpr)
+        model._work[signature] = _work_of(jax.make_jaxpr(model.log_density)(params, row))
     return model._work[signature]
 
 
-def _work_of(program: Jaxpr) -> int:
+def _work_of(program: Any) -> int:
     return sum(map(_work_of_equation, program.eqns))
 
 
 def _work_of_equation(equation: Any) -> int:
-    inner = [_work_of(program) for program in _programs_in(equation.params.values())]
+    inner = [_work_of(program) for program in inner_programs(equation)]
     name = equation.primitive.name
     if not inner:
         variables = (*equation.invars, *equation.outvars)
@@ -80,13 +75,3 @@ def _work_of_equation(equation: Any) -> int:
     # Of a branch that rows choose all sides are worked out.
     times = equation.params["length"] if name == "scan" else TRIPS if name == "while" else 1
     return int(times) * sum(inner)
-
-
-def _programs_in(values: Any) -> Iterator[Jaxpr]:
-    for value in values:
-        if isinstance(value, ClosedJaxpr):
-            yield value.jaxpr
-        elif isinstance(value, Jaxpr):
-            yield value
-        elif isinstance(value, (tuple, list)):
-            yield from _programs_in(value)

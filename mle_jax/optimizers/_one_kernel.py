@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
 from mle_jax._compiler import is_tried
-from mle_jax._equations import ELEMENTWISE
+from mle_jax._equations import ELEMENTWISE, inner_programs
 from mle_jax._side_by_side import never_true
 from mle_jax.likelihood.vector_functions import count_added, run_with_vector_functions
 
@@ -170,7 +170,7 @@ def _captures_much(program: ClosedJaxpr) -> bool:
     found = [*program.consts]
     for step in _steps(program.jaxpr):
         found += [variable.val for variable in step.invars if isinstance(variable, Literal)]
-        found += [const for inner in _inner(step) for const in getattr(inner, "consts", ())]
+        found += [const for inner in inner_programs(step) for const in getattr(inner, "consts", ())]
     return any(not isinstance(const, jax.core.Tracer) and jnp.size(const) > MOST_CAPTURED for const in found)
 
 
@@ -183,14 +183,8 @@ def _steps(jaxpr: Any) -> Iterator[Any]:
     """Go through the operations of a program, those of its loops, branches and functions included."""
     for step in jaxpr.eqns:
         yield step
-        for inner in _inner(step):
+        for inner in inner_programs(step):
             yield from _steps(inner)
-
-
-def _inner(step: Any) -> list[Any]:
-    """Return the programs that an operation holds."""
-    found = jax.tree_util.tree_leaves(list(step.params.values()), is_leaf=lambda leaf: hasattr(leaf, "eqns"))
-    return [leaf for leaf in found if hasattr(leaf, "eqns")]
 
 
 def _is_small_step(step: Any, most: int = MOST) -> bool:

@@ -376,8 +376,7 @@ class Fit:
     def __len__(self) -> int:
         """Return the number of datasets of a batch."""
         check_is_batch(self, "len()")
-        assert self._record.n_lanes is not None
-        return self._record.n_lanes
+        return len(self.status)
 
     def __getitem__(self, lane: int) -> "Fit":
         """Return the fit of one dataset of a batch."""

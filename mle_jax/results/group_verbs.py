@@ -18,7 +18,6 @@ from mle_jax.fitting.lanes import lane_axes
 from mle_jax.fitting.native_lanes import suits_native
 from mle_jax.fitting.planning import make_plan
 from mle_jax.likelihood.layout import model_space, shapes_of
-from mle_jax.likelihood.workload import is_brief
 from mle_jax.parameters import constraint_texts
 from mle_jax.results.fit_object import Fit
 from mle_jax.results.group_chunks import Job, named_model
@@ -207,7 +206,7 @@ def _setting(
     lane = {**{name: leaf[None] for name, leaf in row.items()}, **shared}
     numbers = rows * sum(leaf.size for leaf in row.values())
     # How many groups there are is not known yet.
-    worth = is_worth_compiling(rows // USUAL_ROWS, numbers, brief=is_brief(named, sample))
+    worth = is_worth_compiling(named, sample, rows // USUAL_ROWS, numbers)
     natively = worth and suits_native(named, plan, lane, lane_axes(lane, tuple(shared)))
     return Setting(
         job=Job(named, options, shared, space.names, place.size, natively),
