@@ -7,14 +7,15 @@ the same as everywhere: only who asks for the evaluations differs.
 
 1. A few percent of the rows, spread over all of them, are fitted first, from the model's own start: their maximum is
    so near to that of all rows that two or three passes are left to do.
-2. Newton's method, one pass per step. The first does without second derivatives, most of the work of a native loop:
-   those of the sample are as good, so far from the maximum.
+2. Newton's method, one pass per step. Second derivatives are most of the work of a native loop, so the first pass does
+   without them: those of the sample are as good, so far from the maximum. So does one from which the next arrives by
+   those of the step before. From where they no longer change, the last step is taken without another look.
 3. The certificate: one pass for all of its moves, first with the eigenvectors added up (`along_sums`).
 """
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -42,9 +43,9 @@ from mle_jax.fitting.starts import start_theta
 from mle_jax.likelihood.layout import count_rows
 from mle_jax.likelihood.loss import evaluation_of
 from mle_jax.likelihood.programs import quick_program, verb_program
-from mle_jax.optimizers._loop import NON_FINITE, Run, advance, begin, goes_on
+from mle_jax.optimizers._loop import NON_FINITE, RUNNING, Run, advance, begin, goes_on
 from mle_jax.optimizers._one_kernel import is_known
-from mle_jax.optimizers.newton import Newton
+from mle_jax.optimizers.newton import Newton, NewtonState, Trial
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
@@ -54,6 +55,15 @@ MANY_ROWS = 20_000
 SAMPLE_STEPS = 30
 NEAR = 1.0
 """Standard errors of a sample within which its maximum is sought."""
+UNCHANGED = 2e-13
+"""A relative change of the curvature that standard errors show in their last digits only."""
+
+
+class Climb(NamedTuple):
+    """Where a search is, and whether the Hessian at its point is that of another."""
+
+    run: Run
+    borrowed: Array  # () bool
 
 
 def suits_pieces(model: "Model", plan: Plan, dtype: str) -> bool:
@@ -127,19 +137,15 @@ def _search(
         polish: take one more step from a maximum.
         hessian: a good guess of that of the loss at the start: the first pass leaves it out.
     """
-    run = _begin(newton, theta, jnp.eye(theta.size) if hessian is None else hessian, record=record)
-    rules = tolerance, max_steps, polish
-    sums = first = passes.derivatives(theta, curved=hessian is None)
+    guess = jnp.eye(theta.size) if hessian is None else hessian
+    climb = Climb(_begin(newton, theta, guess, record=record), jnp.asarray(hessian is not None))
+    curved = hessian is None
     while True:
-        run, more = _advance(newton, run, sums, passes.total_weight, *rules)
+        sums = passes.derivatives(climb.run.state.trial.point, curved=curved)
+        climb, more, borrows = _advance(newton, climb, sums, passes.total_weight, tolerance, max_steps, polish)
         if not bool(more):
-            break
-        sums = passes.derivatives(run.state.trial.point)
-    here = run.state.evaluation
-    if first.curved or not bool(here.is_finite) or np.any(here.point != theta):
-        return run
-    # It ended by the guess.
-    return _search(passes, newton, theta, tolerance=tolerance, max_steps=max_steps, record=record, polish=polish)
+            return climb.run
+        curved = not bool(borrows)
 
 
 def _start(newton: Newton, theta: Array, hessian: Array, *, record: int | None) -> Run:
@@ -153,15 +159,40 @@ _begin = quick_program(_start, static_argnames=("record",))
 
 @quick_program
 def _advance(
-    newton: Newton, run: Run, sums: Sums, scale: Array, tolerance: Array, max_steps: Array, polish: Array
-) -> tuple[Run, Array]:
-    """Take the step whose sums are there, and say whether another one is wanted."""
-    found = evaluation_of(run.state.trial.point, sums[:4], scale)
+    newton: Newton, climb: Climb, sums: Sums, scale: Array, tolerance: Array, max_steps: Array, polish: Array
+) -> tuple[Climb, Array, Array]:
+    """Take the step whose sums are there, and say whether another one is wanted, and whether it borrows the Hessian."""
+    run, asked = climb.run, climb.run.state.trial.point
+    found = evaluation_of(asked, sums[:4], scale)
     hessian = jnp.where(sums.curved > 0, found.hessian, run.state.evaluation.hessian)
     objective = Objective(_unknown, second=lambda _: (found.value, found.magnitude, found.gradient, hessian))
     rules = newton_rules(scale=scale, tolerance=tolerance, polish=polish if found.point.size else False)
     after = advance(objective, newton, run, **rules)
-    return after, goes_on(after, max_steps=max_steps, last_step_from=rules["last_step_from"])
+    borrowed = jnp.where(jnp.all(after.state.evaluation.point == asked), sums.curved <= 0, climb.borrowed)
+    more = goes_on(after, max_steps=max_steps, last_step_from=rules["last_step_from"])
+    # A verdict wants the Hessian of the point itself, and so does a search whose step by another led nowhere.
+    again = borrowed & ~(more & after.state.accepted) & (after.outcome != NON_FINITE)
+    state = jax.tree_util.tree_map(partial(jnp.where, again), _anew(newton, after.state), after.state)
+    after = after._replace(
+        state=state,
+        steps=jnp.where(again, after.steps - 1, after.steps),
+        outcome=jnp.where(again, RUNNING, after.outcome),
+    )
+    # By how much, relatively, the next step changes the curvature: the step after that is shorter by it.
+    change = state.decrement
+    arrived = more & ~borrowed & rules["last_step_from"](state) & (change < UNCHANGED)
+    here = state.evaluation._replace(point=jnp.where(arrived, state.trial.point, state.evaluation.point))
+    after = after._replace(state=state._replace(evaluation=here))
+    steady = (state.trial.damping <= 0) & (state.eigen.smallest > state.eigen.floor)
+    borrows = polish & ~borrowed & steady & (change**3 < UNCHANGED) & (change**2 > UNCHANGED)
+    return Climb(after, borrowed), (more | again) & ~arrived, borrows
+
+
+def _anew(newton: Newton, state: NewtonState) -> NewtonState:
+    """Plan to evaluate the accepted point once more."""
+    nothing = jnp.zeros_like(state.decrement)
+    here = Trial(state.evaluation.point, nothing, nothing, nothing, jnp.asarray(True))
+    return state._replace(trial=here, radius=nothing + newton.initial_radius, stalls=jnp.zeros_like(state.stalls))
 
 
 def _unknown(_: Array) -> tuple[Array, Array]:
