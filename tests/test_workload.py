@@ -144,6 +144,24 @@ def test_fits_and_batches_of_little_work_are_compiled_in_a_hurry(asked_for):
     assert asked_for.pop() is False
 
 
+def test_the_few_lanes_that_native_loops_leave_are_compiled_in_a_hurry(asked_for, monkeypatch):
+    """Whose code is long takes longer to compile than they take, and each number of them is compiled anew."""
+    monkeypatch.setattr(batch_engine, "suits_native", lambda *_: True)
+    monkeypatch.setattr(batch_engine, "_is_worth", lambda *_: True)
+    monkeypatch.setattr(batch_engine, "_natively", lambda _, __, ___, lanes, ____: ([], lanes))
+    line = mle.Model(
+        lambda p, row: -0.5 * (row["y"] - p["m"] - row["x"] @ p["w"]) ** 2, {"m": mle.Real(), "w": mle.Real((6,))}
+    )
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((3, 1000, 6)), rng.standard_normal((3, 1000))
+    fits = mle.fit_batch(line, {"x": x, "y": y})
+    assert asked_for.pop() is True and fits.converged.all()
+    for lane in range(3):
+        design = np.column_stack([np.ones(1000), x[lane]])
+        found = np.concatenate([[fits.params["m"][lane]], fits.params["w"][lane]])
+        np.testing.assert_allclose(found, np.linalg.lstsq(design, y[lane])[0], rtol=0, atol=1e-12)
+
+
 def test_what_is_searched_again_and_again_is_compiled_as_usual():
     line, first = model(of_seven), data(5000)
     times = MOST_WORK // (OF_A_DATASET + 5000 * (SEVEN + 1))

@@ -121,7 +121,7 @@ def solve_some(
         parts, left = _natively(model, plan, streams, lanes, tolerance) if native else ([], lanes)
         # 3
         if left.size:
-            hurry = not native and _in_a_hurry(model, plan, batch, left.size)
+            hurry = _in_a_hurry(model, plan, batch, left.size)
             parts += _carefully(model, plan, streams, left, tolerance, hurry=hurry, shown=not native)
     finally:
         streams.close()
