@@ -1,6 +1,7 @@
 """Fits whose rows are summed piece by piece: in memory, mapped from files, Parquet, several devices."""
 
 import itertools
+import math
 import os
 import subprocess
 import sys
@@ -151,6 +152,59 @@ def test_wherever_a_search_ends_its_curvature_is_that_of_the_point(data, asked, 
     if fit.converged:  # the score is zero but for the rounding of its terms, however the last step was taken
         terms = np.abs(data["x"].T) @ np.abs(data["y"] - rate)
         assert np.all(np.abs(data["x"].T @ (data["y"] - rate)) <= 1e-14 * terms)
+
+
+@pytest.mark.parametrize("tolerance", [1e-6, 1e-2])
+def test_passes_that_are_not_counted_are_few(data, asked, tolerance):
+    """The log-likelihood rises forever along one parameter, by so little that each step might be the last."""
+    model = mle.Model(
+        lambda params, row: -0.5 * (row["y"] - params["mu"]) ** 2 + 1e-10 * jax.numpy.log(params["a"]),
+        {"mu": mle.Real(), "a": mle.Real(start=1.0)},
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mle.ConvergenceWarning)
+        fit = mle.fit(model, {"y": data["y"]}, tolerance=tolerance, max_steps=20)
+    # The start and a last step count for nothing, nor does a point that is looked at again.
+    assert len(asked) <= fit.steps + 3
+
+
+def test_steps_toward_infinity_have_their_own_second_derivatives(data, asked):
+    """The step by those of the point before, which are larger, is shorter."""
+    y = (data["x"][:, 1] > 0).astype(float)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mle.ConvergenceWarning)
+        fit = mle.fit(mle.models.logistic_regression(), {"x": data["x"], "y": y})
+    assert fit.status.name == "rising" and len(asked) > 20 and asked.count(False) <= 2
+
+
+@pytest.mark.parametrize("tolerance", [1e-6, 1e-2, 0.1])
+def test_the_history_is_that_of_the_steps(data, asked, tolerance):
+    fit = mle.fit(MODEL, data, record=True, tolerance=tolerance, start={"w": [0.3, -0.5, 0.2]})
+    points = np.asarray(fit.history.params["w"])
+    assert len(points) == fit.steps + 1 and len(asked) > 2
+    factorials = np.array([math.lgamma(count + 1.0) for count in data["y"]])
+    for value, point in zip(fit.history.value, points, strict=True):
+        predictor = data["x"] @ point
+        expected = np.sum(data["y"] * predictor - np.exp(predictor) - factorials)
+        np.testing.assert_allclose(value, expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("events", [(3, 4), (1, 7), (2, 300)])
+@pytest.mark.parametrize("weight", [1.0, 1e6])
+def test_rare_events_have_all_their_digits(asked, events, weight):
+    """Where few rows tell much, the curvature changes by more than a decrement per row says."""
+    group = np.repeat([0.0, 1.0], 1500)
+    y = np.zeros(3000)
+    for which, count in enumerate(events):
+        np.add.at(y, 1500 * which + np.arange(count), 1.0)
+    data = {"x": np.column_stack([np.ones(3000), group]), "y": y}
+    fit = mle.fit(MODEL, data, weights=np.full(3000, weight), weight_kind="importance")
+    means = np.array(events) / 1500
+    exact = np.array([np.log(means[0]), np.log(means[1] / means[0])])
+    errors = np.sqrt(np.array([1 / events[0], 1 / events[0] + 1 / events[1]]) / weight)
+    assert fit.converged
+    np.testing.assert_allclose(fit.params["w"], exact, rtol=1e-12)
+    np.testing.assert_allclose(fit.standard_errors()["w"], errors, rtol=1e-12)
 
 
 @pytest.mark.parametrize("factor", [1e-3, 1e3, -1.0, 0.0])

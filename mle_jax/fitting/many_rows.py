@@ -34,7 +34,7 @@ from mle_jax.fitting.certificate import (
     judged,
     judged_by_sums,
 )
-from mle_jax.fitting.climbing import newton_rules
+from mle_jax.fitting.climbing import QUADRATIC, newton_rules
 from mle_jax.fitting.passes import Passes, Sums
 from mle_jax.fitting.planning import Plan
 from mle_jax.fitting.solution import Solution
@@ -60,10 +60,11 @@ UNCHANGED = 2e-13
 
 
 class Climb(NamedTuple):
-    """Where a search is, and whether the Hessian at its point is that of another."""
+    """Where a search is, and what is known of the Hessian there."""
 
     run: Run
-    borrowed: Array  # () bool
+    borrowed: Array  # () bool: it is that of another point
+    bend: Array  # () its relative change by a step, over the decrement before it; about 1 where no row stands out
 
 
 def suits_pieces(model: "Model", plan: Plan, dtype: str) -> bool:
@@ -138,7 +139,7 @@ def _search(
         hessian: a good guess of that of the loss at the start: the first pass leaves it out.
     """
     guess = jnp.eye(theta.size) if hessian is None else hessian
-    climb = Climb(_begin(newton, theta, guess, record=record), jnp.asarray(hessian is not None))
+    climb = Climb(_begin(newton, theta, guess, record=record), jnp.asarray(hessian is not None), jnp.asarray(1.0))
     curved = hessian is None
     while True:
         sums = passes.derivatives(climb.run.state.trial.point, curved=curved)
@@ -178,14 +179,18 @@ def _advance(
         steps=jnp.where(again, after.steps - 1, after.steps),
         outcome=jnp.where(again, RUNNING, after.outcome),
     )
-    # By how much, relatively, the next step changes the curvature: the step after that is shorter by it.
-    change = state.decrement
-    arrived = more & ~borrowed & rules["last_step_from"](state) & (change < UNCHANGED)
+    # By its own Hessian a step leaves half of what that changes, by a borrowed one it tells nothing.
+    seen = 2.0 * state.shrinkage / run.state.decrement
+    bend = jnp.where(climb.borrowed | run.state.trial.first | ~jnp.isfinite(seen), climb.bend, jnp.maximum(seen, 1.0))
+    change = bend * state.decrement  # of the Hessian, by the next step; by another one later it is the square of that
+    last = rules["last_step_from"](state)
+    arrived = more & ~borrowed & last & (change < UNCHANGED)
     here = state.evaluation._replace(point=jnp.where(arrived, state.trial.point, state.evaluation.point))
     after = after._replace(state=state._replace(evaluation=here))
-    steady = (state.trial.damping <= 0) & (state.eigen.smallest > state.eigen.floor)
-    borrows = polish & ~borrowed & steady & (change**3 < UNCHANGED) & (change**2 > UNCHANGED)
-    return Climb(after, borrowed), (more | again) & ~arrived, borrows
+    steady = (state.trial.damping <= 0) & (state.eigen.smallest > state.eigen.floor) & (state.shrinkage < QUADRATIC)
+    borrows = polish & more & ~borrowed & ~last & steady & (change**3 < UNCHANGED) & (change**2 > UNCHANGED)
+    known = jnp.all(jnp.isfinite(here.hessian))  # it may not be where a borrowed one led
+    return Climb(after, borrowed, bend), (more | again) & ~arrived & known, borrows
 
 
 def _anew(newton: Newton, state: NewtonState) -> NewtonState:
