@@ -250,8 +250,16 @@ def test_datasets_of_a_thousand_rows_and_more_whose_number_is_prime(rows: int) -
 
 @pytest.mark.smoke
 @pytest.mark.usefixtures("eager")
-def test_lanes_that_need_many_steps_are_packed_together_and_finished() -> None:
-    """A start far away for a few of them; the shared design is given once."""
+@pytest.mark.parametrize("soon_done", [False, True])
+def test_lanes_that_need_many_steps_are_packed_together_and_finished(
+    soon_done: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By native loops if they are much work. A start far away for a few of them; the shared design is given once."""
+    monkeypatch.setattr(batch_engine, "is_soon_done", lambda *_: soon_done)
+    run, ways = streams.Streams.run, []
+    monkeypatch.setattr(
+        streams.Streams, "run", lambda self, *args, name, **how: ways.append(name) or run(self, *args, name=name, **how)
+    )
     data = poisson_data(64)
     begin = np.zeros((64, 2))
     begin[:5, 0] = -30.0
@@ -260,6 +268,8 @@ def test_lanes_that_need_many_steps_are_packed_together_and_finished() -> None:
     )
     assert fits.converged.all()
     assert fits.steps[:5].min() > batch_engine.FIRST_STEPS > fits.steps[5:].max()
+    if is_known():
+        assert ways[0] == "native" and (ways[1] == "native, on") is not soon_done
     repeated = {"x": np.repeat(data["x"][:1], 64, axis=0), "y": data["y"]}
     expected, errors = by_newton(repeated, np.ones((64, ROWS)))
     np.testing.assert_allclose(fits.params["w"], expected, rtol=0, atol=1e-9 * errors.min())

@@ -148,7 +148,7 @@ def test_the_few_lanes_that_native_loops_leave_are_compiled_in_a_hurry(asked_for
     """Whose code is long takes longer to compile than they take, and each number of them is compiled anew."""
     monkeypatch.setattr(batch_engine, "suits_native", lambda *_: True)
     monkeypatch.setattr(batch_engine, "_is_worth", lambda *_: True)
-    monkeypatch.setattr(batch_engine, "_natively", lambda _, __, ___, lanes, ____: ([], lanes))
+    monkeypatch.setattr(batch_engine, "_natively", lambda _, __, ___, lanes, *____: ([], lanes))
     line = mle.Model(
         lambda p, row: -0.5 * (row["y"] - p["m"] - row["x"] @ p["w"]) ** 2, {"m": mle.Real(), "w": mle.Real((6,))}
     )

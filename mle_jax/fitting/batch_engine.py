@@ -2,7 +2,8 @@
 
 1. The lanes are cut into pieces that streams take one after another (`streams`).
 2. Where the model allows it, a piece is first tried by native loops (`native_lanes`), a few steps each: a chunk of
-   lanes waits for its slowest. Lanes that need more steps are packed together and go on from where they are.
+   lanes waits for its slowest. Lanes that need more steps are packed together and go on from where they are, if they
+   are so many that loops for them are worth compiling.
 3. What is left, which is everything where the model does not allow it, is solved by the means of a single fit, at
    first for some steps; lanes that need more are packed together and begin again. Where that is not much, the code
    for it is compiled in a hurry.
@@ -14,6 +15,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -118,10 +120,11 @@ def solve_some(
     try:
         # 2
         native = suits_native(model, plan, batch.data, batch.axes) and _is_worth(model, batch)
-        parts, left = _natively(model, plan, streams, lanes, tolerance) if native else ([], lanes)
+        soon_done = partial(_is_soon_done, model, plan, batch)
+        parts, left = _natively(model, plan, streams, lanes, tolerance, soon_done) if native else ([], lanes)
         # 3
         if left.size:
-            hurry = _in_a_hurry(model, plan, batch, left.size)
+            hurry = soon_done(left.size)
             parts += _carefully(model, plan, streams, left, tolerance, hurry=hurry, shown=not native)
     finally:
         streams.close()
@@ -136,16 +139,25 @@ def _is_worth(model: "Model", batch: Batch) -> bool:
     return is_worth_compiling(model, first_lane(batch.data, batch.axes), batch.size, numbers)
 
 
-def _in_a_hurry(model: "Model", plan: Plan, batch: Batch, lanes: int) -> bool:
+def _is_soon_done(model: "Model", plan: Plan, batch: Batch, lanes: int) -> bool:
     if _DECIDED.get() is not None:  # a chunk of many, by the same program
         return False
     return is_soon_done(model, plan, first_lane(batch.data, batch.axes), lanes)
 
 
 def _natively(
-    model: "Model", plan: Plan, streams: Streams, lanes: np.ndarray, tolerance: float
+    model: "Model",
+    plan: Plan,
+    streams: Streams,
+    lanes: np.ndarray,
+    tolerance: float,
+    soon_done: Callable[[int], bool],
 ) -> tuple[list[Part], np.ndarray]:
-    """Return what native loops settle, and the lanes that they leave."""
+    """Return what native loops settle, and the lanes that they leave.
+
+    Of lanes that need more steps they leave as many as are soon done by any code: loops of another length would have
+    to be compiled for them.
+    """
     axes, optimizer, names = streams.batch.axes, plan.optimizer, len(plan.coordinates.fixed)
     assert isinstance(optimizer, Newton)
     shapes = tuple(leaf.shape[1:] for leaf in split_lanes(streams.batch.data, axes)[0])
@@ -161,7 +173,7 @@ def _natively(
     some, told = _joined(streams.run(first, lanes, name="native", least=LANES, shown=True, flat=True))
     parts, left = [_part(some, told, names)], some[~told.settled]
     late = some[told.unfinished] if plan.max_steps > FIRST_STEPS else some[:0]
-    if late.size:
+    if late.size and not soon_done(left.size):
         reached = np.zeros((streams.batch.size, plan.coordinates.size))
         reached[late] = told.theta[told.unfinished]
         again = lambda piece, some: settle(piece, reached[some], plan.max_steps - FIRST_STEPS)  # noqa: E731
