@@ -173,31 +173,38 @@ def _advance(
     more = goes_on(after, max_steps=max_steps, last_step_from=rules["last_step_from"])
     # A verdict wants the Hessian of the point itself, and so does a search whose step by another led nowhere.
     again = borrowed & ~(more & after.state.accepted) & (after.outcome != NON_FINITE)
-    state = jax.tree_util.tree_map(partial(jnp.where, again), _anew(newton, after.state), after.state)
-    after = after._replace(
-        state=state,
-        steps=jnp.where(again, after.steps - 1, after.steps),
-        outcome=jnp.where(again, RUNNING, after.outcome),
-    )
-    # By its own Hessian a step leaves half of what that changes, by a borrowed one it tells nothing.
-    seen = 2.0 * state.shrinkage / run.state.decrement
-    bend = jnp.where(climb.borrowed | run.state.trial.first | ~jnp.isfinite(seen), climb.bend, jnp.maximum(seen, 1.0))
-    change = bend * state.decrement  # of the Hessian, by the next step; by another one later it is the square of that
-    last = rules["last_step_from"](state)
-    arrived = more & ~borrowed & last & (change < UNCHANGED)
-    here = state.evaluation._replace(point=jnp.where(arrived, state.trial.point, state.evaluation.point))
-    after = after._replace(state=state._replace(evaluation=here))
-    steady = (state.trial.damping <= 0) & (state.eigen.smallest > state.eigen.floor) & (state.shrinkage < QUADRATIC)
-    borrows = polish & more & ~borrowed & ~last & steady & (change**3 < UNCHANGED) & (change**2 > UNCHANGED)
+    after = jax.tree_util.tree_map(partial(jnp.where, again), _anew(newton, after), after)
+    change, bend = _change_to_come(climb, after.state)
+    last = more & rules["last_step_from"](after.state)
+    # Two steps from here it is the square of that, three from here its third power.
+    borrows = polish & more & ~last & ~borrowed & (change**2 > UNCHANGED) & (change**3 < UNCHANGED)
+    arrived = last & ~borrowed & (change < UNCHANGED)
+    here = after.state.evaluation
+    here = here._replace(point=jnp.where(arrived, after.state.trial.point, here.point))
+    after = after._replace(state=after.state._replace(evaluation=here))
     known = jnp.all(jnp.isfinite(here.hessian))  # it may not be where a borrowed one led
     return Climb(after, borrowed, bend), (more | again) & ~arrived & known, borrows
 
 
-def _anew(newton: Newton, state: NewtonState) -> NewtonState:
-    """Plan to evaluate the accepted point once more."""
-    nothing = jnp.zeros_like(state.decrement)
+def _change_to_come(before: Climb, state: NewtonState) -> tuple[Array, Array]:
+    """Return the relative change of the Hessian by the next step, and `Climb.bend`.
+
+    It is infinite where convergence is not quadratic. A step by its own Hessian leaves half of what that changes,
+    one by that of another point tells nothing.
+    """
+    step, was = before.run.state.trial, before.run.state.decrement
+    seen = 2.0 * state.shrinkage / was
+    bend = jnp.where(before.borrowed | step.first | ~jnp.isfinite(seen), before.bend, jnp.maximum(seen, 1.0))
+    steady = (state.trial.damping <= 0) & (state.eigen.smallest > state.eigen.floor) & (state.shrinkage < QUADRATIC)
+    return jnp.where(steady, bend * state.decrement, jnp.inf), bend
+
+
+def _anew(newton: Newton, run: Run) -> Run:
+    """Plan to evaluate the accepted point once more, which is no step."""
+    state, nothing = run.state, jnp.zeros_like(run.state.decrement)
     here = Trial(state.evaluation.point, nothing, nothing, nothing, jnp.asarray(True))
-    return state._replace(trial=here, radius=nothing + newton.initial_radius, stalls=jnp.zeros_like(state.stalls))
+    state = state._replace(trial=here, radius=nothing + newton.initial_radius, stalls=jnp.zeros_like(state.stalls))
+    return run._replace(state=state, steps=run.steps - 1, outcome=jnp.full_like(run.outcome, RUNNING))
 
 
 def _unknown(_: Array) -> tuple[Array, Array]:
