@@ -133,19 +133,24 @@ def asked(monkeypatch):
 
 
 def test_some_passes_do_without_second_derivatives(data, usual, asked):
-    """That from the sample's maximum, and the one before the last two but from where one arrives at once."""
+    """The first, by those of the sample, and at most one more, by those of the pass before it."""
     assert_same(mle.fit(MODEL, data), usual(MODEL, data))
     assert not asked[0] and asked[-1] and asked.count(False) <= 2
     assert all(before or after for before, after in itertools.pairwise(asked))
 
 
+@pytest.fixture
+def solutions(monkeypatch):
+    """What the searches end with."""
+    finish, found = many_rows._finish, []
+    monkeypatch.setattr(many_rows, "_finish", lambda *args: found.append(finish(*args)) or found[-1])
+    return found
+
+
+@pytest.mark.filterwarnings("ignore::mle_jax.ConvergenceWarning")
 @pytest.mark.parametrize("max_steps", range(7))
-def test_wherever_a_search_ends_its_curvature_is_that_of_the_point(data, asked, monkeypatch, max_steps):
-    finish, solutions = many_rows._finish, []
-    monkeypatch.setattr(many_rows, "_finish", lambda *args: solutions.append(finish(*args)) or solutions[-1])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", mle.ConvergenceWarning)
-        fit = mle.fit(MODEL, data, max_steps=max_steps)
+def test_wherever_a_search_ends_its_curvature_is_that_of_the_point(data, asked, solutions, max_steps):
+    fit = mle.fit(MODEL, data, max_steps=max_steps)
     assert fit.steps <= max_steps and asked[-1]
     rate = np.exp(data["x"] @ fit.params["w"])
     np.testing.assert_allclose(solutions[0].certificate.information, (data["x"].T * rate) @ data["x"], rtol=1e-12)
@@ -154,6 +159,7 @@ def test_wherever_a_search_ends_its_curvature_is_that_of_the_point(data, asked, 
         assert np.all(np.abs(data["x"].T @ (data["y"] - rate)) <= 1e-14 * terms)
 
 
+@pytest.mark.filterwarnings("ignore::mle_jax.ConvergenceWarning")
 @pytest.mark.parametrize("tolerance", [1e-6, 1e-2])
 def test_passes_that_are_not_counted_are_few(data, asked, tolerance):
     """The log-likelihood rises forever along one parameter, by so little that each step might be the last."""
@@ -161,19 +167,16 @@ def test_passes_that_are_not_counted_are_few(data, asked, tolerance):
         lambda params, row: -0.5 * (row["y"] - params["mu"]) ** 2 + 1e-10 * jax.numpy.log(params["a"]),
         {"mu": mle.Real(), "a": mle.Real(start=1.0)},
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", mle.ConvergenceWarning)
-        fit = mle.fit(model, {"y": data["y"]}, tolerance=tolerance, max_steps=20)
+    fit = mle.fit(model, {"y": data["y"]}, tolerance=tolerance, max_steps=20)
     # The start and a last step count for nothing, nor does a point that is looked at again.
     assert len(asked) <= fit.steps + 3
 
 
+@pytest.mark.filterwarnings("ignore::mle_jax.ConvergenceWarning")
 def test_steps_toward_infinity_have_their_own_second_derivatives(data, asked):
     """The step by those of the point before, which are larger, is shorter."""
     y = (data["x"][:, 1] > 0).astype(float)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", mle.ConvergenceWarning)
-        fit = mle.fit(mle.models.logistic_regression(), {"x": data["x"], "y": y})
+    fit = mle.fit(mle.models.logistic_regression(), {"x": data["x"], "y": y})
     assert fit.status.name == "rising" and len(asked) > 20 and asked.count(False) <= 2
 
 
@@ -239,9 +242,7 @@ def test_a_search_that_gets_nowhere_by_a_guess_begins_anew(data, usual, asked, m
 
 
 @pytest.mark.parametrize("options", [{"max_steps": 1}, {"tolerance": 1e3}])
-def test_a_search_that_ends_at_its_first_pass_looks_there_once_more(data, asked, monkeypatch, options):
-    finish, solutions = many_rows._finish, []
-    monkeypatch.setattr(many_rows, "_finish", lambda *args: solutions.append(finish(*args)) or solutions[-1])
+def test_a_search_that_ends_at_its_first_pass_looks_there_once_more(data, asked, solutions, options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mle.ConvergenceWarning)
         fit = mle.fit(MODEL, data, start={"w": [0.3, -0.5, 0.2]}, **options)

@@ -148,14 +148,23 @@ def test_the_few_lanes_that_native_loops_leave_are_compiled_in_a_hurry(asked_for
     """Whose code is long takes longer to compile than they take, and each number of them is compiled anew."""
     monkeypatch.setattr(batch_engine, "suits_native", lambda *_: True)
     monkeypatch.setattr(batch_engine, "_is_worth", lambda *_: True)
-    monkeypatch.setattr(batch_engine, "_natively", lambda _, __, ___, lanes, *____: ([], lanes))
-    line = mle.Model(
-        lambda p, row: -0.5 * (row["y"] - p["m"] - row["x"] @ p["w"]) ** 2, {"m": mle.Real(), "w": mle.Real((6,))}
+
+    def natively(_, __, ___, lanes, ____, soon_done):
+        assert soon_done(lanes.size)  # asked where some of them need more steps
+        return [], lanes
+
+    monkeypatch.setattr(batch_engine, "_natively", natively)
+    line, same = (
+        mle.Model(
+            lambda p, row: -0.5 * (row["y"] - p["m"] - row["x"] @ p["w"]) ** 2, {"m": mle.Real(), "w": mle.Real((6,))}
+        )
+        for _ in range(2)
     )
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((3, 1000, 6)), rng.standard_normal((3, 1000))
     fits = mle.fit_batch(line, {"x": x, "y": y})
     assert asked_for.pop() is True and fits.converged.all()
+    assert compiles_in_a_hurry(same, {"x": x[0], "y": y[0]}, datasets=3) and line._searched == same._searched
     for lane in range(3):
         design = np.column_stack([np.ones(1000), x[lane]])
         found = np.concatenate([[fits.params["m"][lane]], fits.params["w"][lane]])

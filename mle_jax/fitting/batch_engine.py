@@ -15,7 +15,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -120,7 +120,7 @@ def solve_some(
     try:
         # 2
         native = suits_native(model, plan, batch.data, batch.axes) and _is_worth(model, batch)
-        soon_done = partial(_is_soon_done, model, plan, batch)
+        soon_done = cache(partial(_is_soon_done, model, plan, batch))  # which counts: the same lanes only once
         parts, left = _natively(model, plan, streams, lanes, tolerance, soon_done) if native else ([], lanes)
         # 3
         if left.size:

@@ -8,8 +8,8 @@ the same as everywhere: only who asks for the evaluations differs.
 1. A few percent of the rows, spread over all of them, are fitted first, from the model's own start: their maximum is
    so near to that of all rows that two or three passes are left to do.
 2. Newton's method, one pass per step. Second derivatives are most of the work of a native loop, so the first pass does
-   without them: those of the sample are as good, so far from the maximum. So does one from which the next arrives by
-   those of the step before. From where they no longer change, the last step is taken without another look.
+   without them: those of the sample are as good, so far from the maximum. So does a later one, by those of the pass
+   before it, if the pass after it arrives all the same. A last step that no longer changes them is not looked at.
 3. The certificate: one pass for all of its moves, first with the eigenvectors added up (`along_sums`).
 """
 
@@ -45,7 +45,7 @@ from mle_jax.likelihood.loss import evaluation_of
 from mle_jax.likelihood.programs import quick_program, verb_program
 from mle_jax.optimizers._loop import NON_FINITE, RUNNING, Run, advance, begin, goes_on
 from mle_jax.optimizers._one_kernel import is_known
-from mle_jax.optimizers.newton import Newton, NewtonState, Trial
+from mle_jax.optimizers.newton import Newton, NewtonState, first_trial
 
 if TYPE_CHECKING:
     from mle_jax.likelihood import Model
@@ -138,9 +138,9 @@ def _search(
         polish: take one more step from a maximum.
         hessian: a good guess of that of the loss at the start: the first pass leaves it out.
     """
-    guess = jnp.eye(theta.size) if hessian is None else hessian
-    climb = Climb(_begin(newton, theta, guess, record=record), jnp.asarray(hessian is not None), jnp.asarray(1.0))
     curved = hessian is None
+    run = _begin(newton, theta, jnp.eye(theta.size) if curved else hessian, record=record)
+    climb = Climb(run, borrowed=jnp.asarray(not curved), bend=jnp.asarray(1.0))
     while True:
         sums = passes.derivatives(climb.run.state.trial.point, curved=curved)
         climb, more, borrows = _advance(newton, climb, sums, passes.total_weight, tolerance, max_steps, polish)
@@ -201,9 +201,12 @@ def _change_to_come(before: Climb, state: NewtonState) -> tuple[Array, Array]:
 
 def _anew(newton: Newton, run: Run) -> Run:
     """Plan to evaluate the accepted point once more, which is no step."""
-    state, nothing = run.state, jnp.zeros_like(run.state.decrement)
-    here = Trial(state.evaluation.point, nothing, nothing, nothing, jnp.asarray(True))
-    state = state._replace(trial=here, radius=nothing + newton.initial_radius, stalls=jnp.zeros_like(state.stalls))
+    state = run.state
+    state = state._replace(
+        trial=first_trial(state.evaluation.point),
+        radius=jnp.full_like(state.radius, newton.initial_radius),
+        stalls=jnp.zeros_like(state.stalls),
+    )
     return run._replace(state=state, steps=run.steps - 1, outcome=jnp.full_like(run.outcome, RUNNING))
 
 

@@ -45,6 +45,12 @@ class Trial(NamedTuple):
     first: Array  # bool: it is the start, and there is nothing to compare it with
 
 
+def first_trial(point: Array) -> Trial:
+    """Plan to evaluate a point that is compared with no other."""
+    nothing = jnp.zeros((), point.dtype)
+    return Trial(point, nothing, nothing, nothing, jnp.asarray(True))
+
+
 class NewtonState(NamedTuple):
     """The accepted point, the trust radius, what the stopping rules want to know, and what comes next."""
 
@@ -103,8 +109,8 @@ class Newton:
         nowhere = Evaluation(point, nothing + jnp.inf, nothing, jnp.zeros_like(point), identity)
         eigen = ScaledEigen(jnp.ones_like(point), jnp.ones_like(point), identity)
         radius = jnp.asarray(self.initial_radius, point.dtype)
-        begin = Trial(point, nothing, nothing, nothing, jnp.asarray(True))
-        return NewtonState(nowhere, eigen, radius, nothing + jnp.inf, jnp.int32(0), jnp.asarray(True), nothing, begin)
+        begin, stalls = first_trial(point), jnp.int32(0)
+        return NewtonState(nowhere, eigen, radius, nothing + jnp.inf, stalls, jnp.asarray(True), nothing, begin)
 
     def step(self, objective: Objective, state: NewtonState) -> NewtonState:
         """Evaluate the trial, keep it or shrink the radius, and plan the next one."""
